@@ -1,0 +1,1 @@
+//! What the user asked for: the validated configuration, its TOML form, and secrets.

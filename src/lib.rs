@@ -1,0 +1,12 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+
+pub mod clock;
+pub mod config;
+pub mod ftps;
+pub mod index;
+pub mod mirror;
+pub mod model;
+pub mod plan;
+pub mod remote;
+pub mod scan;
+pub mod watch;

@@ -1,0 +1,3 @@
+//! The engine: one loop per mirror that listens, looks, notes, decides, promises, acts and settles.
+
+pub mod schedule;

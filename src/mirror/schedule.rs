@@ -1,0 +1,1 @@
+//! Which job may start when: one rule, pure.

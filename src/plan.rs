@@ -1,0 +1,1 @@
+//! Decides, never acts: from the pending rows to ordered operations.

@@ -1,0 +1,124 @@
+//! The far side as the mirror sees it: a tree of names below the mirror's directory, spoken of in verbs that every
+//! server can do. [`ftps`] does them over FTPS; [`memory`] refuses what FTP refuses, for tests.
+
+pub mod ftps;
+pub mod memory;
+
+use std::future::Future;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::model::{RelPath, Stat};
+
+/// A place to mirror to. Cheap to share; every worker gets a session of its own.
+pub trait Remote: Send + Sync + 'static {
+    /// A logged-in conversation.
+    type Session: Session;
+
+    /// Opens one: connected, encrypted, verified, logged in, and in the mirror's directory (which is made if missing).
+    ///
+    /// # Errors
+    /// Classified, see [`Class`].
+    fn connect(&self) -> impl Future<Output = Result<Self::Session, RemoteError>> + Send;
+}
+
+/// A logged-in conversation with the server; one command at a time. Every path is relative to the mirror's directory.
+///
+/// After an error for which [`RemoteError::session_survives`] is false the session is dead and must be dropped.
+/// Removing what is gone already and making a directory that exists already are successes.
+pub trait Session: Send + 'static {
+    /// Sends a body to the file `path` (always a temporary name), replacing what is there. Done means: body sent, TLS closed in
+    /// order, and the server's final positive reply. The number of bytes sent is returned; that the server holds as many is
+    /// for [`Self::size`] to prove.
+    fn store(&mut self, path: &RelPath, body: &mut dyn Source) -> impl Future<Output = Result<u64, RemoteError>> + Send;
+
+    /// The size of the file `path` in bytes, or `None` if there is no such file.
+    fn size(&mut self, path: &RelPath) -> impl Future<Output = Result<Option<u64>, RemoteError>> + Send;
+
+    /// Sets the modification time (whole seconds since the Unix epoch); `false` if this server has no way to.
+    fn set_modified(&mut self, path: &RelPath, seconds: i64) -> impl Future<Output = Result<bool, RemoteError>> + Send;
+
+    /// Renames a file; a file called `to` is replaced.
+    fn rename(&mut self, from: &RelPath, to: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
+
+    /// Removes a file.
+    fn remove_file(&mut self, path: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
+
+    /// Removes an empty directory; one that is not empty is [`Class::NotEmpty`].
+    fn remove_dir(&mut self, path: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
+
+    /// Makes a directory, whose parent exists.
+    fn make_dir(&mut self, path: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
+
+    /// What is at `path`; `None` only if the server said by exact name that nothing is.
+    fn stat(&mut self, path: &RelPath) -> impl Future<Output = Result<Option<Stat>, RemoteError>> + Send;
+
+    /// Asks for a sign of life (NOOP).
+    fn ping(&mut self) -> impl Future<Output = Result<(), RemoteError>> + Send;
+
+    /// Says good-bye, briefly.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// A body that can be read from its start more than once: a server may refuse a data connection after it took a part
+/// of the body, and the same upload is then tried once more.
+pub trait Source: Send {
+    /// Starts reading at the first byte. The channel closes at the end of the body.
+    fn open(&mut self) -> mpsc::Receiver<Bytes>;
+}
+
+/// What a failure means for what comes next; found out once, where it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// The network, a time-out, a 4xx without a better meaning: try again later. The session is gone.
+    Transient,
+    /// Too many connections (421, or a 530 while another login of the account is up): use fewer.
+    Busy,
+    /// No space, or over quota (452, 552): the whole remote pauses and probes.
+    Full,
+    /// This path was refused (550, 553 and their kin).
+    Refused,
+    /// A directory could not be removed because something is in it.
+    NotEmpty,
+    /// FTP cannot carry the name.
+    Name,
+    /// The account or its password were refused (530): stop, say so.
+    Auth,
+    /// TLS failed: certificate, protocol version, or the server would not encrypt.
+    Tls,
+    /// The server does not speak FTP as the RFCs have it, or exceeded a limit.
+    Protocol,
+}
+
+/// A failure of the remote, classified.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct RemoteError {
+    /// What it means.
+    pub class: Class,
+    /// What it was, in the words of its origin; holds no secret.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+    /// What an operator can do, where there is something.
+    pub hint: Option<&'static str>,
+}
+
+impl RemoteError {
+    /// A failure of class `class`.
+    pub fn new(class: Class, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { class, source: source.into(), hint: None }
+    }
+
+    /// With advice for the operator.
+    #[must_use]
+    pub fn with_hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Whether the session that met it can go on.
+    pub fn session_survives(&self) -> bool {
+        matches!(self.class, Class::Refused | Class::NotEmpty | Class::Name | Class::Full)
+    }
+}

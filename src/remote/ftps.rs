@@ -1,0 +1,1 @@
+//! [`super::Remote`] over FTPS.

@@ -1,0 +1,1 @@
+//! A server in memory that refuses what FTP refuses, with scripted faults.

@@ -1,0 +1,1 @@
+//! Hears of changes: kernel events become hints where to look; nothing here looks.
