@@ -1,1 +1,297 @@
-//! The durable state of one mirror in SQLite: the two trees, the jobs between them, the retry columns.
+//! The durable state of one mirror in SQLite: the two trees, the jobs between them, the retry columns. It decides nothing:
+//! what is done about a difference is for the planner, and when it is tried again for the mirror.
+//!
+//! Every verb is one transaction: it has happened as a whole, or not at all. All methods block; call them off the
+//! runtime's threads. Rows go through [`held::Held`], a value with the rules, and [`books::Books`], which keeps the totals.
+
+mod books;
+mod connect;
+mod error;
+mod held;
+mod jobs;
+mod lock;
+mod moves;
+mod notes;
+mod observe;
+mod pending;
+mod profile;
+mod reader;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use error::IndexError;
+pub use lock::StateLock;
+pub use moves::Deletes;
+pub use notes::Note;
+pub use observe::Observed;
+pub use pending::{PathProblem, Tally};
+pub use profile::Profiles;
+pub use reader::{Reader, Under};
+
+use crate::model::{
+    Digest, Entry, Fingerprint, Job, JobId, Observation, Operation, RelPath, Row, Settlement, Stat, UnixMillis, Window,
+};
+use books::Books;
+
+const SCHEMA: [&str; 1] = [include_str!("index/schema/0001.sql")];
+
+/// For the verbs that make no row pending: only the beginning of that has a time.
+const NO_TIME: UnixMillis = UnixMillis(0);
+
+/// The index of one mirror, and its one writer. Hold a [`StateLock`] while there is one.
+#[derive(Debug)]
+pub struct Index {
+    db: Connection,
+    file: PathBuf,
+    instance: String,
+}
+
+impl Index {
+    /// Opens `file` (made with mode 0600 if missing, in a directory with mode 0700), brings its schema up to date, notes
+    /// `now` as its [`Note::Created`] if it is new, and puts every job that it finds in doubt: nobody knows what became
+    /// of it.
+    ///
+    /// # Errors
+    /// [`IndexError::Newer`] when a later version wrote it, with nothing touched; else when the file cannot be used.
+    pub fn open(file: &Path, now: UnixMillis) -> Result<Self, IndexError> {
+        let db = connect::read_write(file, &SCHEMA)?;
+        jobs::doubt_all(&db)?;
+        if notes::get::<UnixMillis>(&db, Note::Created)?.is_none() {
+            notes::set(&db, Note::Created, Some(&now))?;
+        }
+        let instance = notes::get(&db, Note::Instance)?.ok_or_else(|| IndexError::corrupt("it has no instance"))?;
+        Ok(Self { db, file: file.to_owned(), instance })
+    }
+
+    /// Eight hexadecimal digits, made with the index; they are in the name of every temporary file of its jobs.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Another connection to the same file, for reading alone.
+    ///
+    /// # Errors
+    /// When the file cannot be opened once more.
+    pub fn reader(&self) -> Result<Reader, IndexError> {
+        Reader::open(&self.file)
+    }
+
+    /// Writes a consistent copy to `file`, which must not exist or be empty: a dry run uses one.
+    ///
+    /// # Errors
+    /// When the copy cannot be written.
+    pub fn copy_to(&self, file: &Path) -> Result<(), IndexError> {
+        reader::copy(&self.db, file)
+    }
+}
+
+/// What scans found.
+impl Index {
+    /// Notes what a scan found. What is gone is so with all below it, and so is what lay below a directory that is a
+    /// file now. What is ignored is forgotten on both sides, with all below it; jobs in flight do not bring it back.
+    ///
+    /// A change clears the retry columns. A digest that was known of an unchanged file is kept.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then none of it is noted.
+    pub fn observe(&mut self, found: &[Observation], now: UnixMillis) -> Result<Observed, IndexError> {
+        self.write(now, |books| observe::observe(books, found))
+    }
+
+    /// Notes what a file's content is, if it still has the fingerprint `print`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn note_digest(&mut self, path: &RelPath, print: &Fingerprint, digest: Digest) -> Result<(), IndexError> {
+        self.write(NO_TIME, |books| observe::note_digest(books, path, print, digest))
+    }
+
+    /// Whether anything was observed and not gone since.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn observed_any(&self) -> Result<bool, IndexError> {
+        Ok(books::totals(&self.db)?.observed > 0)
+    }
+}
+
+/// The queue: what is pending.
+impl Index {
+    /// The first `limit` (at least one) pending rows after `after` in preorder, preceded by the pending ancestors of the
+    /// first of them.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn window(&self, after: Option<&RelPath>, limit: usize, now: UnixMillis) -> Result<Window, IndexError> {
+        pending::window(&self.db, after, limit, now)
+    }
+
+    /// The last `limit` (at least one) rows before `before` of which nothing is there any more, in preorder. The cut is the
+    /// first of them, when more precede it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn removals(&self, before: Option<&RelPath>, limit: usize, now: UnixMillis) -> Result<Window, IndexError> {
+        pending::removals(&self.db, before, limit, now)
+    }
+
+    /// Vanished files that are not in `rows`, in preorder, from which pending files in `rows` may have been moved: by
+    /// [`Fingerprint::moved_from`] or an equal digest. Never more than twice as many as there are rows.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn sources(&self, rows: &[Row], now: UnixMillis) -> Result<Vec<Row>, IndexError> {
+        moves::sources(&self.db, rows, now)
+    }
+
+    /// Pending files, at most `limit`, that nobody has read, that have the size of a vanished file with a known digest
+    /// and are no move of one by their fingerprint. Reading them may save sending them; those with a problem are left out.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn undigested(&self, limit: usize) -> Result<Vec<(RelPath, Fingerprint)>, IndexError> {
+        moves::undigested(&self.db, limit)
+    }
+
+    /// How much would be deleted: vanished files, less those that turned up elsewhere. One file that turned up accounts for
+    /// one that vanished.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn deletes(&self) -> Result<Deletes, IndexError> {
+        moves::deletes(&self.db)
+    }
+
+    /// The mirror in numbers; takes no time however large it is.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn tally(&self, now: UnixMillis) -> Result<Tally, IndexError> {
+        pending::tally(&self.db, now)
+    }
+
+    /// The first `limit` paths with a problem, in preorder.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn problems(&self, limit: usize) -> Result<Vec<PathProblem>, IndexError> {
+        pending::problems(&self.db, limit)
+    }
+
+    /// The earliest time at which a pending row that failed may be tried again; it may be past.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn next_retry(&self) -> Result<Option<UnixMillis>, IndexError> {
+        pending::next_retry(&self.db)
+    }
+
+    /// How often what is pending at `path` was tried and failed.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn attempts(&self, path: &RelPath) -> Result<u32, IndexError> {
+        Ok(rows::get(&self.db, path)?.map_or(0, |held| held.attempts))
+    }
+
+    /// Makes all parked rows due again. How many there were.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn release(&mut self) -> Result<usize, IndexError> {
+        self.write(NO_TIME, |books| books.change_problems(held::Held::release))
+    }
+}
+
+/// Promises and what became of them.
+impl Index {
+    /// Writes down what is about to be done; on the disk when this returns. The jobs are in the order of `operations`.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then nothing is promised.
+    pub fn begin(&mut self, operations: &[Operation], now: UnixMillis) -> Result<Vec<Job>, IndexError> {
+        let instance = self.instance.clone();
+        self.write(now, |books| jobs::begin(books, operations, &instance, now))
+    }
+
+    /// Writes down what became of jobs. What was done is recorded and clears the retry columns; what failed sets them, if
+    /// something is pending there still; a job in doubt stays. A result that does not belong to the job's operation
+    /// (a put "as planned") proves nothing and puts it in doubt.
+    ///
+    /// # Errors
+    /// [`IndexError::NoSuchJob`], or when the file cannot be written; then none of it is settled.
+    pub fn settle(&mut self, settlements: &[Settlement], now: UnixMillis) -> Result<(), IndexError> {
+        self.write(now, |books| jobs::settle(books, settlements))
+    }
+
+    /// Records entries of which nothing needs to be sent, and clears their retry columns.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then none is recorded.
+    pub fn record(&mut self, entries: &[(RelPath, Entry)], now: UnixMillis) -> Result<(), IndexError> {
+        self.write(now, |books| entries.iter().try_for_each(|(path, entry)| books.change(path, |held| held.record(Some(*entry)))))
+    }
+
+    /// The jobs of which nobody knows what became of them, in the order in which they were promised.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn in_doubt(&self) -> Result<Vec<Job>, IndexError> {
+        jobs::list(&self.db, true)
+    }
+
+    /// All jobs that are not settled, in the order in which they were promised.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn live(&self) -> Result<Vec<Job>, IndexError> {
+        jobs::list(&self.db, false)
+    }
+
+    /// Records what the server said is at each path that `job` touches, and ends the job. Without an answer for each of
+    /// them nothing happens: the job stays. The retry columns stay, where something is pending still.
+    ///
+    /// # Errors
+    /// [`IndexError::NoSuchJob`], or when the file cannot be written.
+    pub fn resolve(&mut self, job: JobId, answers: &[(RelPath, Option<Stat>)], now: UnixMillis) -> Result<(), IndexError> {
+        self.write(now, |books| jobs::resolve(books, job, answers))
+    }
+}
+
+/// Notes.
+impl Index {
+    /// A noted fact.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds no `T` under this name.
+    pub fn note<T: DeserializeOwned>(&self, note: Note) -> Result<Option<T>, IndexError> {
+        notes::get(&self.db, note)
+    }
+
+    /// Notes a fact, or with `None` that there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn set_note<T: Serialize>(&mut self, note: Note, value: Option<&T>) -> Result<(), IndexError> {
+        notes::set(&self.db, note, value)
+    }
+}
+
+impl Index {
+    fn write<T>(
+        &mut self,
+        now: UnixMillis,
+        change: impl FnOnce(&mut Books<'_>) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let mut books = Books::open(&mut self.db, now)?;
+        let answer = change(&mut books)?;
+        books.close()?;
+        Ok(answer)
+    }
+}

@@ -1,0 +1,219 @@
+//! Promises: written down before the server hears of them, settled or resolved afterwards. What they prove goes into the
+//! recorded side, which nothing else writes but [`super::Index::record`].
+
+use rusqlite::{Connection, Row, params};
+
+use super::{IndexError, books::Books, rows};
+use crate::model::{Done, Entry, Fingerprint, Job, JobId, Kind, Operation, Outcome, RelPath, Settlement, Stat, UnixMillis};
+
+pub(super) fn begin(
+    books: &Books<'_>,
+    operations: &[Operation],
+    instance: &str,
+    now: UnixMillis,
+) -> Result<Vec<Job>, IndexError> {
+    operations
+        .iter()
+        .map(|operation| {
+            let id = insert(books.db(), operation, now)?;
+            let temp = match operation {
+                Operation::Put { path, .. } => Some(temp_name(path, instance, id)?),
+                _ => None,
+            };
+            if let Some(temp) = &temp {
+                books.db().prepare_cached(include_str!("sql/job_temp.sql"))?.execute((id.0, temp.to_key()))?;
+            }
+            Ok(Job { id, operation: operation.clone(), temp })
+        })
+        .collect()
+}
+
+pub(super) fn settle(books: &mut Books<'_>, settlements: &[Settlement]) -> Result<(), IndexError> {
+    for Settlement { job, outcome, retry_at } in settlements {
+        let promise = get(books.db(), *job)?;
+        let known = match outcome {
+            Outcome::Done(done) => promise.fulfil(books, done)?,
+            Outcome::Untouched => true,
+            Outcome::Failed(problem) | Outcome::InDoubt(problem) => {
+                books.change(promise.job.operation.path(), |held| held.fail(problem, *retry_at))?;
+                matches!(outcome, Outcome::Failed(_))
+            }
+        };
+        let sql = if known { include_str!("sql/job_delete.sql") } else { include_str!("sql/job_doubt.sql") };
+        books.db().prepare_cached(sql)?.execute([job.0])?;
+    }
+    Ok(())
+}
+
+pub(super) fn resolve(books: &mut Books<'_>, job: JobId, answers: &[(RelPath, Option<Stat>)]) -> Result<(), IndexError> {
+    let promise = get(books.db(), job)?;
+    if promise.job.operation.touches().all(|path| answers.iter().any(|(answered, _)| answered == path)) {
+        let told = |path: &RelPath| answers.iter().find(|(answered, _)| answered == path).and_then(|(_, stat)| *stat);
+        promise.correct(books, told)?;
+        books.db().prepare_cached(include_str!("sql/job_delete.sql"))?.execute([job.0])?;
+    }
+    Ok(())
+}
+
+/// Every job, or those in doubt alone, in the order in which they were promised.
+pub(super) fn list(db: &Connection, in_doubt_alone: bool) -> Result<Vec<Job>, IndexError> {
+    let mut statement = db.prepare_cached(include_str!("sql/job_list.sql"))?;
+    let mut rows = statement.query([in_doubt_alone])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(Promise::read(row)?.job);
+    }
+    Ok(found)
+}
+
+/// Nobody knows what became of the jobs of a process that is gone.
+pub(super) fn doubt_all(db: &Connection) -> Result<(), IndexError> {
+    db.execute(include_str!("sql/job_doubt_all.sql"), [])?;
+    Ok(())
+}
+
+/// A job with what the index alone knows of it.
+struct Promise {
+    job: Job,
+    begun: UnixMillis,
+    forgotten: bool,
+}
+
+impl Promise {
+    /// Records what a finished job proves. `false` when the result cannot be one of this operation: then nothing is
+    /// proven, and the server has to be asked.
+    fn fulfil(&self, books: &mut Books<'_>, done: &Done) -> Result<bool, IndexError> {
+        match (&self.job.operation, done) {
+            (Operation::Put { path, .. }, Done::Holds { print, digest, .. }) => {
+                self.record(books, path, Some(Entry::File { print: *print, digest: Some(*digest) }))?;
+            }
+            (Operation::MakeDir { path, inode }, Done::AsPlanned) => {
+                self.record(books, path, Some(Entry::Dir { inode: *inode }))?;
+            }
+            (Operation::RemoveFile { path } | Operation::RemoveDir { path }, Done::AsPlanned) => {
+                self.record(books, path, None)?
+            }
+            (Operation::Rename { from, to, print, digest }, Done::AsPlanned) => {
+                let carried = match rows::get(books.db(), from)?.and_then(|held| held.recorded) {
+                    Some(Entry::File { digest, .. }) => digest,
+                    _ => None,
+                };
+                self.record(books, from, None)?;
+                self.record(books, to, Some(Entry::File { print: *print, digest: digest.or(carried) }))?;
+            }
+            (Operation::Put { .. }, Done::AsPlanned) | (_, Done::Holds { .. }) => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Makes the recorded side what the server said is there; `None` is a definite "nothing".
+    fn correct(&self, books: &mut Books<'_>, told: impl Fn(&RelPath) -> Option<Stat>) -> Result<(), IndexError> {
+        match &self.job.operation {
+            Operation::Put { path, .. } => self.told(books, path, told(path)),
+            Operation::MakeDir { path, inode } => match told(path) {
+                Some(Stat { kind: Kind::Dir, .. }) => self.record(books, path, Some(Entry::Dir { inode: *inode })),
+                other => self.told(books, path, other),
+            },
+            Operation::RemoveFile { path } | Operation::RemoveDir { path } => self.kept(books, path, told(path)),
+            Operation::Rename { from, to, print, .. } => match (told(from), told(to)) {
+                (None, Some(Stat { kind: Kind::File, size })) if size.is_none_or(|size| size == print.size) => {
+                    self.fulfil(books, &Done::AsPlanned).map(|_| ())
+                }
+                (at_from, at_to) => {
+                    self.kept(books, from, at_from)?;
+                    self.told(books, to, at_to)
+                }
+            },
+        }
+    }
+
+    /// A settled result. What is pending there still became so after this was begun.
+    fn record(&self, books: &mut Books<'_>, path: &RelPath, entry: Option<Entry>) -> Result<(), IndexError> {
+        books.change(path, |held| {
+            if !(held.is_nothing() && self.forgotten) {
+                held.record(entry);
+                held.since = held.since.map(|since| since.max(self.begun));
+            }
+        })
+    }
+
+    /// Something is there that may be anything.
+    fn told(&self, books: &mut Books<'_>, path: &RelPath, stat: Option<Stat>) -> Result<(), IndexError> {
+        books.change(path, |held| {
+            if !(held.is_nothing() && self.forgotten) {
+                held.told(stat.map(Stat::to_entry));
+            }
+        })
+    }
+
+    /// What is there still is what was there before.
+    fn kept(&self, books: &mut Books<'_>, path: &RelPath, stat: Option<Stat>) -> Result<(), IndexError> {
+        let kind = rows::get(books.db(), path)?.and_then(|held| held.recorded).map(|entry| entry.kind());
+        match stat {
+            Some(stat) if kind == Some(stat.kind) => Ok(()),
+            stat => self.told(books, path, stat),
+        }
+    }
+
+    /// A row with all columns, in the order of the schema.
+    fn read(row: &Row<'_>) -> Result<Self, IndexError> {
+        let path = rows::path(row, 2)?;
+        let verb: String = row.get(1)?;
+        let operation = match verb.as_str() {
+            "make-dir" => Operation::MakeDir { path, inode: row.get::<_, i64>(8)?.cast_unsigned() },
+            "put" => Operation::Put { path, print: rows::print(row, 5)?, equal_to: rows::digest(row, 10)? },
+            "remove-file" => Operation::RemoveFile { path },
+            "remove-dir" => Operation::RemoveDir { path },
+            _ => Operation::Rename {
+                from: rows::path(row, 3)?,
+                to: path,
+                print: rows::print(row, 5)?,
+                digest: rows::digest(row, 9)?,
+            },
+        };
+        let temp = match row.get_ref(4)?.as_blob_or_null().map_err(IndexError::corrupt)? {
+            None => None,
+            Some(_) => Some(rows::path(row, 4)?),
+        };
+        Ok(Self {
+            job: Job { id: JobId(row.get(0)?), operation, temp },
+            begun: UnixMillis(row.get(11)?),
+            forgotten: row.get(13)?,
+        })
+    }
+}
+
+fn get(db: &Connection, id: JobId) -> Result<Promise, IndexError> {
+    let mut statement = db.prepare_cached(include_str!("sql/job_get.sql"))?;
+    let mut rows = statement.query([id.0])?;
+    rows.next()?.map_or(Err(IndexError::NoSuchJob(id)), Promise::read)
+}
+
+fn insert(db: &Connection, operation: &Operation, now: UnixMillis) -> Result<JobId, IndexError> {
+    let (verb, source, print, inode, digest, equal_to) = match operation {
+        Operation::MakeDir { inode, .. } => ("make-dir", None, None, Some(*inode), None, None),
+        Operation::Put { print, equal_to, .. } => ("put", None, Some(print), Some(print.inode), None, *equal_to),
+        Operation::RemoveFile { .. } => ("remove-file", None, None, None, None, None),
+        Operation::RemoveDir { .. } => ("remove-dir", None, None, None, None, None),
+        Operation::Rename { from, print, digest, .. } => ("rename", Some(from), Some(print), Some(print.inode), *digest, None),
+    };
+    let id = db.prepare_cached(include_str!("sql/job_begin.sql"))?.insert(params![
+        verb,
+        operation.path().to_key(),
+        source.map(RelPath::to_key),
+        print.map(|print: &Fingerprint| print.size.cast_signed()),
+        print.map(|print| print.mtime_ns),
+        print.map(|print| print.ctime_ns),
+        inode.map(u64::cast_signed),
+        digest.map(|digest| digest.0),
+        equal_to.map(|digest| digest.0),
+        now.0,
+    ])?;
+    Ok(JobId(id))
+}
+
+/// The name that a put goes to first: beside its path, and ours without a doubt.
+fn temp_name(path: &RelPath, instance: &str, id: JobId) -> Result<RelPath, IndexError> {
+    let name = format!(".towline-{instance}-{:x}.part", id.0);
+    RelPath::child(path.parent().as_ref(), name).map_err(IndexError::corrupt)
+}

@@ -1,0 +1,42 @@
+//! What scans found, into the observed side. The recorded side is not written here.
+
+use super::{IndexError, books::Books, rows};
+use crate::model::{Digest, Entry, Fingerprint, Observation, RelPath};
+
+/// What a batch of observations came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Rows whose observed side is another now; what lay below a vanished directory counts too.
+    pub changed: usize,
+}
+
+pub(super) fn observe(books: &mut Books<'_>, found: &[Observation]) -> Result<Observed, IndexError> {
+    let mut changed = 0;
+    for observation in found {
+        changed += match observation {
+            Observation::Is(path, entry) => {
+                let (seen, emptied) = books.change(path, |held| {
+                    let was_dir = matches!(held.observed, Some(Entry::Dir { .. }));
+                    (held.see(Some(*entry)), was_dir && matches!(entry, Entry::File { .. }))
+                })?;
+                // Nothing lies below a file.
+                usize::from(seen) + if emptied { books.change_below(path, |held| held.see(None))? } else { 0 }
+            }
+            Observation::Gone(path) => {
+                usize::from(books.change(path, |held| held.see(None))?) + books.change_below(path, |held| held.see(None))?
+            }
+            Observation::Ignored(path) => {
+                books.db().prepare_cached(include_str!("sql/job_forget.sql"))?.execute(rows::range(Some(path)))?;
+                usize::from(books.change(path, |held| held.forget())?) + books.change_below(path, |held| held.forget())?
+            }
+        };
+    }
+    Ok(Observed { changed })
+}
+
+pub(super) fn note_digest(books: &mut Books<'_>, path: &RelPath, read: &Fingerprint, found: Digest) -> Result<(), IndexError> {
+    books.change(path, |held| match &mut held.observed {
+        Some(Entry::File { print, digest }) if print == read => *digest = Some(found),
+        _ => {}
+    })
+}

@@ -1,0 +1,113 @@
+//! The queue: the rows where the two sides differ, in stretches, in numbers, and with what keeps them. Read-only.
+
+use rusqlite::Connection;
+
+use super::{
+    IndexError, books,
+    held::{FURTHEST_RETRY, Held},
+    rows,
+};
+use crate::model::{Problem, RelPath, UnixMillis, Window};
+
+/// The mirror in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Tally {
+    /// Files here that the server does not have, or not like this.
+    pub pending_files: u64,
+    /// Their bytes.
+    pub pending_bytes: u64,
+    /// Directories here that the server does not have.
+    pub pending_dirs: u64,
+    /// Files and directories on the server that are gone here.
+    pub pending_removals: u64,
+    /// Of all pending ones: those that failed and wait for their time.
+    pub waiting: u64,
+    /// Of all pending ones: those that failed and wait for a change.
+    pub parked: u64,
+    /// Files on the server.
+    pub recorded_files: u64,
+    /// Their bytes.
+    pub recorded_bytes: u64,
+    /// Since when the oldest pending one is pending.
+    pub oldest_pending: Option<UnixMillis>,
+}
+
+/// A path that could not be mirrored, and why.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PathProblem {
+    /// Which.
+    pub path: RelPath,
+    /// Why.
+    pub problem: Problem,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried again; `None`: it is parked until it changes.
+    pub retry_at: Option<UnixMillis>,
+    /// Since when it is pending.
+    pub since: Option<UnixMillis>,
+}
+
+pub(super) fn window(db: &Connection, after: Option<&RelPath>, limit: usize, now: UnixMillis) -> Result<Window, IndexError> {
+    let limit = limit.max(1);
+    let after = after.map(RelPath::to_key).unwrap_or_default();
+    let mut stretch = rows::select(db, include_str!("sql/window.sql"), (&after, rows::limit(limit.saturating_add(1))))?;
+    let cut = cut(&mut stretch, limit);
+    let mut found = Vec::with_capacity(stretch.len());
+    if let Some(first) = stretch.first() {
+        for ancestor in first.path.ancestors() {
+            found.extend(rows::get(db, &ancestor)?.filter(Held::pending));
+        }
+        found.reverse();
+    }
+    found.extend(stretch);
+    Ok(Window { rows: found.into_iter().map(|held| held.into_row(now)).collect(), cut })
+}
+
+pub(super) fn removals(db: &Connection, before: Option<&RelPath>, limit: usize, now: UnixMillis) -> Result<Window, IndexError> {
+    let limit = limit.max(1);
+    let before = before.map_or_else(rows::after_all, RelPath::to_key);
+    let mut stretch = rows::select(db, include_str!("sql/removals.sql"), (&before, rows::limit(limit.saturating_add(1))))?;
+    let cut = cut(&mut stretch, limit);
+    Ok(Window { rows: stretch.into_iter().rev().map(|held| held.into_row(now)).collect(), cut })
+}
+
+pub(super) fn tally(db: &Connection, now: UnixMillis) -> Result<Tally, IndexError> {
+    let totals = books::totals(db)?;
+    let waiting: i64 =
+        db.prepare_cached(include_str!("sql/waiting.sql"))?.query_row((now.0, now.after(FURTHEST_RETRY).0), |row| row.get(0))?;
+    Ok(Tally {
+        pending_files: totals.pending_files,
+        pending_bytes: totals.pending_bytes,
+        pending_dirs: totals.pending_dirs,
+        pending_removals: totals.vanished_files.wrapping_add(totals.vanished_dirs),
+        waiting: waiting.cast_unsigned(),
+        parked: totals.parked,
+        recorded_files: totals.recorded_files,
+        recorded_bytes: totals.recorded_bytes,
+        oldest_pending: time(db, include_str!("sql/oldest.sql"))?,
+    })
+}
+
+pub(super) fn next_retry(db: &Connection) -> Result<Option<UnixMillis>, IndexError> {
+    time(db, include_str!("sql/next_retry.sql"))
+}
+
+pub(super) fn problems(db: &Connection, limit: usize) -> Result<Vec<PathProblem>, IndexError> {
+    let found = rows::select(db, include_str!("sql/problems.sql"), (Vec::new(), rows::limit(limit)))?;
+    let list = found.into_iter().filter_map(|held| {
+        let Held { path, since, attempts, not_before, problem, .. } = held;
+        problem.map(|problem| PathProblem { path, problem, attempts, retry_at: not_before, since })
+    });
+    Ok(list.collect())
+}
+
+/// Takes away what is more than `limit`; then the last one that stays is the cut.
+fn cut(stretch: &mut Vec<Held>, limit: usize) -> Option<RelPath> {
+    let more = stretch.len() > limit;
+    stretch.truncate(limit);
+    stretch.last().filter(|_| more).map(|held| held.path.clone())
+}
+
+fn time(db: &Connection, sql: &str) -> Result<Option<UnixMillis>, IndexError> {
+    Ok(db.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0))?.map(UnixMillis))
+}

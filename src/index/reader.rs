@@ -1,0 +1,94 @@
+//! [`Reader`]: a connection of its own that only reads, for scans beside the writer and for other processes.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::{IndexError, SCHEMA, connect, lock::private_file, rows};
+use crate::model::{Entry, RelPath};
+
+/// Rows read at a time. Between two pages no transaction is open, so that the log can be checkpointed.
+const PAGE: usize = 1000;
+
+/// Reads an index that somebody else may be writing.
+#[derive(Debug)]
+pub struct Reader {
+    db: Connection,
+}
+
+impl Reader {
+    /// Opens the index `file`, which must exist. Unlike [`super::Index::open`] this changes nothing, so it is right
+    /// beside a running daemon.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or its schema is another one.
+    pub fn open(file: &Path) -> Result<Self, IndexError> {
+        Ok(Self { db: connect::read_only(file, &SCHEMA)? })
+    }
+
+    /// What was observed at and below `prefix` (`None`: everywhere), in preorder. Pages are read as they are needed;
+    /// what is written meanwhile may be in later pages.
+    pub fn under(&mut self, prefix: Option<&RelPath>) -> Under<'_> {
+        let (next, end) = rows::range(prefix);
+        Under { db: &self.db, next, end, page: Vec::new().into_iter(), last: false }
+    }
+
+    /// Writes a consistent copy to `file`, which must not exist or be empty.
+    ///
+    /// # Errors
+    /// When the copy cannot be written.
+    pub fn copy_to(&self, file: &Path) -> Result<(), IndexError> {
+        copy(&self.db, file)
+    }
+}
+
+/// An iterator over observed entries; see [`Reader::under`]. It ends after its first error.
+#[derive(Debug)]
+pub struct Under<'r> {
+    db: &'r Connection,
+    next: Vec<u8>,
+    end: Vec<u8>,
+    page: std::vec::IntoIter<(RelPath, Entry)>,
+    last: bool,
+}
+
+impl Under<'_> {
+    fn turn(&mut self) -> Result<(), IndexError> {
+        let found = rows::select(self.db, include_str!("sql/under.sql"), (&self.next, &self.end, rows::limit(PAGE)))?;
+        self.last = found.len() < PAGE;
+        if let Some(held) = found.last() {
+            // The smallest key after this one.
+            self.next = held.path.to_key();
+            self.next.push(0);
+        }
+        let page: Vec<_> = found.into_iter().filter_map(|held| Some((held.path, held.observed?))).collect();
+        self.page = page.into_iter();
+        Ok(())
+    }
+}
+
+impl Iterator for Under<'_> {
+    type Item = Result<(RelPath, Entry), IndexError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.len() == 0 && !self.last {
+            if let Err(error) = self.turn() {
+                self.last = true;
+                return Some(Err(error));
+            }
+        }
+        self.page.next().map(Ok)
+    }
+}
+
+pub(super) fn copy(db: &Connection, file: &Path) -> Result<(), IndexError> {
+    use std::os::unix::ffi::OsStrExt;
+    drop(private_file(file)?);
+    // A path as a blob would not do: VACUUM INTO wants text.
+    let name = std::str::from_utf8(file.as_os_str().as_bytes()).map_err(|_| IndexError::Open {
+        path: file.to_owned(),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is not UTF-8"),
+    })?;
+    db.execute("VACUUM INTO ?1", [name])?;
+    Ok(())
+}

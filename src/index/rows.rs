@@ -1,0 +1,155 @@
+//! Rows of the entry table to and from [`Held`], and the key ranges that paths stand for. No transactions here.
+
+use rusqlite::{Connection, Params, Row, params};
+
+use super::{IndexError, held::Held};
+use crate::model::{Digest, Entry, Fingerprint, RelPath, UnixMillis};
+
+/// Greater than every key: no file system takes a name of more than 255 bytes.
+const AFTER_ALL: [u8; 256] = [0xFF; 256];
+
+/// The keys at and below a path (or all of them), as the first one and the first one after them.
+pub(super) fn range(path: Option<&RelPath>) -> (Vec<u8>, Vec<u8>) {
+    match path {
+        None => (Vec::new(), after_all()),
+        // The keys below go on with a NUL; no name holds one, so nothing else lies between.
+        Some(path) => {
+            let (first, mut end) = (path.to_key(), path.to_key());
+            end.push(1);
+            (first, end)
+        }
+    }
+}
+
+/// A key after all others.
+pub(super) fn after_all() -> Vec<u8> {
+    AFTER_ALL.to_vec()
+}
+
+/// The row of `path`, if there is one.
+pub(super) fn get(db: &Connection, path: &RelPath) -> Result<Option<Held>, IndexError> {
+    let mut statement = db.prepare_cached(include_str!("sql/get.sql"))?;
+    let mut rows = statement.query([path.to_key()])?;
+    rows.next()?.map(read).transpose()
+}
+
+/// The rows that `sql`, a selection of all columns, yields.
+pub(super) fn select(db: &Connection, sql: &str, params: impl Params) -> Result<Vec<Held>, IndexError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+/// Writes a row, or deletes it when it holds nothing.
+pub(super) fn put(db: &Connection, held: &Held) -> Result<(), IndexError> {
+    if held.is_nothing() {
+        db.prepare_cached(include_str!("sql/delete.sql"))?.execute([held.path.to_key()])?;
+        return Ok(());
+    }
+    let (o, r) = (Side::of(held.observed.as_ref()), Side::of(held.recorded.as_ref()));
+    let problem = held.problem.as_ref().map(serde_json::to_string).transpose().map_err(IndexError::Unwritable)?;
+    db.prepare_cached(include_str!("sql/put.sql"))?.execute(params![
+        held.path.to_key(),
+        o.kind,
+        o.size,
+        o.mtime,
+        o.ctime,
+        o.inode,
+        o.digest,
+        r.kind,
+        r.size,
+        r.mtime,
+        r.ctime,
+        r.inode,
+        r.digest,
+        held.since.map(|at| at.0),
+        held.attempts,
+        held.not_before.map(|at| at.0),
+        problem,
+    ])?;
+    Ok(())
+}
+
+/// A row with all columns, in the order of the schema.
+fn read(row: &Row<'_>) -> Result<Held, IndexError> {
+    Ok(Held {
+        path: path(row, 0)?,
+        observed: side(row, 1)?,
+        recorded: side(row, 7)?,
+        since: row.get::<_, Option<i64>>(13)?.map(UnixMillis),
+        attempts: row.get(14)?,
+        not_before: row.get::<_, Option<i64>>(15)?.map(UnixMillis),
+        problem: row
+            .get::<_, Option<String>>(16)?
+            .map(|json| serde_json::from_str(&json))
+            .transpose()
+            .map_err(IndexError::corrupt)?,
+    })
+}
+
+/// The path whose key is in column `at`.
+pub(super) fn path(row: &Row<'_>, at: usize) -> Result<RelPath, IndexError> {
+    RelPath::from_key(row.get_ref(at)?.as_blob().map_err(IndexError::corrupt)?).map_err(IndexError::corrupt)
+}
+
+/// The digest in column `at`, if any.
+pub(super) fn digest(row: &Row<'_>, at: usize) -> Result<Option<Digest>, IndexError> {
+    Ok(row.get::<_, Option<[u8; 32]>>(at)?.map(Digest))
+}
+
+/// The fingerprint in the four columns from `at` on.
+pub(super) fn print(row: &Row<'_>, at: usize) -> Result<Fingerprint, IndexError> {
+    Ok(Fingerprint {
+        size: row.get::<_, i64>(at)?.cast_unsigned(),
+        mtime_ns: row.get(at + 1)?,
+        ctime_ns: row.get(at + 2)?,
+        inode: row.get::<_, i64>(at + 3)?.cast_unsigned(),
+    })
+}
+
+/// The side of an entry in the six columns from `at` on.
+fn side(row: &Row<'_>, at: usize) -> Result<Option<Entry>, IndexError> {
+    match row.get_ref(at)?.as_str_or_null().map_err(IndexError::corrupt)? {
+        None => Ok(None),
+        Some("dir") => Ok(Some(Entry::Dir { inode: row.get::<_, i64>(at + 4)?.cast_unsigned() })),
+        Some(_) => Ok(Some(Entry::File { print: print(row, at + 1)?, digest: digest(row, at + 5)? })),
+    }
+}
+
+/// One side as columns.
+#[derive(Default)]
+struct Side {
+    kind: Option<&'static str>,
+    size: Option<i64>,
+    mtime: Option<i64>,
+    ctime: Option<i64>,
+    inode: Option<i64>,
+    digest: Option<[u8; 32]>,
+}
+
+impl Side {
+    fn of(entry: Option<&Entry>) -> Self {
+        let (kind, print, digest) = match entry {
+            None => return Self::default(),
+            Some(Entry::Dir { inode }) => ("dir", Fingerprint { inode: *inode, ..Fingerprint::default() }, None),
+            Some(Entry::File { print, digest }) => ("file", *print, digest.map(|digest| digest.0)),
+        };
+        Self {
+            kind: Some(kind),
+            size: Some(print.size.cast_signed()),
+            mtime: Some(print.mtime_ns),
+            ctime: Some(print.ctime_ns),
+            inode: Some(print.inode.cast_signed()),
+            digest,
+        }
+    }
+}
+
+/// A limit as SQL takes it.
+pub(super) fn limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,97 @@
+-- One row is one path below the mirror's root, with what a scan last saw there (o_) and what the server is known to
+-- hold (r_). A row with neither side does not exist.
+CREATE TABLE entry (
+    -- Where: the components joined by NUL, so that byte order is depth-first preorder.
+    path BLOB NOT NULL PRIMARY KEY,
+    -- Observed, written by scans alone. All NULL (digest apart): nothing is there. For a directory size, mtime and
+    -- ctime are 0. Times are nanoseconds since the epoch; size and inode are unsigned 64-bit numbers, stored as the
+    -- signed numbers of the same bits; the digest (blake3) is NULL until somebody read the file.
+    o_kind TEXT CHECK (o_kind IN ('file', 'dir')),
+    o_size INTEGER,
+    o_mtime INTEGER,
+    o_ctime INTEGER,
+    o_inode INTEGER,
+    o_digest BLOB,
+    -- Recorded, written by settled jobs and by what the server itself told; the local file's state when it was sent.
+    r_kind TEXT CHECK (r_kind IN ('file', 'dir')),
+    r_size INTEGER,
+    r_mtime INTEGER,
+    r_ctime INTEGER,
+    r_inode INTEGER,
+    r_digest BLOB,
+    -- Of a pending row alone: since when it is pending (wall clock, milliseconds).
+    since INTEGER,
+    -- Of a pending row that failed: how often, when it may be tried again (NULL with a problem: parked), and why (JSON).
+    attempts INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER,
+    problem TEXT,
+    -- Whether the two sides differ; digests do not count. The one definition that every partial index below uses.
+    pending INTEGER NOT NULL GENERATED ALWAYS AS (
+        (o_kind, o_size, o_mtime, o_ctime, o_inode) IS NOT (r_kind, r_size, r_mtime, r_ctime, r_inode)
+    ) VIRTUAL,
+    CHECK (o_kind IS NOT NULL OR r_kind IS NOT NULL)
+) STRICT, WITHOUT ROWID;
+
+-- The queue: what is to be done, in preorder.
+CREATE INDEX entry_pending ON entry (path) WHERE pending;
+-- What is to be removed from the server, in preorder; what is not there but recorded is pending by itself.
+CREATE INDEX entry_vanished ON entry (path) WHERE o_kind IS NULL;
+-- Where an appeared file may have come from, and where a vanished one may have gone.
+CREATE INDEX entry_vanished_inode ON entry (r_inode, r_size, r_mtime) WHERE o_kind IS NULL AND r_kind = 'file';
+CREATE INDEX entry_vanished_content ON entry (r_size, r_digest) WHERE o_kind IS NULL AND r_kind = 'file';
+CREATE INDEX entry_arrived_inode ON entry (o_inode, o_size, o_mtime) WHERE pending AND o_kind = 'file';
+CREATE INDEX entry_arrived_content ON entry (o_size, o_digest) WHERE pending AND o_kind = 'file';
+-- What `status` asks for.
+CREATE INDEX entry_since ON entry (since) WHERE since IS NOT NULL;
+CREATE INDEX entry_retry ON entry (not_before) WHERE not_before IS NOT NULL;
+CREATE INDEX entry_problem ON entry (path) WHERE problem IS NOT NULL;
+
+-- The only row counts the entry table, kept in the same transaction as every change of it. Sums of bytes wrap.
+CREATE TABLE total (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    -- Rows with an observed side; files with a recorded side, and their bytes.
+    observed INTEGER NOT NULL DEFAULT 0,
+    recorded_files INTEGER NOT NULL DEFAULT 0,
+    recorded_bytes INTEGER NOT NULL DEFAULT 0,
+    -- Pending rows by what was observed: files and their bytes, directories, nothing where a file or directory is recorded.
+    pending_files INTEGER NOT NULL DEFAULT 0,
+    pending_bytes INTEGER NOT NULL DEFAULT 0,
+    pending_dirs INTEGER NOT NULL DEFAULT 0,
+    vanished_files INTEGER NOT NULL DEFAULT 0,
+    vanished_dirs INTEGER NOT NULL DEFAULT 0,
+    -- Pending rows that wait for a change, not for a time.
+    parked INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO total (id) VALUES (1);
+
+-- One row is one operation that was promised to the server and is not settled yet (write-ahead).
+CREATE TABLE job (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- What is to be done, where, a rename's former name, and the temporary name of a put; paths as in `entry`.
+    verb TEXT NOT NULL CHECK (verb IN ('make-dir', 'put', 'remove-file', 'remove-dir', 'rename')),
+    path BLOB NOT NULL,
+    source BLOB,
+    temp BLOB,
+    -- The local file or directory that it was planned for, as in `entry`.
+    size INTEGER,
+    mtime INTEGER,
+    ctime INTEGER,
+    inode INTEGER,
+    digest BLOB,
+    -- The content that the server holds under this name, if it may turn out that nothing needs to be sent.
+    equal_to BLOB,
+    -- When it was promised (wall clock, milliseconds).
+    begun INTEGER NOT NULL,
+    -- 1: nobody knows what became of it, the server has to be asked.
+    in_doubt INTEGER NOT NULL DEFAULT 0 CHECK (in_doubt IN (0, 1)),
+    -- 1: a rule ignores the path since; what becomes of the job must not bring its row back.
+    forgotten INTEGER NOT NULL DEFAULT 0 CHECK (forgotten IN (0, 1))
+) STRICT;
+
+-- One row is one fact about the mirror as a whole, by name, as JSON.
+CREATE TABLE note (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+-- Marks the temporary files of this index on the server.
+INSERT INTO note (name, value) VALUES ('instance', '"' || lower(hex(randomblob(4))) || '"');

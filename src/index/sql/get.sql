@@ -1,0 +1,1 @@
+SELECT * FROM entry WHERE path = ?1

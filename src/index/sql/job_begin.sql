@@ -1,0 +1,2 @@
+INSERT INTO job (verb, path, source, size, mtime, ctime, inode, digest, equal_to, begun)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)

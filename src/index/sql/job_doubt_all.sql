@@ -1,0 +1,1 @@
+UPDATE job SET in_doubt = 1 WHERE in_doubt = 0

@@ -1,0 +1,1 @@
+UPDATE job SET temp = ?2 WHERE id = ?1

@@ -1,0 +1,1 @@
+SELECT learnt FROM profile WHERE endpoint = ?1

@@ -1,0 +1,13 @@
+-- Appeared files without a digest that may be a vanished file's content: from the sizes of what vanished.
+SELECT a.* FROM (
+    SELECT DISTINCT r_size FROM entry INDEXED BY entry_vanished_content
+    WHERE o_kind IS NULL AND r_kind = 'file' AND r_size <> 0 AND r_digest IS NOT NULL
+) AS lost
+CROSS JOIN entry AS a INDEXED BY entry_arrived_content
+WHERE a.pending AND a.o_kind = 'file' AND a.o_size = lost.r_size AND a.o_digest IS NULL AND a.problem IS NULL
+    AND NOT EXISTS (
+        SELECT 1 FROM entry AS v INDEXED BY entry_vanished_inode
+        WHERE v.o_kind IS NULL AND v.r_kind = 'file'
+            AND v.r_inode = a.o_inode AND v.r_size = a.o_size AND v.r_mtime = a.o_mtime AND v.r_inode <> 0
+    )
+LIMIT ?1

@@ -1,0 +1,1 @@
+SELECT * FROM entry INDEXED BY entry_pending WHERE pending AND path > ?1 ORDER BY path LIMIT ?2
