@@ -1,1 +1,180 @@
-//! Which job may start when: one rule, pure.
+//! Which job may start when, by one rule: a job may start when no unfinished earlier job touches the same path, an ancestor
+//! or a descendant of it. Pure; knows nothing of workers, and gives no order to jobs that do not touch.
+//!
+//! Paths are compared folded, so that two names that a server may take for one are never worked on at once. What a job
+//! waits for is counted when it is pushed, not looked up again when another ends.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Bound,
+};
+
+use crate::model::{Job, JobId, PathSet, RelPath};
+
+/// The unfinished jobs of one mirror.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    tasks: HashMap<JobId, Task>,
+    /// The unfinished jobs that touch each path, by the folded path's key.
+    touching: BTreeMap<Vec<u8>, Vec<JobId>>,
+    startable: BTreeSet<JobId>,
+    running: usize,
+    busy: PathSet,
+    /// How many jobs touch each path of `busy`.
+    uses: HashMap<RelPath, usize>,
+}
+
+#[derive(Debug)]
+struct Task {
+    /// `None` while it runs.
+    job: Option<Job>,
+    /// What it touches.
+    paths: Vec<RelPath>,
+    /// How many earlier jobs it waits for.
+    waits_for: usize,
+    /// The later jobs that wait for it; some may have been taken out since.
+    holds_up: Vec<JobId>,
+}
+
+impl Schedule {
+    /// Adds `job` behind all others. A job whose number is among the unfinished ones already is not added again.
+    pub fn push(&mut self, job: Job) {
+        let id = job.id;
+        if self.tasks.contains_key(&id) {
+            return;
+        }
+        let paths: Vec<RelPath> = job.operation.touches().cloned().collect();
+        let keys: Vec<Vec<u8>> = paths.iter().map(key).collect();
+        let earlier: BTreeSet<JobId> = keys.iter().flat_map(|key| self.overlapping(key)).collect();
+        for other in &earlier {
+            if let Some(task) = self.tasks.get_mut(other) {
+                task.holds_up.push(id);
+            }
+        }
+        for (path, key) in paths.iter().zip(keys) {
+            self.touching.entry(key).or_default().push(id);
+            self.busy.insert(path.clone());
+            *self.uses.entry(path.clone()).or_default() += 1;
+        }
+        if earlier.is_empty() {
+            self.startable.insert(id);
+        }
+        self.tasks.insert(id, Task { job: Some(job), paths, waits_for: earlier.len(), holds_up: Vec::new() });
+    }
+
+    /// Starts the oldest job that may start. It runs until it is told to [`Self::finish`].
+    #[expect(clippy::should_implement_trait, reason = "no iterator: finishing one job makes others available")]
+    pub fn next(&mut self) -> Option<Job> {
+        let id = self.startable.pop_first()?;
+        let job = self.tasks.get_mut(&id)?.job.take()?;
+        self.running += 1;
+        Some(job)
+    }
+
+    /// Takes out a job that ended. If it did not succeed, those that waited for it, directly or not, are taken out with it
+    /// and returned, oldest first: nobody knows whether they still make sense, so they are to be planned again.
+    pub fn finish(&mut self, id: JobId, succeeded: bool) -> Vec<Job> {
+        let Some(task) = self.take_out(id) else { return Vec::new() };
+        if succeeded {
+            self.release(&task.holds_up);
+            return Vec::new();
+        }
+        self.take_out_all(task.holds_up)
+    }
+
+    /// Takes out every job that has not started, oldest first.
+    pub fn drain_waiting(&mut self) -> Vec<Job> {
+        let waiting = self.tasks.iter().filter(|(_, task)| task.job.is_some()).map(|(id, _)| *id).collect();
+        self.take_out_all(waiting)
+    }
+
+    /// Unfinished jobs.
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether every job is finished.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Jobs that were started and are not finished.
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
+    /// Jobs that were not started.
+    pub fn waiting(&self) -> usize {
+        self.tasks.len() - self.running
+    }
+
+    /// Every path that an unfinished job touches.
+    pub fn busy(&self) -> &PathSet {
+        &self.busy
+    }
+
+    /// The unfinished jobs that touch the path of `key`, an ancestor or a descendant.
+    fn overlapping(&self, key: &[u8]) -> Vec<JobId> {
+        let above = (0..key.len()).filter(|end| key[*end] == 0).filter_map(|end| self.touching.get(&key[..end]));
+        // NUL is the lowest byte: what lies below a path comes right behind it.
+        let at_or_below = self
+            .touching
+            .range::<[u8], _>((Bound::Included(key), Bound::Unbounded))
+            .take_while(|(other, _)| other.strip_prefix(key).is_some_and(|rest| rest.first().is_none_or(|b| *b == 0)))
+            .map(|(_, jobs)| jobs);
+        above.chain(at_or_below).flatten().copied().collect()
+    }
+
+    fn take_out_all(&mut self, mut queue: Vec<JobId>) -> Vec<Job> {
+        let mut out = Vec::new();
+        while let Some(id) = queue.pop() {
+            if let Some(task) = self.take_out(id) {
+                queue.extend(task.holds_up);
+                out.extend(task.job);
+            }
+        }
+        out.sort_by_key(|job| job.id);
+        out
+    }
+
+    fn take_out(&mut self, id: JobId) -> Option<Task> {
+        let task = self.tasks.remove(&id)?;
+        self.startable.remove(&id);
+        self.running -= usize::from(task.job.is_none());
+        for path in &task.paths {
+            let key = key(path);
+            if let Some(jobs) = self.touching.get_mut(&key) {
+                jobs.retain(|other| *other != id);
+                if jobs.is_empty() {
+                    self.touching.remove(&key);
+                }
+            }
+            if let Some(uses) = self.uses.get_mut(path) {
+                *uses -= 1;
+                if *uses == 0 {
+                    self.uses.remove(path);
+                    self.busy.remove(path);
+                }
+            }
+        }
+        Some(task)
+    }
+
+    fn release(&mut self, held_up: &[JobId]) {
+        for id in held_up {
+            if let Some(task) = self.tasks.get_mut(id) {
+                task.waits_for -= 1;
+                if task.waits_for == 0 {
+                    self.startable.insert(*id);
+                }
+            }
+        }
+    }
+}
+
+fn key(path: &RelPath) -> Vec<u8> {
+    path.folded().to_key()
+}
+
+#[cfg(test)]
+mod tests;

@@ -130,12 +130,14 @@ impl RelPath {
         Self::new(key.iter().map(|b| if *b == 0 { b'/' } else { *b }).collect::<Vec<_>>())
     }
 
-    /// The same path as a server that folds case might see it: lower case, by Unicode where it is UTF-8, else by ASCII.
+    /// The same path as a server that folds case might see it: lower case, by Unicode where a component is UTF-8, else by
+    /// ASCII. Each component is folded by itself, so that what overlaps still does when folded.
     pub fn folded(&self) -> Self {
-        match std::str::from_utf8(&self.0) {
-            Ok(text) => Self(text.to_lowercase().into_bytes().into()),
-            Err(_) => Self(self.0.to_ascii_lowercase().into()),
-        }
+        let fold = |component: &[u8]| match std::str::from_utf8(component) {
+            Ok(text) if !text.is_ascii() => text.to_lowercase().into_bytes(),
+            _ => component.to_ascii_lowercase(),
+        };
+        Self(self.components().map(fold).collect::<Vec<_>>().join(&b'/').into())
     }
 
     /// For people: lossy UTF-8, control characters escaped.
@@ -281,6 +283,16 @@ mod tests {
     #[test]
     fn a_name_with_control_characters_is_shown_escaped() {
         assert_eq!(path("a\nb\x1b[2J").to_string(), "a\\nb\\u{1b}[2J");
+    }
+
+    /// A child whose name is not UTF-8 once made its whole path fold by ASCII alone, and was no longer below its parent.
+    #[test]
+    fn folding_keeps_a_child_below_its_directory() {
+        let dir = path("\u{c9}T\u{c9}");
+        let child = RelPath::child(Some(&dir), b"\xffA").expect("a valid path");
+        assert_eq!(dir.folded(), path("\u{e9}t\u{e9}"));
+        assert!(child.folded().is_at_or_below(&dir.folded()));
+        assert_eq!(child.folded().name(), b"\xffa");
     }
 
     proptest! {

@@ -1,0 +1,189 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{Fingerprint, Operation};
+
+fn path(text: &str) -> RelPath {
+    RelPath::new(text).expect("a valid path")
+}
+
+fn remove(id: i64, at: &str) -> Job {
+    Job { id: JobId(id), operation: Operation::RemoveFile { path: path(at) }, temp: None }
+}
+
+fn rename(id: i64, from: &str, to: &str) -> Job {
+    let operation = Operation::Rename { from: path(from), to: path(to), print: Fingerprint::default(), digest: None };
+    Job { id: JobId(id), operation, temp: None }
+}
+
+fn ids(jobs: &[Job]) -> Vec<i64> {
+    jobs.iter().map(|job| job.id.0).collect()
+}
+
+fn start_all(schedule: &mut Schedule) -> Vec<i64> {
+    std::iter::from_fn(|| schedule.next()).map(|job| job.id.0).collect()
+}
+
+#[test]
+fn only_jobs_that_touch_wait_for_each_other() {
+    let mut schedule = Schedule::default();
+    for job in [remove(1, "a/x"), remove(2, "a/y"), remove(3, "a"), remove(4, "b"), rename(5, "c", "a/z"), remove(6, "C")] {
+        schedule.push(job);
+    }
+    assert_eq!((schedule.len(), schedule.running(), schedule.waiting()), (6, 0, 6));
+    assert_eq!(start_all(&mut schedule), [1, 2, 4]);
+    assert_eq!((schedule.len(), schedule.running(), schedule.waiting()), (6, 3, 3));
+    schedule.finish(JobId(1), true);
+    assert_eq!(start_all(&mut schedule), [0; 0], "2 still runs");
+    schedule.finish(JobId(2), true);
+    assert_eq!(start_all(&mut schedule), [3]);
+    schedule.finish(JobId(3), true);
+    assert_eq!(start_all(&mut schedule), [5], "6 is c in another case");
+    schedule.finish(JobId(5), true);
+    assert_eq!(start_all(&mut schedule), [6]);
+}
+
+#[test]
+fn a_failure_takes_out_what_waited_for_it() {
+    let mut schedule = Schedule::default();
+    for job in [remove(1, "a/x"), remove(2, "a"), rename(3, "b", "a"), remove(4, "b"), remove(5, "c")] {
+        schedule.push(job);
+    }
+    assert_eq!(start_all(&mut schedule), [1, 5]);
+    assert_eq!(ids(&schedule.finish(JobId(1), false)), [2, 3, 4]);
+    assert_eq!(schedule.len(), 1);
+    assert_eq!(schedule.busy().iter().collect::<Vec<_>>(), [&path("c")]);
+    assert!(schedule.finish(JobId(5), false).is_empty());
+    assert!(schedule.is_empty() && schedule.busy().is_empty());
+}
+
+#[test]
+fn a_path_is_busy_until_its_last_job_ends() {
+    let mut schedule = Schedule::default();
+    schedule.push(remove(1, "a"));
+    schedule.push(remove(2, "a"));
+    schedule.push(remove(2, "never"));
+    assert_eq!(start_all(&mut schedule), [1]);
+    schedule.finish(JobId(1), true);
+    assert!(schedule.busy().overlaps(&path("a")));
+    assert_eq!(ids(&schedule.drain_waiting()), [2]);
+    assert!(schedule.busy().is_empty() && schedule.next().is_none());
+}
+
+#[test]
+fn what_runs_is_not_drained() {
+    let mut schedule = Schedule::default();
+    for job in [remove(1, "a"), remove(2, "a"), remove(3, "b")] {
+        schedule.push(job);
+    }
+    assert_eq!(schedule.next().map(|job| job.id), Some(JobId(1)));
+    assert_eq!(ids(&schedule.drain_waiting()), [2, 3]);
+    schedule.push(remove(4, "a/b"));
+    assert_eq!(start_all(&mut schedule), [0; 0]);
+    schedule.finish(JobId(1), true);
+    assert_eq!(start_all(&mut schedule), [4]);
+}
+
+/// 10,000 jobs in one directory and its removal, and a chain of 1,000 directories; quadratic work would be felt here.
+#[test]
+fn many_jobs_and_deep_ones_are_scheduled() {
+    let mut schedule = Schedule::default();
+    for i in 0..10_000 {
+        schedule.push(remove(i, &format!("dir/{i}")));
+    }
+    schedule.push(remove(10_000, "dir"));
+    let deep = vec!["d"; 1000].join("/");
+    for i in 0..1000 {
+        schedule.push(remove(20_000 + i, &deep[..=2 * usize::try_from(i).expect("small")]));
+    }
+    let mut done = 0;
+    while let Some(job) = schedule.next() {
+        assert!(schedule.finish(job.id, true).is_empty());
+        done += 1;
+    }
+    assert_eq!(done, 11_001);
+    assert!(schedule.is_empty());
+}
+
+/// The rule as it is written, and nothing else.
+fn naive_startable(unfinished: &[(Job, bool)]) -> Option<i64> {
+    let touch = |a: &Job, b: &Job| a.operation.touches().any(|p| b.operation.touches().any(|q| p.folded().overlaps(&q.folded())));
+    let may_start = |i: usize| !unfinished[i].1 && !unfinished[..i].iter().any(|(earlier, _)| touch(earlier, &unfinished[i].0));
+    (0..unfinished.len()).find(|i| may_start(*i)).map(|i| unfinished[i].0.id.0)
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Push(String, Option<String>),
+    Start,
+    Finish(usize, bool),
+    Drain,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let path = || "[aAb](/[abB]){0,3}";
+    let event = prop_oneof![
+        6 => (path(), proptest::option::of(path())).prop_map(|(to, from)| Event::Push(to, from)),
+        4 => Just(Event::Start),
+        3 => (any::<usize>(), proptest::bool::weighted(0.8)).prop_map(|(which, ok)| Event::Finish(which, ok)),
+        1 => Just(Event::Drain),
+    ];
+    proptest::collection::vec(event, 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_schedule_follows_the_rule(events in events()) {
+        let mut schedule = Schedule::default();
+        let mut model: Vec<(Job, bool)> = Vec::new();
+        for (id, event) in (0i64..).zip(events) {
+            match event {
+                Event::Push(to, from) => {
+                    let job = from.map_or_else(|| remove(id, &to), |from| rename(id, &from, &to));
+                    model.push((job.clone(), false));
+                    schedule.push(job);
+                }
+                Event::Start => {
+                    let expected = naive_startable(&model);
+                    prop_assert_eq!(schedule.next().map(|job| job.id.0), expected);
+                    model.iter_mut().filter(|(job, _)| Some(job.id.0) == expected).for_each(|(_, runs)| *runs = true);
+                }
+                Event::Finish(which, ok) => {
+                    let running: Vec<usize> = (0..model.len()).filter(|i| model[*i].1).collect();
+                    if running.is_empty() {
+                        continue;
+                    }
+                    let at = running[which % running.len()];
+                    let id = model[at].0.id;
+                    let mut out = vec![model.remove(at).0];
+                    if !ok {
+                        // Whatever overlaps, at or behind it, something that is out already.
+                        let mut i = 0;
+                        while i < model.len() {
+                            let held_up = model[i].0.id > id && !model[i].1 && out.iter().any(|gone| {
+                                gone.id < model[i].0.id && gone.operation.touches().any(|p| {
+                                    model[i].0.operation.touches().any(|q| p.folded().overlaps(&q.folded()))
+                                })
+                            });
+                            if held_up { out.push(model.remove(i).0) } else { i += 1 }
+                        }
+                    }
+                    prop_assert_eq!(ids(&schedule.finish(id, ok)), ids(&out[1..]));
+                }
+                Event::Drain => {
+                    let (waiting, running): (Vec<_>, Vec<_>) = model.drain(..).partition(|(_, runs)| !runs);
+                    model = running;
+                    prop_assert_eq!(ids(&schedule.drain_waiting()), waiting.iter().map(|(job, _)| job.id.0).collect::<Vec<_>>());
+                }
+            }
+            let mut busy: Vec<RelPath> = model.iter().flat_map(|(job, _)| job.operation.touches().cloned()).collect();
+            busy.sort();
+            busy.dedup();
+            prop_assert_eq!(schedule.busy().iter().cloned().collect::<Vec<_>>(), busy);
+            let running = model.iter().filter(|(_, runs)| *runs).count();
+            prop_assert_eq!((schedule.len(), schedule.running()), (model.len(), running));
+        }
+    }
+}

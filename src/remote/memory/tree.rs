@@ -1,0 +1,297 @@
+//! A tree of names as an FTP server keeps it: refuses what FTP refuses. No session, no faults; plain values.
+
+use std::{collections::BTreeMap, fmt};
+
+use bytes::Bytes;
+
+use crate::model::{Kind, RelPath, Stat};
+
+/// In what a server differs from another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manners {
+    /// Names that differ in case only are one; the case of the first is kept.
+    pub fold_case: bool,
+    /// Renaming onto an existing file is refused.
+    pub refuse_replacing: bool,
+}
+
+/// A server's tree below the mirror's directory.
+#[derive(Clone, Debug, Default)]
+pub struct Tree {
+    manners: Manners,
+    /// By path; folded where the server folds, so a directory comes right before what is in it.
+    nodes: BTreeMap<RelPath, Named>,
+}
+
+#[derive(Clone, Debug)]
+struct Named {
+    /// The last component as it was given.
+    name: Vec<u8>,
+    node: Node,
+}
+
+/// What is at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// A directory.
+    Dir,
+    /// A file.
+    File {
+        /// Its content.
+        body: Bytes,
+        /// Its modification time in seconds since the Unix epoch, where somebody set it.
+        modified: Option<i64>,
+    },
+}
+
+/// Why an operation was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The directory that is to hold it is missing or is a file.
+    #[error("no such directory")]
+    NoParent,
+    /// There is nothing of this name.
+    #[error("no such file or directory")]
+    Missing,
+    /// There is something of this name.
+    #[error("it exists already")]
+    Exists,
+    /// A file is needed, a directory is there.
+    #[error("it is a directory")]
+    IsDir,
+    /// A directory is needed, a file is there.
+    #[error("it is not a directory")]
+    IsFile,
+    /// The directory holds something.
+    #[error("the directory is not empty")]
+    NotEmpty,
+}
+
+impl Tree {
+    /// An empty one.
+    pub fn new(manners: Manners) -> Self {
+        Self { manners, nodes: BTreeMap::new() }
+    }
+
+    /// What is at `path`.
+    pub fn get(&self, path: &RelPath) -> Option<&Node> {
+        self.nodes.get(&self.key(path)).map(|named| &named.node)
+    }
+
+    /// What is at `path`, as MLST tells it.
+    pub fn stat(&self, path: &RelPath) -> Option<Stat> {
+        self.get(path).map(|node| match node {
+            Node::Dir => Stat { kind: Kind::Dir, size: None },
+            Node::File { body, .. } => Stat { kind: Kind::File, size: Some(body.len() as u64) },
+        })
+    }
+
+    /// Everything, in preorder of the names as they were given.
+    pub fn entries(&self) -> BTreeMap<RelPath, Node> {
+        let mut entries = BTreeMap::new();
+        let mut above: Vec<(&RelPath, RelPath)> = Vec::new();
+        for (key, named) in &self.nodes {
+            while above.last().is_some_and(|(dir, _)| !key.is_at_or_below(dir)) {
+                above.pop();
+            }
+            if let Ok(path) = RelPath::child(above.last().map(|(_, path)| path), &named.name) {
+                entries.insert(path.clone(), named.node.clone());
+                above.push((key, path));
+            }
+        }
+        entries
+    }
+
+    /// MKD.
+    ///
+    /// # Errors
+    /// When the name is taken or the parent is no directory.
+    pub fn make_dir(&mut self, path: &RelPath) -> Result<(), Refusal> {
+        self.parent_of(path)?;
+        if self.get(path).is_some() {
+            return Err(Refusal::Exists);
+        }
+        self.insert(path, Node::Dir);
+        Ok(())
+    }
+
+    /// STOR: a new file, or a new content for an existing one (whose name keeps its case).
+    ///
+    /// # Errors
+    /// When a directory has the name or the parent is no directory.
+    pub fn store(&mut self, path: &RelPath, body: Bytes) -> Result<(), Refusal> {
+        self.parent_of(path)?;
+        match self.nodes.get_mut(&self.key(path)).map(|named| &mut named.node) {
+            Some(Node::Dir) => return Err(Refusal::IsDir),
+            Some(file) => *file = Node::File { body, modified: None },
+            None => self.insert(path, Node::File { body, modified: None }),
+        }
+        Ok(())
+    }
+
+    /// MFMT.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn set_modified(&mut self, path: &RelPath, seconds: i64) -> Result<(), Refusal> {
+        match self.nodes.get_mut(&self.key(path)).map(|named| &mut named.node) {
+            Some(Node::File { modified, .. }) => *modified = Some(seconds),
+            Some(Node::Dir) => return Err(Refusal::IsDir),
+            None => return Err(Refusal::Missing),
+        }
+        Ok(())
+    }
+
+    /// RNFR and RNTO of a file, which replaces a file called `to`.
+    ///
+    /// # Errors
+    /// When `from` is no file, `to` is a directory, the parent of `to` is none, or `to` is a file and this server does not
+    /// replace one.
+    pub fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<(), Refusal> {
+        let node = match self.get(from) {
+            Some(Node::Dir) => return Err(Refusal::IsDir),
+            Some(file) => file.clone(),
+            None => return Err(Refusal::Missing),
+        };
+        self.parent_of(to)?;
+        let (old, new) = (self.key(from), self.key(to));
+        match self.get(to) {
+            Some(Node::Dir) => return Err(Refusal::IsDir),
+            Some(_) if self.manners.refuse_replacing && old != new => return Err(Refusal::Exists),
+            _ => {}
+        }
+        self.nodes.remove(&old);
+        self.insert(to, node);
+        Ok(())
+    }
+
+    /// DELE.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn remove_file(&mut self, path: &RelPath) -> Result<(), Refusal> {
+        match self.get(path) {
+            None => Err(Refusal::Missing),
+            Some(Node::Dir) => Err(Refusal::IsDir),
+            Some(Node::File { .. }) => {
+                self.nodes.remove(&self.key(path));
+                Ok(())
+            }
+        }
+    }
+
+    /// RMD.
+    ///
+    /// # Errors
+    /// When there is no such directory or something is in it.
+    pub fn remove_dir(&mut self, path: &RelPath) -> Result<(), Refusal> {
+        let key = self.key(path);
+        match self.get(path) {
+            None => Err(Refusal::Missing),
+            Some(Node::File { .. }) => Err(Refusal::IsFile),
+            Some(Node::Dir) if self.nodes.range(&key..).nth(1).is_some_and(|(next, _)| next.is_at_or_below(&key)) => {
+                Err(Refusal::NotEmpty)
+            }
+            Some(Node::Dir) => {
+                self.nodes.remove(&key);
+                Ok(())
+            }
+        }
+    }
+
+    fn key(&self, path: &RelPath) -> RelPath {
+        if self.manners.fold_case { path.folded() } else { path.clone() }
+    }
+
+    fn parent_of(&self, path: &RelPath) -> Result<(), Refusal> {
+        match path.parent().map(|dir| self.get(&dir).cloned()) {
+            None | Some(Some(Node::Dir)) => Ok(()),
+            Some(_) => Err(Refusal::NoParent),
+        }
+    }
+
+    fn insert(&mut self, path: &RelPath, node: Node) {
+        self.nodes.insert(self.key(path), Named { name: path.name().to_vec(), node });
+    }
+}
+
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (path, node) in self.entries() {
+            match node {
+                Node::Dir => writeln!(f, "{path}/")?,
+                Node::File { body, .. } => writeln!(f, "{path} ({} bytes)", body.len())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RelPath {
+        RelPath::new(text).expect("a valid path")
+    }
+
+    fn body(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
+    }
+
+    #[test]
+    fn it_refuses_what_ftp_refuses() {
+        let mut tree = Tree::default();
+        assert_eq!(tree.make_dir(&path("d/e")), Err(Refusal::NoParent));
+        assert_eq!(tree.store(&path("d/f"), body("x")), Err(Refusal::NoParent));
+        assert_eq!(tree.make_dir(&path("d")), Ok(()));
+        assert_eq!(tree.make_dir(&path("d")), Err(Refusal::Exists));
+        assert_eq!(tree.store(&path("d"), body("x")), Err(Refusal::IsDir));
+        assert_eq!(tree.store(&path("d/f"), body("x")), Ok(()));
+        assert_eq!(tree.make_dir(&path("d/f")), Err(Refusal::Exists));
+        assert_eq!(tree.store(&path("d/f/g"), body("x")), Err(Refusal::NoParent), "a file is no directory");
+        assert_eq!(tree.remove_dir(&path("d")), Err(Refusal::NotEmpty));
+        assert_eq!(tree.remove_dir(&path("d/f")), Err(Refusal::IsFile));
+        assert_eq!(tree.remove_file(&path("d")), Err(Refusal::IsDir));
+        assert_eq!(tree.rename(&path("x"), &path("y")), Err(Refusal::Missing));
+        assert_eq!(tree.rename(&path("d/f"), &path("e/f")), Err(Refusal::NoParent));
+        assert_eq!(tree.rename(&path("d/f"), &path("d")), Err(Refusal::IsDir));
+        assert_eq!(tree.rename(&path("d/f"), &path("f")), Ok(()));
+        assert_eq!(tree.remove_dir(&path("d")), Ok(()));
+        assert_eq!(tree.remove_dir(&path("d")), Err(Refusal::Missing));
+        assert_eq!(tree.remove_file(&path("d")), Err(Refusal::Missing));
+        assert_eq!(tree.to_string(), "f (1 bytes)\n");
+    }
+
+    #[test]
+    fn a_neighbour_with_a_low_byte_is_not_inside() {
+        let mut tree = Tree::default();
+        tree.make_dir(&path("a")).expect("made");
+        tree.make_dir(&path("a!")).expect("made");
+        assert_eq!(tree.remove_dir(&path("a")), Ok(()));
+    }
+
+    #[test]
+    fn a_rename_replaces_a_file_unless_told_not_to() {
+        for refuse_replacing in [false, true] {
+            let mut tree = Tree::new(Manners { refuse_replacing, ..Manners::default() });
+            tree.store(&path("a"), body("a")).expect("stored");
+            tree.store(&path("b"), body("b")).expect("stored");
+            let expected = if refuse_replacing { Err(Refusal::Exists) } else { Ok(()) };
+            assert_eq!(tree.rename(&path("a"), &path("b")), expected);
+        }
+    }
+
+    #[test]
+    fn a_folding_server_keeps_the_case_and_can_change_it_by_rename() {
+        let mut tree = Tree::new(Manners { fold_case: true, refuse_replacing: true });
+        tree.make_dir(&path("Dir")).expect("made");
+        tree.store(&path("dir/README"), body("1")).expect("stored");
+        assert_eq!(tree.make_dir(&path("DIR")), Err(Refusal::Exists));
+        tree.store(&path("DIR/readme"), body("2")).expect("stored");
+        assert_eq!(tree.entries().keys().cloned().collect::<Vec<_>>(), [path("Dir"), path("Dir/README")]);
+        tree.rename(&path("Dir/README"), &path("Dir/readme")).expect("renamed");
+        assert_eq!(tree.to_string(), "Dir/\nDir/readme (1 bytes)\n");
+        assert_eq!(tree.stat(&path("dIR/rEADME")), Some(Stat { kind: Kind::File, size: Some(1) }));
+    }
+}
