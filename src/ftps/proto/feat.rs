@@ -1,0 +1,115 @@
+//! What a server says it can do: the reply to FEAT (RFC 2389 §3.2); not whether it is true.
+
+use super::Reply;
+
+/// The features that Towline has a use for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// The facts of MLST and MLSD in lower case; `None` when the server has neither (RFC 3659 §7.8).
+    pub mlst: Option<Vec<String>>,
+    /// MFMT sets a modification time.
+    pub mfmt: bool,
+    /// MFF sets facts.
+    pub mff: bool,
+    /// MDTM tells a modification time.
+    pub mdtm: bool,
+    /// SIZE tells a file's size.
+    pub size: bool,
+    /// Names are UTF-8 (RFC 2640).
+    pub utf8: bool,
+    /// EPSV is there.
+    pub epsv: bool,
+    /// Paths are slash-separated and form a tree (RFC 3659 §6).
+    pub tvfs: bool,
+    /// REST works in stream mode (RFC 3659 §5).
+    pub rest_stream: bool,
+    /// The algorithms of HASH, as the server spells them; empty without HASH.
+    pub hash: Vec<String>,
+    /// SITE commands, in upper case.
+    pub site: Vec<String>,
+}
+
+impl Features {
+    /// Reads the reply to FEAT. A negative reply, or a single line, means none; lines that are not known are skipped.
+    pub fn of(reply: &Reply) -> Self {
+        let mut features = Self::default();
+        if !reply.is_positive() || reply.lines.len() < 3 {
+            return features;
+        }
+        for line in &reply.lines[1..reply.lines.len() - 1] {
+            let line = String::from_utf8_lossy(line);
+            let line = line.trim();
+            let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
+            match name.to_ascii_uppercase().as_str() {
+                "MLST" | "MLSD" => {
+                    features.mlst.get_or_insert_default().extend(
+                        rest.split(';')
+                            .map(|fact| fact.trim().trim_end_matches('*').to_ascii_lowercase())
+                            .filter(|fact| !fact.is_empty()),
+                    );
+                }
+                "MFMT" => features.mfmt = true,
+                "MFF" => features.mff = true,
+                "MDTM" => features.mdtm = true,
+                "SIZE" => features.size = true,
+                "UTF8" => features.utf8 = true,
+                "EPSV" => features.epsv = true,
+                "TVFS" => features.tvfs = true,
+                "REST" => features.rest_stream |= rest.eq_ignore_ascii_case("STREAM"),
+                "HASH" => {
+                    features.hash = rest.split(';').map(|h| h.trim_end_matches('*').to_owned()).filter(|h| !h.is_empty()).collect();
+                }
+                // Several lines with one command each, or one with all of them separated by `;` or spaces.
+                "SITE" => features
+                    .site
+                    .extend(rest.split([';', ' ']).filter(|word| !word.is_empty()).map(str::to_ascii_uppercase)),
+                _ => {}
+            }
+        }
+        features
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn features(lines: &[&str]) -> Features {
+        let lines = ["Features:"].iter().chain(lines).chain(&["End"]).map(|l| l.as_bytes().to_vec()).collect();
+        Features::of(&Reply { code: 211, lines })
+    }
+
+    #[test]
+    fn proftpd_vsftpd_and_odd_spacing() {
+        let proftpd = features(&[
+            " MLST modify*;perm*;size*;type*;unique*;",
+            " MFMT",
+            " SITE MKDIR",
+            " SITE UTIME",
+            " HASH CRC32;SHA-256*;",
+            " REST STREAM",
+            " UTF8",
+        ]);
+        assert_eq!(proftpd.mlst.as_deref(), Some(&["modify", "perm", "size", "type", "unique"].map(str::to_owned)[..]));
+        assert!(proftpd.mfmt && proftpd.rest_stream && proftpd.utf8 && !proftpd.epsv);
+        assert_eq!(proftpd.site, ["MKDIR", "UTIME"]);
+        assert_eq!(proftpd.hash, ["CRC32", "SHA-256"]);
+        let vsftpd = features(&[" AUTH TLS", " EPRT", " EPSV", " MDTM", " PASV", " PBSZ", " PROT", " REST STREAM", " SIZE", " TVFS"]);
+        assert!(vsftpd.mlst.is_none() && vsftpd.epsv && vsftpd.mdtm && vsftpd.size && vsftpd.tvfs && !vsftpd.utf8);
+        assert!(features(&["mfmt", "  utf8 "]).mfmt);
+    }
+
+    #[test]
+    fn no_features() {
+        assert_eq!(Features::of(&Reply { code: 211, lines: vec![b"No features".to_vec()] }), Features::default());
+        assert_eq!(Features::of(&Reply { code: 500, lines: vec![b" MFMT".to_vec(); 3] }), Features::default());
+    }
+
+    proptest! {
+        #[test]
+        fn no_lines_make_it_panic(lines in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..30), 1..6)) {
+            let _ = Features::of(&Reply { code: 211, lines });
+        }
+    }
+}

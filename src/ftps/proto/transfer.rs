@@ -1,0 +1,118 @@
+//! A transfer as the control connection tells of it (RFC 959 §5.4): which reply means what. Bytes are not its business.
+
+use super::Reply;
+
+/// Where a transfer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transfer {
+    opened: bool,
+    ended: bool,
+}
+
+/// What a reply means to a transfer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// 1yz: the server opens the data connection.
+    Opened,
+    /// 2yz: all of it arrived.
+    Complete(Reply),
+    /// It failed.
+    Failed(Failure, Reply),
+}
+
+/// Why a transfer failed, as far as the code says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// 425, 522: the server did not take the data connection or its handshake; as a rule because the TLS session was not
+    /// that of the control connection.
+    DataRefused,
+    /// 426, 451 and other 4yz: broken off.
+    Aborted,
+    /// 452, 552: no space.
+    Full,
+    /// 421: the server closes the control connection.
+    Closing,
+    /// 550, 553 and other 5yz: this path, or this command, not at all.
+    Refused,
+    /// A reply that no transfer has.
+    Unexpected,
+}
+
+impl Transfer {
+    /// Right after the command was sent.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether the server announced the data connection (1yz).
+    pub fn is_opened(self) -> bool {
+        self.opened
+    }
+
+    /// Whether the last reply was seen.
+    pub fn has_ended(self) -> bool {
+        self.ended
+    }
+
+    /// Takes a reply.
+    pub fn on_reply(&mut self, reply: Reply) -> Verdict {
+        if reply.is_preliminary() && !self.ended {
+            self.opened = true;
+            return Verdict::Opened;
+        }
+        self.ended = true;
+        if reply.is_positive() {
+            return Verdict::Complete(reply);
+        }
+        Verdict::Failed(classify(&reply), reply)
+    }
+}
+
+fn classify(reply: &Reply) -> Failure {
+    match reply.code {
+        421 => Failure::Closing,
+        425 | 522 => Failure::DataRefused,
+        452 | 552 => Failure::Full,
+        _ if reply.is_transient() => Failure::Aborted,
+        _ if reply.is_permanent() => Failure::Refused,
+        _ => Failure::Unexpected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(code: u16) -> Reply {
+        Reply { code, lines: vec![Vec::new()] }
+    }
+
+    #[test]
+    fn codes() {
+        for (code, failure) in [
+            (421, Failure::Closing),
+            (425, Failure::DataRefused),
+            (522, Failure::DataRefused),
+            (426, Failure::Aborted),
+            (451, Failure::Aborted),
+            (452, Failure::Full),
+            (552, Failure::Full),
+            (550, Failure::Refused),
+            (553, Failure::Refused),
+            (350, Failure::Unexpected),
+        ] {
+            assert_eq!(Transfer::new().on_reply(reply(code)), Verdict::Failed(failure, reply(code)));
+        }
+    }
+
+    #[test]
+    fn opened_then_complete() {
+        let mut transfer = Transfer::new();
+        assert_eq!(transfer.on_reply(reply(150)), Verdict::Opened);
+        assert_eq!(transfer.on_reply(reply(125)), Verdict::Opened);
+        assert!(transfer.is_opened() && !transfer.has_ended());
+        assert_eq!(transfer.on_reply(reply(226)), Verdict::Complete(reply(226)));
+        assert!(transfer.has_ended());
+        assert!(matches!(transfer.on_reply(reply(150)), Verdict::Failed(Failure::Unexpected, _)));
+    }
+}
