@@ -1,1 +1,246 @@
-//! [`super::Remote`] over FTPS.
+//! [`super::Remote`] over FTPS: paths below the mirror's directory, and what the engine's errors mean for the mirror.
+
+mod class;
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Class, Remote, RemoteError, Session, Source};
+use crate::{
+    ftps::{
+        AccountError, Client, Credentials, Dial, Endpoint, Error, OnLearn, Profile, Stats, TcpDial, Timeouts, TlsError, TlsSettings,
+        proto::{ArgumentError, ListedKind, Pathname},
+    },
+    model::{Kind, PathError, RelPath, Stat},
+};
+
+/// A server, an account on it, and a directory there.
+#[derive(Clone, Debug)]
+pub struct FtpsSettings {
+    /// Host name or IP address.
+    pub host: String,
+    /// The port for explicit TLS, as a rule 21.
+    pub port: u16,
+    /// The account.
+    pub user: String,
+    /// Its password.
+    pub password: SecretString,
+    /// The mirror's directory on the server, absolute.
+    pub base: Vec<u8>,
+    /// Whom to believe to be the server.
+    pub tls: TlsSettings,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+}
+
+/// Settings that cannot work, whatever the server says.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// User or password.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The directory does not start with a slash.
+    #[error("the remote directory must be absolute (start with `/`)")]
+    NotAbsolute,
+    /// The directory has a component that no path may have.
+    #[error("the remote directory is not valid: {0}")]
+    Base(#[from] PathError),
+    /// FTP cannot carry the directory.
+    #[error("the remote directory cannot be sent: {0}")]
+    Unsendable(#[from] ArgumentError),
+}
+
+/// A directory on an FTPS server.
+pub struct FtpsRemote<D: Dial = TcpDial> {
+    endpoint: Arc<Endpoint<D>>,
+    base: Base,
+}
+
+/// A logged-in conversation about one directory.
+pub struct FtpsSession<D: Dial = TcpDial> {
+    client: Client<D>,
+    base: Base,
+}
+
+/// The mirror's directory: the components below the server's root, none for the root itself.
+#[derive(Clone, Debug)]
+struct Base(Option<RelPath>);
+
+impl FtpsRemote {
+    /// A directory on the server that the settings name. `profile` is what was learnt about it earlier; `on_learn` is told
+    /// each time there is something new to keep.
+    ///
+    /// # Errors
+    /// When the settings cannot work.
+    pub fn new(settings: FtpsSettings, profile: Profile, on_learn: OnLearn) -> Result<Self, SettingsError> {
+        let dial = TcpDial::new(settings.host.clone(), settings.port, settings.timeouts.connect);
+        Self::with_dial(dial, settings, profile, on_learn)
+    }
+}
+
+impl<D: Dial> FtpsRemote<D> {
+    /// As [`FtpsRemote::new`], over other byte streams than TCP; host and port are then mere names.
+    ///
+    /// # Errors
+    /// When the settings cannot work.
+    pub fn with_dial(dial: D, settings: FtpsSettings, profile: Profile, on_learn: OnLearn) -> Result<Self, SettingsError> {
+        let FtpsSettings { host, user, password, base, tls, timeouts, .. } = settings;
+        let credentials = Credentials::new(&user, password.expose_secret())?;
+        let base = Base::new(&base)?;
+        let endpoint = Endpoint::new(dial, &host, credentials, &tls, timeouts, profile, on_learn)?;
+        Ok(Self { endpoint: Arc::new(endpoint), base })
+    }
+
+    /// Handshakes so far.
+    pub fn stats(&self) -> &Stats {
+        self.endpoint.stats()
+    }
+
+    /// What was learnt so far.
+    pub fn profile(&self) -> Profile {
+        self.endpoint.profile()
+    }
+}
+
+impl<D: Dial> Remote for FtpsRemote<D> {
+    type Session = FtpsSession<D>;
+
+    async fn connect(&self) -> Result<FtpsSession<D>, RemoteError> {
+        let mut client = Client::connect(self.endpoint.clone()).await?;
+        self.base.ensure(&mut client).await?;
+        Ok(FtpsSession { client, base: self.base.clone() })
+    }
+}
+
+impl<D: Dial> FtpsSession<D> {
+    /// Whether the session should be closed and replaced at the next idle moment: it is an hour old, or 2,000 transfers.
+    pub fn is_stale(&self) -> bool {
+        self.client.is_stale()
+    }
+
+    fn at(&self, path: &RelPath) -> Result<Pathname, RemoteError> {
+        self.base.join(path).map_err(|error| Error::Name(error).into())
+    }
+}
+
+impl<D: Dial> Session for FtpsSession<D> {
+    async fn store(&mut self, path: &RelPath, body: &mut dyn Source) -> Result<u64, RemoteError> {
+        let path = self.at(path)?;
+        Ok(self.client.store(&path, &mut || body.open()).await?)
+    }
+
+    async fn size(&mut self, path: &RelPath) -> Result<Option<u64>, RemoteError> {
+        let path = self.at(path)?;
+        Ok(self.client.size(&path).await?)
+    }
+
+    async fn set_modified(&mut self, path: &RelPath, seconds: i64) -> Result<bool, RemoteError> {
+        let path = self.at(path)?;
+        Ok(self.client.set_modified(&path, seconds).await?)
+    }
+
+    async fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
+        let (from, to) = (self.at(from)?, self.at(to)?);
+        Ok(self.client.rename(&from, &to).await?)
+    }
+
+    async fn remove_file(&mut self, path: &RelPath) -> Result<(), RemoteError> {
+        let path = self.at(path)?;
+        Ok(self.client.remove_file(&path).await?)
+    }
+
+    async fn remove_dir(&mut self, path: &RelPath) -> Result<(), RemoteError> {
+        let path = self.at(path)?;
+        Ok(self.client.remove_dir(&path).await?)
+    }
+
+    async fn make_dir(&mut self, path: &RelPath) -> Result<(), RemoteError> {
+        let path = self.at(path)?;
+        Ok(self.client.make_dir(&path).await?)
+    }
+
+    async fn stat(&mut self, path: &RelPath) -> Result<Option<Stat>, RemoteError> {
+        let path = self.at(path)?;
+        let Some(found) = self.client.find(&path).await? else { return Ok(None) };
+        match found.kind {
+            ListedKind::File => Ok(Some(Stat { kind: Kind::File, size: found.size })),
+            ListedKind::Dir => Ok(Some(Stat { kind: Kind::Dir, size: None })),
+            ListedKind::Link | ListedKind::Other => {
+                Err(RemoteError::new(Class::Refused, "there is something on the server that is neither a file nor a directory"))
+            }
+        }
+    }
+
+    async fn ping(&mut self) -> Result<(), RemoteError> {
+        Ok(self.client.noop().await?)
+    }
+
+    async fn close(self) {
+        self.client.quit().await;
+    }
+}
+
+impl Base {
+    fn new(bytes: &[u8]) -> Result<Self, SettingsError> {
+        let below = bytes.strip_prefix(b"/").ok_or(SettingsError::NotAbsolute)?;
+        let below = below.strip_suffix(b"/").unwrap_or(below);
+        if below.is_empty() {
+            return Ok(Self(None));
+        }
+        let path = RelPath::new(below)?;
+        absolute(&path)?;
+        Ok(Self(Some(path)))
+    }
+
+    fn join(&self, path: &RelPath) -> Result<Pathname, ArgumentError> {
+        match &self.0 {
+            None => absolute(path),
+            Some(base) => Pathname::new([b"/", base.as_bytes(), b"/", path.as_bytes()].concat()),
+        }
+    }
+
+    /// Makes the directory if it is missing, and those that it is in.
+    async fn ensure<D: Dial>(&self, client: &mut Client<D>) -> Result<(), Error> {
+        let Some(base) = &self.0 else { return Ok(()) };
+        if client.find(&absolute(base)?).await?.is_some_and(|found| found.kind == ListedKind::Dir) {
+            return Ok(());
+        }
+        let mut outermost_first: Vec<RelPath> = base.ancestors().collect();
+        outermost_first.reverse();
+        for dir in outermost_first {
+            // What counts is the last one: an outer directory may be there without being ours to see.
+            match client.make_dir(&absolute(&dir)?).await {
+                Err(error) if !error.leaves_connection_usable() => return Err(error),
+                _ => {}
+            }
+        }
+        client.make_dir(&absolute(base)?).await
+    }
+}
+
+fn absolute(path: &RelPath) -> Result<Pathname, ArgumentError> {
+    Pathname::new([b"/", path.as_bytes()].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_is_absolute_and_sane() {
+        for (base, joined) in [("/", "/a/b"), ("/x", "/x/a/b"), ("/x/y/", "/x/y/a/b")] {
+            let path = RelPath::new("a/b").expect("valid");
+            let joined = Pathname::new(joined).expect("sendable");
+            assert_eq!(Base::new(base.as_bytes()).expect("valid").join(&path), Ok(joined), "{base}");
+        }
+        assert!(matches!(Base::new(b"x"), Err(SettingsError::NotAbsolute)));
+        assert!(matches!(Base::new(b""), Err(SettingsError::NotAbsolute)));
+        assert!(matches!(Base::new(b"/a/../b"), Err(SettingsError::Base(_))));
+        assert!(matches!(Base::new(b"/a//b"), Err(SettingsError::Base(_))));
+        assert!(matches!(Base::new(b"/a\nDELE b"), Err(SettingsError::Unsendable(_))));
+    }
+}

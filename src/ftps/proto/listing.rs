@@ -42,6 +42,20 @@ pub struct Listing {
     /// Lines that were not understood, and names that no directory can hold. While there are any, absence of a name
     /// means nothing.
     pub rejected: usize,
+    /// The server said that it left names out (Pure-FTPd stops at 10,000).
+    pub capped: bool,
+}
+
+impl Listing {
+    /// Whether every name in the directory is here.
+    pub fn is_complete(&self) -> bool {
+        self.rejected == 0 && !self.capped
+    }
+}
+
+/// Whether the last reply to a listing says that names were left out. Pure-FTPd: `226-Output truncated to 10000 matches`.
+pub fn is_capped(reply: &super::Reply) -> bool {
+    reply.lines.iter().any(|line| line.to_ascii_lowercase().windows(9).any(|word| word == b"truncated"))
 }
 
 /// A listing beyond its bounds.

@@ -3,7 +3,7 @@
 //! The order is fixed: encryption first, then protection of the data connections, then the account. A server that
 //! refuses PROT P never sees the password.
 
-use super::{Argument, Command, Features, Reply};
+use super::{Argument, ArgumentError, Command, Features, Reply};
 
 /// A login on its way.
 #[derive(Debug)]
@@ -21,6 +21,29 @@ pub struct Credentials {
     pub user: Argument,
     /// For PASS.
     pub password: Argument,
+}
+
+impl Credentials {
+    /// Checks and takes both.
+    ///
+    /// # Errors
+    /// When FTP cannot carry one of them.
+    pub fn new(user: &str, password: &str) -> Result<Self, AccountError> {
+        let user = Argument::new(user.as_bytes()).map_err(AccountError::User)?;
+        let password = Argument::new(password.as_bytes()).map_err(AccountError::Password)?;
+        Ok(Self { user, password })
+    }
+}
+
+/// Why an account cannot be used as it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    /// The user's name.
+    #[error("the user name cannot be sent: {0}")]
+    User(ArgumentError),
+    /// The password.
+    #[error("the password cannot be sent: {0}")]
+    Password(ArgumentError),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,8 +217,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn login() -> Login {
-        let argument = |text: &str| Argument::new(text.as_bytes()).expect("sendable");
-        Login::new(Credentials { user: argument("me"), password: argument("secret") })
+        Login::new(Credentials::new("me", "secret").expect("sendable"))
     }
 
     fn reply(code: u16) -> Reply {

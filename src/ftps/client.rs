@@ -1,0 +1,352 @@
+//! A conversation with one server in verbs: connect, store, rename, look. It keeps what was learnt and reconnects where the
+//! choice of TLS versions demands it; what a failure means for the mirror is decided above.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{sync::mpsc, time::timeout};
+use tracing::debug;
+
+use super::{
+    data,
+    dial::Dial,
+    endpoint::{Connection, Endpoint},
+    error::Error,
+    policy::{self, Next, Seen},
+    profile::{SetTime, Tls13},
+    proto::{
+        Command, Listing, ListedKind, Pathname, Reply,
+        listing::{self, Format},
+        time,
+    },
+    tls::Stats,
+};
+
+/// A control connection is given up for a fresh one after this long; ProFTPD's TLS sessions last 15,840 s.
+const MAX_AGE: Duration = Duration::from_secs(60 * 60);
+/// ... or after this many transfers.
+const MAX_TRANSFERS: u32 = 2_000;
+/// How long a good-bye may take.
+const GOOD_BYE: Duration = Duration::from_secs(2);
+
+/// A logged-in conversation.
+pub struct Client<D: Dial> {
+    endpoint: Arc<Endpoint<D>>,
+    /// Boxed: two TLS states would otherwise lie in every future that holds a client.
+    connection: Box<Connection<D::Stream>>,
+}
+
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// A file, a directory, or something else.
+    pub kind: ListedKind,
+    /// Bytes, for a file.
+    pub size: Option<u64>,
+}
+
+impl<D: Dial> Client<D> {
+    /// Connects, encrypts, verifies, logs in.
+    ///
+    /// # Errors
+    /// Any of [`Error`]'s that can meet a login.
+    pub async fn connect(endpoint: Arc<Endpoint<D>>) -> Result<Self, Error> {
+        let connection = Box::new(endpoint.log_in().await?);
+        Ok(Self { endpoint, connection })
+    }
+
+    /// What all conversations with this server share.
+    pub fn endpoint(&self) -> &Arc<Endpoint<D>> {
+        &self.endpoint
+    }
+
+    /// Whether this conversation should be replaced by a fresh one at the next idle moment.
+    pub fn is_stale(&self) -> bool {
+        self.connection.born.elapsed() >= MAX_AGE || self.connection.transfers >= MAX_TRANSFERS
+    }
+
+    /// Stores a body under `path`, which must be a temporary name: a refused data connection leaves an empty file there.
+    /// `open` starts the body from its first byte; it is called again when the server refused a data connection.
+    ///
+    /// Gives the bytes sent. That the server holds as many is not proven by this.
+    ///
+    /// # Errors
+    /// As the server says, or a wait ran out, or a connection broke.
+    pub async fn store(&mut self, path: &Pathname, open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send)) -> Result<u64, Error> {
+        let command = Command::Stor(path.clone());
+        let mut refusals = 0;
+        loop {
+            self.choose_tls().await?;
+            let before = self.connection.context.tickets_received();
+            let mut body = open();
+            match data::upload(&self.endpoint, &mut self.connection, &command, &mut body).await {
+                Ok(sent) => {
+                    let seen = self.seen(before);
+                    self.endpoint.learn(|profile| profile.tls13 = policy::after_upload(profile.tls13, seen));
+                    return Ok(sent);
+                }
+                Err(error) => self.meet(error, before, &mut refusals)?,
+            }
+        }
+    }
+
+    /// Every name in a directory. A directory that is missing is refused, never empty.
+    ///
+    /// # Errors
+    /// As [`Self::store`]; [`Error::Truncated`] when the end is missing.
+    pub async fn list(&mut self, path: &Pathname) -> Result<Listing, Error> {
+        if self.connection.features.mlst.is_some() {
+            return self.list_by(&Command::Mlsd(path.clone()), Format::Facts, None).await;
+        }
+        match self.list_by(&Command::List(true), Format::Unix, Some(path)).await {
+            Err(Error::Transfer { .. }) => self.list_by(&Command::List(false), Format::Unix, Some(path)).await,
+            result => result,
+        }
+    }
+
+    /// The size of a file; `None` if there is none of that name.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub async fn size(&mut self, path: &Pathname) -> Result<Option<u64>, Error> {
+        let reply = self.command(&Command::Size(path.clone())).await?;
+        match reply.code {
+            213 => match parse_size(&reply) {
+                Some(size) => Ok(Some(size)),
+                None => Err(Error::Unexpected { verb: "SIZE", reply }),
+            },
+            // 550 is all that servers say, be it a directory, missing, or a matter of permission.
+            _ if self.connection.features.mlst.is_some() && reply.is_negative() => {
+                let found = self.find(path).await?;
+                Ok(found.filter(|found| found.kind == ListedKind::File).and_then(|found| found.size))
+            }
+            550 => Ok(None),
+            _ if reply.is_not_implemented() => Err(Error::Lacking("tell the size of a file")),
+            _ => Err(refusal("SIZE", reply)),
+        }
+    }
+
+    /// What is at `path`; `None` only if the server said by exact name that nothing is.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub async fn find(&mut self, path: &Pathname) -> Result<Option<Found>, Error> {
+        if self.connection.features.mlst.is_some() {
+            let reply = self.command(&Command::Mlst(path.clone())).await?;
+            return match reply.code {
+                250 => match listing::mlst(&reply) {
+                    Some((kind, size)) => Ok(Some(Found { kind, size: size.filter(|_| kind == ListedKind::File) })),
+                    None => Err(Error::Unexpected { verb: "MLST", reply }),
+                },
+                550 => Ok(None),
+                _ => Err(refusal("MLST", reply)),
+            };
+        }
+        let reply = self.command(&Command::Size(path.clone())).await?;
+        match reply.code {
+            213 => return Ok(Some(Found { kind: ListedKind::File, size: parse_size(&reply) })),
+            550 => {}
+            _ if reply.is_not_implemented() => return Err(Error::Lacking("tell what is at a path")),
+            _ => return Err(refusal("SIZE", reply)),
+        }
+        // All paths are absolute, so it does not matter where this leads.
+        let reply = self.command(&Command::ChangeDir(path.clone())).await?;
+        match reply.code {
+            550 => Ok(None),
+            _ if reply.is_positive() => Ok(Some(Found { kind: ListedKind::Dir, size: None })),
+            _ => Err(refusal("CWD", reply)),
+        }
+    }
+
+    /// Sets the modification time, in whole seconds since the Unix epoch; `false` when this server has no way to, or
+    /// refused it here. The way is learnt at the first attempt.
+    ///
+    /// # Errors
+    /// Only when the connection is lost.
+    pub async fn set_modified(&mut self, path: &Pathname, seconds: i64) -> Result<bool, Error> {
+        if time::format(seconds).is_none() {
+            return Ok(false);
+        }
+        let known = self.endpoint.profile().set_time;
+        let ways: &[SetTime] = match &known {
+            Some(SetTime::Never) => return Ok(false),
+            Some(way) => std::slice::from_ref(way),
+            None if self.connection.features.mfmt => &[SetTime::Mfmt],
+            None => &[SetTime::MdtmSet, SetTime::SiteUtime],
+        };
+        for way in ways {
+            let command = match way {
+                SetTime::Mfmt => Command::Mfmt(seconds, path.clone()),
+                SetTime::MdtmSet => Command::MdtmSet(seconds, path.clone()),
+                _ => Command::SiteUtime(seconds, path.clone()),
+            };
+            let reply = self.command(&command).await?;
+            if reply.is_positive() {
+                self.endpoint.learn(|profile| profile.set_time = Some(*way));
+                return Ok(true);
+            }
+            debug!(target: "towline::ftps", "{} was refused: {reply}", command.verb());
+        }
+        // A way that FEAT names or that has worked before was refused for this path alone.
+        if known.is_none() && !self.connection.features.mfmt {
+            self.endpoint.learn(|profile| profile.set_time = Some(SetTime::Never));
+        }
+        Ok(false)
+    }
+
+    /// Renames. The second command is only sent after the server agreed to the first.
+    ///
+    /// # Errors
+    /// When refused.
+    pub async fn rename(&mut self, from: &Pathname, to: &Pathname) -> Result<(), Error> {
+        let reply = self.command(&Command::RenameFrom(from.clone())).await?;
+        if !reply.is_intermediate() {
+            return Err(refusal("RNFR", reply));
+        }
+        let reply = self.command(&Command::RenameTo(to.clone())).await?;
+        positive("RNTO", reply)
+    }
+
+    /// Removes a file; one that is gone already is a success.
+    ///
+    /// # Errors
+    /// When refused, and it is still there.
+    pub async fn remove_file(&mut self, path: &Pathname) -> Result<(), Error> {
+        let reply = self.command(&Command::Delete(path.clone())).await?;
+        let Err(error) = positive("DELE", reply) else { return Ok(()) };
+        self.unless(error, path, |found| found.is_none()).await
+    }
+
+    /// Removes an empty directory; one that is gone already is a success.
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`]; or when refused, and it is still there.
+    pub async fn remove_dir(&mut self, path: &Pathname) -> Result<(), Error> {
+        let reply = self.command(&Command::RemoveDir(path.clone())).await?;
+        let Err(error) = positive("RMD", reply.clone()) else { return Ok(()) };
+        let error = match self.unless(error, path, |found| found.is_none()).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.leaves_connection_usable() => error,
+            Err(error) => return Err(error),
+        };
+        // The codes are the same for a full directory and a forbidden one, so look. That no name shows proves nothing.
+        match self.list(path).await {
+            Ok(listing) if !listing.entries.is_empty() => Err(Error::NotEmpty(reply)),
+            Err(lost) if !lost.leaves_connection_usable() => Err(lost),
+            _ => Err(error),
+        }
+    }
+
+    /// Makes a directory; one that is there already is a success.
+    ///
+    /// # Errors
+    /// When refused, and it is not there.
+    pub async fn make_dir(&mut self, path: &Pathname) -> Result<(), Error> {
+        let reply = self.command(&Command::MakeDir(path.clone())).await?;
+        let Err(error) = positive("MKD", reply) else { return Ok(()) };
+        self.unless(error, path, |found| found.is_some_and(|found| found.kind == ListedKind::Dir)).await
+    }
+
+    /// Asks for a sign of life. Never during a transfer.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn noop(&mut self) -> Result<(), Error> {
+        let reply = self.command(&Command::Noop).await?;
+        positive("NOOP", reply)
+    }
+
+    /// Says good-bye and does not wait long for the answer.
+    pub async fn quit(mut self) {
+        self.say_good_bye().await;
+    }
+
+    async fn command(&mut self, command: &Command) -> Result<Reply, Error> {
+        self.connection.control.command(command).await
+    }
+
+    /// After a refusal the state decides, not the code: nothing was wrong if what was wanted is so.
+    async fn unless(&mut self, error: Error, path: &Pathname, is_so: impl FnOnce(Option<Found>) -> bool) -> Result<(), Error> {
+        if !error.leaves_connection_usable() {
+            return Err(error);
+        }
+        match self.find(path).await {
+            Ok(found) if is_so(found) => Ok(()),
+            Err(lost) if !lost.leaves_connection_usable() => Err(lost),
+            _ => Err(error),
+        }
+    }
+
+    /// Lists by `command`, which is about the directory `inside` if it has no path of its own: LIST of a missing directory is
+    /// empty on some servers, and a path with a space confuses others.
+    async fn list_by(&mut self, command: &Command, format: Format, inside: Option<&Pathname>) -> Result<Listing, Error> {
+        let mut refusals = 0;
+        loop {
+            self.choose_tls().await?;
+            if let Some(dir) = inside {
+                let reply = self.command(&Command::ChangeDir(dir.clone())).await?;
+                positive("CWD", reply)?;
+            }
+            let before = self.connection.context.tickets_received();
+            match data::list(&self.endpoint, &mut self.connection, command, format).await {
+                Ok(listing) => return Ok(listing),
+                Err(error) => self.meet(error, before, &mut refusals)?,
+            }
+        }
+    }
+
+    fn seen(&self, tickets_before: u64) -> Seen {
+        Seen {
+            is_13: self.connection.is_13,
+            allows_12: self.endpoint.tls.allows_12(),
+            tickets_at_login: self.connection.tickets_at_login,
+            new_tickets: self.connection.context.tickets_received() > tickets_before,
+        }
+    }
+
+    /// Whether a failed transfer may be tried again: `Ok` if so.
+    fn meet(&mut self, error: Error, tickets_before: u64, refusals: &mut u32) -> Result<(), Error> {
+        if !error.is_data_refused() {
+            return Err(error);
+        }
+        Stats::count(&self.endpoint.stats.data_refused);
+        *refusals += 1;
+        match policy::after_refusal(self.endpoint.profile().tls13, self.seen(tickets_before), *refusals) {
+            Next::Again => Ok(()),
+            Next::Use12 => {
+                self.endpoint.learn(|profile| profile.tls13 = Tls13::UploadsDoNotResume);
+                Ok(())
+            }
+            Next::GiveUp => Err(error),
+        }
+    }
+
+    /// Reconnects if this connection speaks 1.3 and it is known by now that it should not.
+    async fn choose_tls(&mut self) -> Result<(), Error> {
+        let wants_12 = policy::offers_up_to_12(self.endpoint.profile().tls13) && self.endpoint.tls.allows_12();
+        if !(wants_12 && self.connection.is_13) {
+            return Ok(());
+        }
+        debug!(target: "towline::ftps", "uploads bring no TLS 1.3 tickets here; reconnecting with TLS 1.2");
+        Stats::count(&self.endpoint.stats.reconnects);
+        self.say_good_bye().await;
+        *self.connection = self.endpoint.log_in().await?;
+        Ok(())
+    }
+
+    async fn say_good_bye(&mut self) {
+        let _ = timeout(GOOD_BYE, self.command(&Command::Quit)).await;
+    }
+}
+
+fn positive(verb: &'static str, reply: Reply) -> Result<(), Error> {
+    if reply.is_positive() { Ok(()) } else { Err(refusal(verb, reply)) }
+}
+
+fn refusal(verb: &'static str, reply: Reply) -> Error {
+    if reply.is_negative() { Error::Refused { verb, reply } } else { Error::Unexpected { verb, reply } }
+}
+
+fn parse_size(reply: &Reply) -> Option<u64> {
+    std::str::from_utf8(reply.lines.first()?).ok()?.trim().parse().ok()
+}

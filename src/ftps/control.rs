@@ -1,0 +1,210 @@
+//! The control connection: commands out, replies in, each wait with a name and a limit. What to say is decided elsewhere.
+
+use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    time::{Instant, timeout, timeout_at},
+};
+use tracing::trace;
+
+use super::{
+    error::{Error, Wait},
+    proto::{Command, Encoding, Reply, ReplyParser},
+};
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A TCP connection, for each address of the host.
+    pub connect: Duration,
+    /// The first byte of the greeting or a reply, a TLS handshake, the final reply to a transfer. A reply that has begun
+    /// must end within twice this.
+    pub reply: Duration,
+    /// Progress of a transfer.
+    pub stall: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), reply: Duration::from_secs(30), stall: Duration::from_secs(30) }
+    }
+}
+
+/// One control connection, in clear or encrypted.
+#[derive(Debug)]
+pub struct Control<S> {
+    stream: S,
+    parser: ReplyParser,
+    timeouts: Timeouts,
+    encoding: Encoding,
+    /// When the first byte of the reply that is being read came.
+    begun: Option<Instant>,
+    /// Commands whose last reply has not been read.
+    outstanding: u32,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
+    /// Takes over a fresh connection.
+    pub fn new(stream: S, timeouts: Timeouts) -> Self {
+        Self {
+            stream,
+            parser: ReplyParser::default(),
+            timeouts,
+            encoding: Encoding::default(),
+            begun: None,
+            outstanding: 0,
+        }
+    }
+
+    /// The stream below.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// Waits for the greeting.
+    ///
+    /// # Errors
+    /// [`Wait::Greeting`], or the connection broke.
+    pub async fn greeting(&mut self) -> Result<Reply, Error> {
+        self.outstanding = 1;
+        self.reply_within(Wait::Greeting, Some(self.timeouts.reply)).await
+    }
+
+    /// Sends a command and reads one reply.
+    ///
+    /// # Errors
+    /// A wait ran out, the connection broke, or the bytes are no FTP.
+    pub async fn command(&mut self, command: &Command) -> Result<Reply, Error> {
+        self.send(command).await?;
+        self.reply().await
+    }
+
+    /// Sends a command.
+    ///
+    /// # Errors
+    /// [`Wait::Send`], the connection broke, or an earlier command was never answered.
+    pub async fn send(&mut self, command: &Command) -> Result<(), Error> {
+        if self.outstanding > 0 {
+            return Err(Error::OutOfStep);
+        }
+        // What came while nothing was asked is the good-bye of a server that closes an idle connection.
+        self.read_pending().await?;
+        if let Some(last) = self.parser.next()? {
+            return Err(Error::Closed { idle: true, last: Some(last) });
+        }
+        trace!(target: "towline::ftps", "> {command}");
+        self.outstanding = 1;
+        let line = command.encode(self.encoding);
+        let sent = timeout(self.timeouts.reply, async {
+            self.stream.write_all(&line).await?;
+            self.stream.flush().await
+        });
+        sent.await.map_err(|_| Error::Timeout(Wait::Send))?.map_err(Error::Control)
+    }
+
+    /// Reads the next reply.
+    ///
+    /// # Errors
+    /// [`Wait::Reply`] or [`Wait::WholeReply`], the connection broke, or the bytes are no FTP.
+    pub async fn reply(&mut self) -> Result<Reply, Error> {
+        self.reply_within(Wait::Reply, Some(self.timeouts.reply)).await
+    }
+
+    /// Reads the last reply to a transfer.
+    ///
+    /// # Errors
+    /// As [`Self::reply`], with [`Wait::FinalReply`].
+    pub async fn final_reply(&mut self) -> Result<Reply, Error> {
+        self.reply_within(Wait::FinalReply, Some(self.timeouts.reply)).await
+    }
+
+    /// Reads the next reply, however long its first byte takes: for use beside something that has a limit of its own.
+    /// Nothing is lost when it is dropped.
+    ///
+    /// # Errors
+    /// As [`Self::reply`].
+    pub async fn any_reply(&mut self) -> Result<Reply, Error> {
+        self.reply_within(Wait::Reply, None).await
+    }
+
+    /// Takes in what has arrived already, without waiting: TLS tickets above all.
+    ///
+    /// # Errors
+    /// When the connection is broken or closed.
+    pub async fn read_pending(&mut self) -> Result<(), Error> {
+        let idle = self.outstanding == 0;
+        let mut chunk = [0; 4096];
+        loop {
+            let read = poll_fn(|cx| {
+                let mut buffer = ReadBuf::new(&mut chunk);
+                Poll::Ready(match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                    Poll::Pending => None,
+                    Poll::Ready(result) => Some(result.map(|()| buffer.filled().len())),
+                })
+            });
+            match read.await {
+                None => return Ok(()),
+                Some(Ok(0)) => return Err(Error::Closed { idle, last: self.parser.next()? }),
+                Some(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    return Err(Error::Closed { idle, last: self.parser.next()? });
+                }
+                Some(Err(error)) => return Err(Error::Control(error)),
+                Some(Ok(read)) => {
+                    self.parser.feed(&chunk[..read]);
+                    // Replies are left for `reply`; a server that talks on and on is stopped there.
+                    if read == chunk.len() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives the stream for TLS.
+    ///
+    /// # Errors
+    /// [`Error::Injected`] when bytes are waiting that came in clear.
+    pub fn into_tls(self) -> Result<S, Error> {
+        if self.parser.is_empty() { Ok(self.stream) } else { Err(Error::Injected) }
+    }
+
+    async fn reply_within(&mut self, wait: Wait, limit: Option<Duration>) -> Result<Reply, Error> {
+        let start = Instant::now();
+        let mut chunk = [0; 4096];
+        loop {
+            if let Some(reply) = self.parser.next()? {
+                trace!(target: "towline::ftps", "< {reply}");
+                self.begun = None;
+                if !reply.is_preliminary() {
+                    self.outstanding = 0;
+                }
+                return Ok(reply);
+            }
+            if self.parser.is_empty() {
+                self.begun = None;
+            } else if self.begun.is_none() {
+                self.begun = Some(Instant::now());
+            }
+            let (wait, deadline) = match (self.begun, limit) {
+                (Some(begun), _) => (Wait::WholeReply, Some(begun + 2 * self.timeouts.reply)),
+                (None, Some(limit)) => (wait, Some(start + limit)),
+                (None, None) => (wait, None),
+            };
+            let read = self.stream.read(&mut chunk);
+            let read = match deadline {
+                Some(deadline) => timeout_at(deadline, read).await.map_err(|_| Error::Timeout(wait))?,
+                None => read.await,
+            };
+            match read {
+                Ok(0) => return Err(Error::Closed { idle: false, last: None }),
+                Ok(read) => self.parser.feed(&chunk[..read]),
+                // A server that just goes, without the end of TLS: no more and no less than a close.
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    return Err(Error::Closed { idle: false, last: None });
+                }
+                Err(error) => return Err(Error::Control(error)),
+            }
+        }
+    }
+}

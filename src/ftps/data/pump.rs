@@ -1,0 +1,127 @@
+//! Moves a body into an encrypted stream, and ends it. Each step reads as well as it writes: tickets, key updates and the
+//! server's close come on the same stream.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+
+use crate::ftps::error::Wait;
+
+/// How a step ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// As it should.
+    Done,
+    /// The stream broke.
+    Broken(io::Error),
+    /// Nothing moved for too long.
+    Late(Wait),
+}
+
+/// Sends all of `body`; gives how many bytes were taken, and how it ended. It fails when nothing moves for `stall`.
+pub(super) async fn send<S>(stream: &mut S, body: &mut mpsc::Receiver<Bytes>, stall: Duration) -> (u64, End)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut timer = pin!(sleep(stall));
+    let mut reading = Reading::default();
+    let mut chunk = Bytes::new();
+    let mut sent = 0;
+    let end = poll_fn(|cx| {
+        loop {
+            if let Err(error) = reading.poll(stream, cx) {
+                return Poll::Ready(End::Broken(error));
+            }
+            let wait = if chunk.is_empty() {
+                match body.poll_recv(cx) {
+                    Poll::Ready(Some(next)) => {
+                        chunk = next;
+                        timer.as_mut().reset(Instant::now() + stall);
+                        continue;
+                    }
+                    Poll::Ready(None) => return Poll::Ready(End::Done),
+                    Poll::Pending => Wait::Source,
+                }
+            } else {
+                match Pin::new(&mut *stream).poll_write(cx, &chunk) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(End::Broken(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(written)) => {
+                        chunk.advance(written);
+                        sent += written as u64;
+                        timer.as_mut().reset(Instant::now() + stall);
+                        continue;
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(End::Broken(error)),
+                    Poll::Pending => Wait::Stall,
+                }
+            };
+            return timer.as_mut().poll(cx).map(|()| End::Late(wait));
+        }
+    })
+    .await;
+    (sent, end)
+}
+
+/// Sends what is buffered, the end of TLS (close_notify) and the end of TCP (FIN). ProFTPD never answers without the FIN.
+pub(super) async fn close<S>(stream: &mut S, stall: Duration) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut timer = pin!(sleep(stall));
+    let mut reading = Reading::default();
+    poll_fn(|cx| {
+        if let Err(error) = reading.poll(stream, cx) {
+            return Poll::Ready(End::Broken(error));
+        }
+        match Pin::new(&mut *stream).poll_shutdown(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(End::Done),
+            Poll::Ready(Err(error)) => Poll::Ready(End::Broken(error)),
+            Poll::Pending => timer.as_mut().poll(cx).map(|()| End::Late(Wait::Stall)),
+        }
+    })
+    .await
+}
+
+/// Reads and discards up to the end, however it ends. The caller sets the limit.
+pub(super) async fn drain<S: AsyncRead + Unpin>(stream: &mut S) {
+    let mut reading = Reading::default();
+    poll_fn(|cx| match reading.poll(stream, cx) {
+        Ok(()) if !reading.ended => Poll::Pending,
+        _ => Poll::Ready(()),
+    })
+    .await;
+}
+
+/// The reading half of an upload: what comes is for TLS, not for us.
+#[derive(Default)]
+struct Reading {
+    ended: bool,
+}
+
+impl Reading {
+    /// Reads what is there. Servers may end their direction early and at will; only a broken stream is an error.
+    fn poll<S: AsyncRead + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> io::Result<()> {
+        let mut scratch = [0; 512];
+        while !self.ended {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(())) => self.ended = buffer.filled().is_empty(),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended = true,
+                Poll::Ready(Err(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! What can go wrong with an FTPS server, by its origin. What it means for the mirror is decided in `remote`.
+
+use std::{fmt, io};
+
+use super::{
+    proto::{ArgumentError, Reply, ReplyError, listing::ListingError, login::LoginError, transfer::Failure},
+    tls::TlsError,
+};
+
+/// A failure of the FTPS engine.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No TCP connection came about.
+    #[error("cannot connect to {to}: {source}")]
+    Connect {
+        /// Where to.
+        to: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A wait that has a name took too long.
+    #[error("the server did not answer in time: {0}")]
+    Timeout(Wait),
+    /// The control connection broke.
+    #[error("the control connection broke: {0}")]
+    Control(#[source] io::Error),
+    /// The server closed the control connection, with its last words if it had any.
+    #[error("the server closed the control connection {}{}", if *idle { "while it was idle" } else { "without an answer" }, Words(.last))]
+    Closed {
+        /// Whether nothing was asked of it.
+        idle: bool,
+        /// Its last reply (421, as a rule).
+        last: Option<Reply>,
+    },
+    /// A command was given while the reply to an earlier one was never read; a bug, or an operation that was dropped.
+    #[error("the conversation was left in the middle of a command")]
+    OutOfStep,
+    /// Bytes that are no FTP, or too many.
+    #[error(transparent)]
+    Protocol(#[from] ReplyError),
+    /// Bytes were waiting behind the reply to AUTH TLS, before encryption started: somebody injects commands.
+    #[error("unencrypted bytes were waiting behind the reply to AUTH TLS; somebody may be tampering with the connection")]
+    Injected,
+    /// The login failed.
+    #[error("{source}")]
+    Login {
+        /// How.
+        source: LoginError,
+        /// Whether another login of the same account was up or under way: then a refusal may be a limit.
+        others: bool,
+    },
+    /// The server closed the connection instead of a greeting, while another login of the same account was up: a limit.
+    #[error("the server closes further connections without a greeting")]
+    TurnedAway,
+    /// TLS failed.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A command was refused.
+    #[error("{verb} was refused: {reply}")]
+    Refused {
+        /// The command.
+        verb: &'static str,
+        /// What the server said.
+        reply: Reply,
+    },
+    /// A command got a reply that it cannot have.
+    #[error("unexpected reply to {verb}: {reply}")]
+    Unexpected {
+        /// The command.
+        verb: &'static str,
+        /// What the server said.
+        reply: Reply,
+    },
+    /// The directory has something in it.
+    #[error("the directory is not empty: {0}")]
+    NotEmpty(Reply),
+    /// A transfer failed, and the server said how.
+    #[error("{verb} failed: {reply}")]
+    Transfer {
+        /// The command.
+        verb: &'static str,
+        /// The meaning of the reply.
+        failure: Failure,
+        /// What the server said.
+        reply: Reply,
+    },
+    /// The data connection broke.
+    #[error("the data connection broke: {0}")]
+    Data(#[source] io::Error),
+    /// The server said that an upload is complete, but it cannot be.
+    #[error("the server reported success before the upload was complete: {0}")]
+    Early(Reply),
+    /// A listing ended without the end of its TLS session: part of it may be missing.
+    #[error("the listing was cut short: the data connection ended without TLS close_notify")]
+    Truncated,
+    /// A listing is too long.
+    #[error(transparent)]
+    Listing(#[from] ListingError),
+    /// FTP cannot carry the name.
+    #[error("the name cannot be sent: {0}")]
+    Name(#[from] ArgumentError),
+    /// The server lacks something that cannot be done without.
+    #[error("the server has no way to {0}")]
+    Lacking(&'static str),
+}
+
+struct Words<'a>(&'a Option<Reply>);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(reply) => write!(f, ": {reply}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The waits on the network. Each has its limit; an error names the one that ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wait {
+    /// For the TCP connection.
+    Connect,
+    /// For the greeting.
+    Greeting,
+    /// For TLS on the control connection.
+    Handshake,
+    /// For the server to take a command.
+    Send,
+    /// For the first byte of a reply.
+    Reply,
+    /// For the rest of a reply that has begun.
+    WholeReply,
+    /// For TLS on a data connection.
+    DataHandshake,
+    /// For progress of a transfer.
+    Stall,
+    /// For the local side to give the next piece of an upload.
+    Source,
+    /// For the last reply to a transfer.
+    FinalReply,
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "TCP connect",
+            Self::Greeting => "greeting",
+            Self::Handshake => "TLS handshake",
+            Self::Send => "sending a command",
+            Self::Reply => "reply",
+            Self::WholeReply => "end of a reply that had begun",
+            Self::DataHandshake => "TLS handshake of the data connection",
+            Self::Stall => "transfer stalled",
+            Self::Source => "the local file was not read on",
+            Self::FinalReply => "final reply to a transfer",
+        })
+    }
+}
+
+impl Error {
+    /// Whether the control connection is still in step after this: the server has answered and waits for a command.
+    pub fn leaves_connection_usable(&self) -> bool {
+        match self {
+            Self::Refused { reply, .. } | Self::NotEmpty(reply) => reply.code != 421,
+            Self::Transfer { failure, .. } => *failure != Failure::Closing && *failure != Failure::Unexpected,
+            Self::Name(_) | Self::Lacking(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the server refused a data connection (425, 522), which another attempt or TLS 1.2 may mend.
+    pub fn is_data_refused(&self) -> bool {
+        matches!(self, Self::Transfer { failure: Failure::DataRefused, .. })
+    }
+
+    /// What an operator can do about it, where there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Tls(error) => error.hint(),
+            Self::Connect { .. } => Some("check host and port, and whether a firewall is in between"),
+            Self::Injected => Some("do not trust this network; if the server itself does this, it is broken"),
+            Self::Login { source, others } => match source {
+                LoginError::NoEncryption(_) => Some("the server has no explicit TLS on this port; Towline never sends a password in clear"),
+                LoginError::NoProtection { .. } => Some("enable encrypted data connections on the server (PROT P)"),
+                LoginError::ProtectionAfterLogin { .. } => Some("let the server accept PBSZ and PROT before the login (RFC 4217 section 9)"),
+                LoginError::Refused(_) if !others => Some("check user and password"),
+                LoginError::Busy(_) | LoginError::Refused(_) => Some("lower `connections`, or raise the server's limit"),
+                _ => None,
+            },
+            Self::Transfer { failure: Failure::DataRefused, .. } => {
+                Some("the server did not accept the TLS session of the data connection; its log may say why")
+            }
+            Self::TurnedAway => Some("lower `connections`, or raise the server's limit"),
+            _ => None,
+        }
+    }
+}
