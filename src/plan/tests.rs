@@ -148,7 +148,7 @@ fn a_moved_file_is_renamed() {
 /// Copied, then edited: the old content stays under its name until the new one replaces it.
 #[test]
 fn a_file_that_was_changed_in_place_is_not_renamed_away() {
-    assert_eq!(show(&all(&rows(&[("a", read(1, 8), read(1, 7)), ("b", read(2, 7), None)]))), ["put a", "put b"]);
+    assert_eq!(show(&all(&rows(&[("a", file(1), read(1, 7)), ("b", read(2, 7), None)]))), ["put a", "put b"]);
     assert_eq!(show(&all(&rows(&[("a", read(3, 8), read(1, 7)), ("b", read(2, 7), None)]))), ["mv a b", "put a"]);
 }
 

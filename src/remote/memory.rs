@@ -1,3 +1,328 @@
-//! A server in memory that refuses what FTP refuses, with scripted faults.
+//! A server in memory that refuses what FTP refuses, with scripted faults: for tests of what is above. No network, no
+//! clock; the same calls in the same order with the same script give the same answers.
 
+mod faults;
+#[cfg(test)]
+mod tests;
 pub mod tree;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::{Bytes, BytesMut};
+
+pub use faults::{Fault, Faults, Primitive};
+use tree::{Manners, Node, Refusal, Tree};
+
+use super::{Class, Remote, RemoteError, Session, Source};
+use crate::model::{Kind, RelPath, Stat};
+
+/// How a [`MemoryRemote`] behaves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The server's manners.
+    pub manners: Manners,
+    /// Removing what is gone and making what exists fail too, and every refusal is noted, see
+    /// [`MemoryRemote::violations`].
+    pub strict: bool,
+}
+
+/// A server whose tree every clone and every session shares.
+#[derive(Clone)]
+pub struct MemoryRemote(Arc<Mutex<Shared>>);
+
+/// One primitive that was asked of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its running number, from 0, over all sessions; the one that [`Faults`] are told.
+    pub number: u64,
+    /// Which.
+    pub primitive: Primitive,
+    /// The path, or a rename's old name; connecting and pinging have none.
+    pub path: Option<RelPath>,
+    /// A rename's new name.
+    pub to: Option<RelPath>,
+    /// What the script made of it.
+    pub fault: Fault,
+    /// Whether the server did it (the caller may have been told otherwise).
+    pub done: bool,
+}
+
+struct Shared {
+    options: Options,
+    tree: Tree,
+    faults: Faults,
+    log: Vec<Call>,
+    violations: Vec<String>,
+    sessions: usize,
+    stored: u64,
+}
+
+impl MemoryRemote {
+    /// An empty server without faults.
+    pub fn new(options: Options) -> Self {
+        Self(Arc::new(Mutex::new(Shared {
+            options,
+            tree: Tree::new(options.manners),
+            faults: Faults::none(),
+            log: Vec::new(),
+            violations: Vec::new(),
+            sessions: 0,
+            stored: 0,
+        })))
+    }
+
+    /// From now on, faults come as `faults` says.
+    pub fn set_faults(&self, faults: Faults) {
+        self.lock().faults = faults;
+    }
+
+    /// The tree as it is now.
+    pub fn tree(&self) -> Tree {
+        self.lock().tree.clone()
+    }
+
+    /// Does something to the tree behind the back of every session.
+    pub fn edit<T>(&self, edit: impl FnOnce(&mut Tree) -> T) -> T {
+        edit(&mut self.lock().tree)
+    }
+
+    /// What visitors see: everything but temporary files.
+    pub fn live(&self) -> BTreeMap<RelPath, Node> {
+        self.lock().tree.entries().into_iter().filter(|(path, _)| !is_temporary(path)).collect()
+    }
+
+    /// The temporary files that are there now, in preorder.
+    pub fn temporaries(&self) -> Vec<RelPath> {
+        self.lock().tree.entries().into_keys().filter(is_temporary).collect()
+    }
+
+    /// Every primitive so far, oldest first.
+    pub fn log(&self) -> Vec<Call> {
+        self.lock().log.clone()
+    }
+
+    /// What a strict server was asked and refused, and sessions that were used after their death.
+    pub fn violations(&self) -> Vec<String> {
+        self.lock().violations.clone()
+    }
+
+    /// How many files and directories were removed, temporary files apart.
+    pub fn deletes(&self) -> usize {
+        let removes = |call: &&Call| {
+            let removal = matches!(call.primitive, Primitive::RemoveFile | Primitive::RemoveDir);
+            removal && call.done && !call.path.as_ref().is_some_and(is_temporary)
+        };
+        self.lock().log.iter().filter(removes).count()
+    }
+
+    /// How many sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.lock().sessions
+    }
+
+    /// How many bytes of bodies arrived.
+    pub fn stored(&self) -> u64 {
+        self.lock().stored
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the name is one that Towline gives to an upload under way.
+fn is_temporary(path: &RelPath) -> bool {
+    path.name().starts_with(b".towline-") && path.name().ends_with(b".part")
+}
+
+impl Remote for MemoryRemote {
+    type Session = MemorySession;
+
+    async fn connect(&self) -> Result<MemorySession, RemoteError> {
+        tokio::task::yield_now().await;
+        let mut shared = self.lock();
+        let call = shared.call(Primitive::Connect, None, None);
+        match call.fault {
+            Fault::None => {
+                shared.log.push(Call { done: true, ..call });
+                shared.sessions += 1;
+                Ok(MemorySession { remote: self.clone(), alive: true })
+            }
+            fault => {
+                shared.log.push(call);
+                Err(fault.error())
+            }
+        }
+    }
+}
+
+/// A conversation with a [`MemoryRemote`].
+pub struct MemorySession {
+    remote: MemoryRemote,
+    alive: bool,
+}
+
+impl MemorySession {
+    /// Asks for a primitive that needs no body.
+    async fn ask<T: Default>(
+        &mut self,
+        primitive: Primitive,
+        path: Option<&RelPath>,
+        to: Option<&RelPath>,
+        act: impl FnOnce(&mut Tree) -> Result<T, Refusal>,
+    ) -> Result<T, RemoteError> {
+        tokio::task::yield_now().await;
+        let mut shared = self.remote.lock();
+        shared.check(self.alive, primitive)?;
+        let call = shared.call(primitive, path, to);
+        let result = match call.fault {
+            Fault::Fail(_) | Fault::Cut => Err(None),
+            Fault::None | Fault::LostReply => act(&mut shared.tree).map_err(Some),
+        };
+        shared.conclude(&mut self.alive, call, result)
+    }
+}
+
+impl Session for MemorySession {
+    async fn store(&mut self, path: &RelPath, body: &mut dyn Source) -> Result<u64, RemoteError> {
+        tokio::task::yield_now().await;
+        let call = {
+            let mut shared = self.remote.lock();
+            shared.check(self.alive, Primitive::Store)?;
+            shared.call(Primitive::Store, Some(path), None)
+        };
+        let mut sent = BytesMut::new();
+        if !matches!(call.fault, Fault::Fail(_)) {
+            let mut chunks = body.open();
+            while let Some(chunk) = chunks.recv().await {
+                sent.extend_from_slice(&chunk);
+            }
+        }
+        let mut sent: Bytes = sent.freeze();
+        let mut shared = self.remote.lock();
+        let result = match call.fault {
+            Fault::Fail(_) => Err(None),
+            fault => {
+                if fault == Fault::Cut {
+                    sent.truncate(sent.len() / 2);
+                }
+                shared.stored += sent.len() as u64;
+                let length = sent.len() as u64;
+                shared.tree.store(path, sent).map(|()| length).map_err(Some)
+            }
+        };
+        shared.conclude(&mut self.alive, call, result)
+    }
+
+    async fn size(&mut self, path: &RelPath) -> Result<Option<u64>, RemoteError> {
+        self.ask(Primitive::Size, Some(path), None, |tree| Ok(tree.stat(path).and_then(|stat| stat.size))).await
+    }
+
+    async fn set_modified(&mut self, path: &RelPath, seconds: i64) -> Result<bool, RemoteError> {
+        self.ask(Primitive::SetModified, Some(path), None, |tree| tree.set_modified(path, seconds).map(|()| true)).await
+    }
+
+    async fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
+        self.ask(Primitive::Rename, Some(from), Some(to), |tree| tree.rename(from, to)).await
+    }
+
+    async fn remove_file(&mut self, path: &RelPath) -> Result<(), RemoteError> {
+        self.ask(Primitive::RemoveFile, Some(path), None, |tree| tree.remove_file(path)).await
+    }
+
+    async fn remove_dir(&mut self, path: &RelPath) -> Result<(), RemoteError> {
+        self.ask(Primitive::RemoveDir, Some(path), None, |tree| tree.remove_dir(path)).await
+    }
+
+    async fn make_dir(&mut self, path: &RelPath) -> Result<(), RemoteError> {
+        self.ask(Primitive::MakeDir, Some(path), None, |tree| tree.make_dir(path)).await
+    }
+
+    async fn stat(&mut self, path: &RelPath) -> Result<Option<Stat>, RemoteError> {
+        self.ask(Primitive::Stat, Some(path), None, |tree| Ok(tree.stat(path))).await
+    }
+
+    async fn ping(&mut self) -> Result<(), RemoteError> {
+        self.ask(Primitive::Ping, None, None, |_| Ok(())).await
+    }
+
+    async fn close(self) {}
+}
+
+impl Drop for MemorySession {
+    fn drop(&mut self) {
+        self.remote.lock().sessions -= 1;
+    }
+}
+
+impl Shared {
+    /// Fails on a session that is dead.
+    fn check(&mut self, alive: bool, primitive: Primitive) -> Result<(), RemoteError> {
+        if alive {
+            return Ok(());
+        }
+        if self.options.strict {
+            self.violations.push(format!("{primitive}: the session is dead"));
+        }
+        Err(RemoteError::new(Class::Transient, MemoryError::Dead))
+    }
+
+    /// Numbers a primitive and asks the script.
+    fn call(&mut self, primitive: Primitive, path: Option<&RelPath>, to: Option<&RelPath>) -> Call {
+        let (number, fault) = self.faults.next(primitive);
+        Call { number, primitive, path: path.cloned(), to: to.cloned(), fault, done: false }
+    }
+
+    /// Logs the call and turns what came of it into what the caller is told. `Err(None)`: it was not tried.
+    fn conclude<T: Default>(
+        &mut self,
+        alive: &mut bool,
+        mut call: Call,
+        result: Result<T, Option<Refusal>>,
+    ) -> Result<T, RemoteError> {
+        let fault = call.fault;
+        call.done = result.is_ok() && fault != Fault::Cut;
+        let answer = match result {
+            Ok(value) => Ok(value),
+            Err(None) => Err(fault.error()),
+            Err(Some(refusal)) => self.refuse(&call, refusal).map(|()| T::default()),
+        };
+        self.log.push(call);
+        let answer = if fault == Fault::None { answer } else { Err(fault.error()) };
+        *alive = answer.as_ref().err().is_none_or(RemoteError::session_survives);
+        answer
+    }
+
+    /// What the caller is told of a refusal: nothing, where what was asked for is so already.
+    fn refuse(&mut self, call: &Call, refusal: Refusal) -> Result<(), RemoteError> {
+        let in_place = match call.primitive {
+            Primitive::MakeDir => {
+                let kind = call.path.as_ref().and_then(|path| self.tree.stat(path)).map(|stat| stat.kind);
+                refusal == Refusal::Exists && kind == Some(Kind::Dir)
+            }
+            Primitive::RemoveFile | Primitive::RemoveDir => refusal == Refusal::Missing,
+            _ => false,
+        };
+        if in_place && !self.options.strict {
+            return Ok(());
+        }
+        let error = MemoryError::Refused { primitive: call.primitive, path: call.path.clone(), refusal };
+        if self.options.strict {
+            self.violations.push(error.to_string());
+        }
+        let class = if refusal == Refusal::NotEmpty { Class::NotEmpty } else { Class::Refused };
+        Err(RemoteError::new(class, error))
+    }
+}
+
+/// What the errors of a [`MemoryRemote`] say.
+#[derive(Debug, thiserror::Error)]
+enum MemoryError {
+    #[error("{primitive} {}: {refusal}", path.as_ref().map(ToString::to_string).unwrap_or_default())]
+    Refused { primitive: Primitive, path: Option<RelPath>, refusal: Refusal },
+    #[error("the session is dead")]
+    Dead,
+}

@@ -1,0 +1,125 @@
+use tokio::sync::mpsc;
+
+use super::*;
+
+struct Body(&'static [u8]);
+
+impl Source for Body {
+    fn open(&mut self) -> mpsc::Receiver<Bytes> {
+        let (sender, receiver) = mpsc::channel(4);
+        let body = self.0;
+        tokio::spawn(async move {
+            for chunk in body.chunks(3) {
+                sender.send(Bytes::from_static(chunk)).await.expect("somebody reads");
+            }
+        });
+        receiver
+    }
+}
+
+fn path(text: &str) -> RelPath {
+    RelPath::new(text).expect("a valid path")
+}
+
+fn strict() -> MemoryRemote {
+    MemoryRemote::new(Options { strict: true, ..Options::default() })
+}
+
+fn class<T>(result: Result<T, RemoteError>) -> Option<Class> {
+    result.err().map(|error| error.class)
+}
+
+#[tokio::test]
+async fn a_body_is_stored_and_told_of() {
+    let remote = strict();
+    let mut session = remote.connect().await.expect("connected");
+    let temp = path(".towline-1-2.part");
+    assert_eq!(session.store(&temp, &mut Body(b"0123456789")).await.expect("stored"), 10);
+    assert_eq!((remote.temporaries(), remote.live().len()), (vec![temp.clone()], 0));
+    assert_eq!(session.size(&temp).await.expect("told"), Some(10));
+    assert!(session.set_modified(&temp, 7).await.expect("set"));
+    session.rename(&temp, &path("a")).await.expect("renamed");
+    let stat = session.stat(&path("a")).await.expect("told");
+    assert_eq!(stat, Some(Stat { kind: Kind::File, size: Some(10) }));
+    assert_eq!(session.stat(&temp).await.expect("told"), None);
+    assert_eq!(remote.live()[&path("a")], Node::File { body: Bytes::from_static(b"0123456789"), modified: Some(7) });
+    session.ping().await.expect("alive");
+    assert_eq!((remote.sessions(), remote.stored(), remote.log().len()), (1, 10, 8));
+    session.close().await;
+    assert_eq!((remote.sessions(), remote.violations()), (0, vec![]));
+}
+
+#[tokio::test]
+async fn what_is_so_already_is_a_success_unless_it_is_strict() {
+    let remote = MemoryRemote::new(Options::default());
+    let mut session = remote.connect().await.expect("connected");
+    session.make_dir(&path("d")).await.expect("made");
+    session.make_dir(&path("d")).await.expect("there");
+    session.remove_file(&path("x")).await.expect("gone");
+    session.remove_dir(&path("x")).await.expect("gone");
+    assert_eq!(class(session.make_dir(&path("x/y")).await), Some(Class::Refused));
+    session.make_dir(&path("d/e")).await.expect("made");
+    assert_eq!(class(session.remove_dir(&path("d")).await), Some(Class::NotEmpty));
+    assert_eq!(class(session.remove_file(&path("d")).await), Some(Class::Refused));
+    session.remove_dir(&path("d/e")).await.expect("the session has survived");
+    assert_eq!((remote.deletes(), remote.violations()), (1, vec![]));
+
+    let remote = strict();
+    let mut session = remote.connect().await.expect("connected");
+    session.make_dir(&path("d")).await.expect("made");
+    assert_eq!(class(session.make_dir(&path("d")).await), Some(Class::Refused));
+    assert_eq!(class(session.remove_file(&path("x")).await), Some(Class::Refused));
+    assert_eq!(remote.violations(), ["MKD d: it exists already", "DELE x: no such file or directory"]);
+}
+
+#[tokio::test]
+async fn faults_come_as_scripted() {
+    let remote = strict();
+    remote.set_faults(Faults::script(|number, _| match number {
+        0 => Fault::Fail(Class::Busy),
+        2 => Fault::LostReply,
+        4 => Fault::Cut,
+        6 => Fault::Fail(Class::Full),
+        8 => Fault::Cut,
+        _ => Fault::None,
+    }));
+    assert_eq!(class(remote.connect().await), Some(Class::Busy));
+
+    let mut session = remote.connect().await.expect("connected");
+    assert_eq!(class(session.make_dir(&path("d")).await), Some(Class::Transient));
+    assert!(remote.tree().get(&path("d")).is_some(), "it happened, only the reply was lost");
+    assert_eq!(class(session.ping().await), Some(Class::Transient), "the session is dead");
+    assert_eq!(remote.violations(), ["NOOP: the session is dead"]);
+
+    let mut session = remote.connect().await.expect("connected");
+    assert_eq!(class(session.store(&path("d/f"), &mut Body(b"0123456789")).await), Some(Class::Transient));
+    assert_eq!(remote.tree().stat(&path("d/f")).and_then(|stat| stat.size), Some(5), "half of it is there");
+
+    let mut session = remote.connect().await.expect("connected");
+    assert_eq!(class(session.store(&path("d/g"), &mut Body(b"0")).await), Some(Class::Full));
+    assert_eq!(session.stat(&path("d/g")).await.expect("the session has survived"), None);
+    assert_eq!(class(session.remove_file(&path("d/f")).await), Some(Class::Transient));
+    assert!(remote.tree().get(&path("d/f")).is_some(), "it did not happen");
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_faults() {
+    let mut logs = Vec::new();
+    for _ in 0..2 {
+        let remote = MemoryRemote::new(Options::default());
+        remote.set_faults(Faults::seeded(42, 300, 150));
+        let mut session = None;
+        for n in 0..200 {
+            let Some(mut open) = session.take() else {
+                session = remote.connect().await.ok();
+                continue;
+            };
+            let result = open.make_dir(&path(&format!("d{n}"))).await;
+            session = result.err().is_none_or(|error| error.session_survives()).then_some(open);
+        }
+        logs.push(remote.log());
+    }
+    assert_eq!(logs[0], logs[1]);
+    let faulty = |calls: &[Call]| calls.iter().filter(|call| call.fault != Fault::None).count();
+    assert!(faulty(&logs[0][..150]) > 20 && faulty(&logs[0][150..]) == 0);
+}
