@@ -1,1 +1,223 @@
-//! Looks at the local tree and says what differs from what was seen last.
+//! Looks at the local tree and says what differs from what was seen last. Reads names and inodes, never content; decides
+//! nothing, sends nothing, and keeps no tree in memory.
+//!
+//! Everything is looked up relative to open directories, one component at a time and never through a symlink, so that a
+//! swapped directory cannot lead outside the root. Only directories are ever opened: nothing here can block on a FIFO.
+
+mod aim;
+mod dir;
+pub mod read;
+mod root;
+mod rows;
+mod rules;
+mod walk;
+
+use std::{io, ops::ControlFlow};
+
+use crate::{
+    model::{Entry, Observation, PathError, Problem, Reason, RelPath},
+    watch::Dirty,
+};
+
+pub use self::{
+    root::{Root, RootError},
+    rules::{IGNORE_FILE, Rules, RulesError},
+};
+
+/// A batch holds so many findings at most.
+pub const BATCH: usize = 512;
+
+/// What was observed before, as the index has it.
+pub trait Known {
+    /// What can go wrong there.
+    type Error;
+
+    /// The observed entries at and below `prefix` (`None`: all), in preorder.
+    fn under(&mut self, prefix: Option<&RelPath>) -> impl Iterator<Item = Result<(RelPath, Entry), Self::Error>>;
+
+    /// The observed entry at `path` itself.
+    ///
+    /// # Errors
+    /// As the index has them.
+    fn at(&mut self, path: &RelPath) -> Result<Option<Entry>, Self::Error> {
+        let first = self.under(Some(path)).next().transpose()?;
+        Ok(first.filter(|(found, _)| found == path).map(|(_, entry)| entry))
+    }
+}
+
+/// One thing that a scan has to say. Findings come in preorder, except that the [`Observation::Gone`] of what was below a
+/// former directory come after the [`Observation::Is`] of the file that took its place.
+#[derive(Debug)]
+pub enum Found {
+    /// This differs from what is known. `Gone` and `Ignored` mean everything below the path too; `Is` means the path alone.
+    Seen(Observation),
+    /// This could not be looked at. What is known at and below the path was left as it is.
+    Problem {
+        /// Where; `None` is the root.
+        path: Option<RelPath>,
+        /// Why.
+        trouble: Trouble,
+    },
+}
+
+/// Why a scan could not look somewhere.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The system refused to read a directory, or to say what is at a path.
+    #[error("{0}")]
+    Unreadable(#[from] io::Error),
+    /// An ignore file could not be read, so nobody knows what in its directory is to be mirrored.
+    #[error("ignore file cannot be read: {0}")]
+    Rules(#[source] io::Error),
+    /// A line of an ignore file is no pattern. The other lines hold; nothing was left out because of it.
+    #[error("line {line} of the ignore file is no pattern: {source}")]
+    Pattern {
+        /// The number of the line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: ignore::Error,
+    },
+    /// Too many directories inside each other.
+    #[error("more than {} directories deep", walk::DEEPEST)]
+    TooDeep,
+    /// A directory was moved away while it was read.
+    #[error("directory was moved while it was read")]
+    Moved,
+    /// A name that no path can hold.
+    #[error("{0}")]
+    Name(#[from] PathError),
+}
+
+impl Trouble {
+    /// As the path's problem, for `status`.
+    pub fn problem(&self) -> Problem {
+        Problem::new(Reason::Unreadable, self)
+    }
+}
+
+/// What a scan saw, of the part of the tree that it looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Regular files.
+    pub files: u64,
+    /// Directories, without the root.
+    pub dirs: u64,
+    /// The files' sizes, in bytes.
+    pub bytes: u64,
+    /// What is not mirrored.
+    pub skipped: Skipped,
+    /// How many [`Found::Problem`]s there were.
+    pub problems: u64,
+    /// Whether everything that was to be looked at was; if not, absence proves nothing.
+    pub complete: bool,
+    /// Whether the root holds no name at all.
+    pub root_empty: bool,
+}
+
+/// What is not mirrored, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Symbolic links; none is followed.
+    pub symlinks: u64,
+    /// Sockets.
+    pub sockets: u64,
+    /// Named pipes.
+    pub fifos: u64,
+    /// Block and character devices, and whatever else there may be.
+    pub devices: u64,
+    /// Files and directories that a rule ignores; what is below such a directory does not count.
+    pub ignored: u64,
+}
+
+/// Why a scan ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError<E> {
+    /// What is known could not be read.
+    #[error("{0}")]
+    Known(E),
+    /// The receiver wants no more.
+    #[error("the scan was stopped")]
+    Stopped,
+}
+
+/// Looks at what is `dirty` and hands every difference from what is `known` to `sink`, in batches of at most [`BATCH`].
+/// Blocks on the disk and in `sink`; belongs on a thread where that is allowed.
+///
+/// A path whose parent directory is not known, or not as this directory, is looked at from there; an ignore file stands for
+/// its directory.
+///
+/// # Errors
+/// When `known` fails, or `sink` breaks. What cannot be read is no error, but a [`Found::Problem`].
+pub fn scan<K: Known>(
+    root: &Root,
+    rules: &Rules,
+    dirty: &Dirty,
+    known: &mut K,
+    sink: &mut dyn FnMut(Vec<Found>) -> ControlFlow<()>,
+) -> Result<Summary, ScanError<K::Error>> {
+    let mut out = Out { sink, batch: Vec::new(), summary: Summary { complete: true, ..Summary::default() } };
+    match aim::targets(dirty) {
+        None => walk::everything(root, rules, known, &mut out)?,
+        Some(targets) => {
+            aim::at_each(root, rules, &targets, known, &mut out)?;
+            match root.is_empty() {
+                Ok(empty) => out.summary.root_empty = empty,
+                Err(error) => out.problem(None, error.into())?,
+            }
+        }
+    }
+    out.flush()?;
+    Ok(out.summary)
+}
+
+/// Where findings go.
+struct Out<'s> {
+    sink: &'s mut dyn FnMut(Vec<Found>) -> ControlFlow<()>,
+    batch: Vec<Found>,
+    summary: Summary,
+}
+
+/// The sink wants no more.
+struct Stopped;
+
+impl<E> From<Stopped> for ScanError<E> {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+impl Out<'_> {
+    fn seen(&mut self, observation: Observation) -> Result<(), Stopped> {
+        self.push(Found::Seen(observation))
+    }
+
+    /// Something could not be looked at.
+    fn problem(&mut self, path: Option<RelPath>, trouble: Trouble) -> Result<(), Stopped> {
+        self.summary.complete = false;
+        self.remark(path, trouble)
+    }
+
+    /// Something is wrong, but nothing was left out because of it.
+    fn remark(&mut self, path: Option<RelPath>, trouble: Trouble) -> Result<(), Stopped> {
+        self.summary.problems += 1;
+        self.push(Found::Problem { path, trouble })
+    }
+
+    fn push(&mut self, found: Found) -> Result<(), Stopped> {
+        self.batch.push(found);
+        if self.batch.len() == BATCH { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), Stopped> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        match (self.sink)(std::mem::take(&mut self.batch)) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Stopped),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

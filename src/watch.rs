@@ -58,7 +58,7 @@ pub enum WatchError {
         path: PathBuf,
     },
     /// The system refused.
-    #[error("{} cannot be watched", path.display())]
+    #[error("{} cannot be watched: {source}", path.display())]
     System {
         /// The directory, as it was given.
         path: PathBuf,

@@ -1,0 +1,219 @@
+//! The system calls of a scan: open a directory, read its names, look at one of them. Nothing follows a symlink, and
+//! nothing but directories and regular files is opened.
+
+use std::{
+    ffi::{CStr, CString},
+    fs::File,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat, fstat, openat, statat},
+    io::Errno,
+};
+
+use crate::model::{Fingerprint, Kind};
+
+/// Bytes of names read in one system call.
+const BUFFER: usize = 32 * 1024;
+
+/// What is at a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    File(Fingerprint),
+    Dir(Identity),
+    Symlink,
+    Socket,
+    Fifo,
+    Device,
+}
+
+/// Device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+}
+
+/// What came of opening a file for reading.
+#[derive(Debug)]
+pub(super) enum Opened {
+    File(File),
+    /// Nothing is there.
+    Nothing,
+    /// Something is there that is no regular file.
+    Other,
+}
+
+impl Look {
+    /// As the ignore rules see it.
+    pub(super) fn kind(&self) -> Kind {
+        if matches!(self, Self::Dir(_)) { Kind::Dir } else { Kind::File }
+    }
+}
+
+/// Opens the directory called `name`; `.` and `..` are allowed.
+pub(super) fn open_dir(at: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
+    #[cfg(test)]
+    fault::check(fault::Call::OpenDir, name)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(retry(|| openat(at, name, flags, Mode::empty()))?)
+}
+
+/// The same directory, opened once more: with a reading position of its own.
+pub(super) fn reopen(dir: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    open_dir(dir, c".")
+}
+
+/// Which directory or file this is.
+pub(super) fn identity(file: BorrowedFd<'_>) -> io::Result<Identity> {
+    Ok(Identity::of(&retry(|| fstat(file))?))
+}
+
+/// All names in a directory that was just opened, sorted by their bytes. A directory that is removed meanwhile is an
+/// error, not empty: `rustix::fs::Dir` takes ENOENT for the end, so this reads by itself.
+pub(super) fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
+    let mut names = Vec::new();
+    each_name(dir, |name| {
+        names.push(name.to_owned());
+        true
+    })?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Whether a directory that was just opened holds no names.
+pub(super) fn is_empty(dir: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut empty = true;
+    each_name(dir, |_| {
+        empty = false;
+        false
+    })?;
+    Ok(empty)
+}
+
+fn each_name(dir: BorrowedFd<'_>, mut more: impl FnMut(&CStr) -> bool) -> io::Result<()> {
+    let mut buffer: Vec<u8> = Vec::with_capacity(BUFFER);
+    let mut entries = RawDir::new(dir, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        match entry {
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+            Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
+            Ok(entry) => {
+                if !more(entry.file_name()) {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is at `name`; `None` if nothing is.
+pub(super) fn look(at: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<Look>> {
+    #[cfg(test)]
+    fault::check(fault::Call::Look, name)?;
+    match retry(|| statat(at, name, AtFlags::SYMLINK_NOFOLLOW)) {
+        Ok(stat) => Ok(Some(Look::of(&stat))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens the regular file called `name` for reading. It is looked at first, so that a device or FIFO is not even opened;
+/// and if it was swapped in between, the opening does not block.
+pub(super) fn open_file(at: BorrowedFd<'_>, name: &CStr) -> io::Result<Opened> {
+    match look(at, name)? {
+        None => return Ok(Opened::Nothing),
+        Some(Look::File(_)) => {}
+        Some(_) => return Ok(Opened::Other),
+    }
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = match retry(|| openat(at, name, flags, Mode::empty())) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(Opened::Nothing),
+        Err(Errno::LOOP | Errno::NXIO | Errno::NODEV) => return Ok(Opened::Other),
+        Err(error) => return Err(error.into()),
+    };
+    match fingerprint(file.as_fd())? {
+        Some(_) => Ok(Opened::File(file.into())),
+        None => Ok(Opened::Other),
+    }
+}
+
+/// The state of an open file; `None` if it is no regular file.
+pub(super) fn fingerprint(file: BorrowedFd<'_>) -> io::Result<Option<Fingerprint>> {
+    match Look::of(&retry(|| fstat(file))?) {
+        Look::File(print) => Ok(Some(print)),
+        _ => Ok(None),
+    }
+}
+
+impl Look {
+    #[expect(clippy::unnecessary_cast, reason = "the fields' types differ from platform to platform")]
+    fn of(stat: &Stat) -> Self {
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Self::File(Fingerprint {
+                size: stat.st_size as u64,
+                mtime_ns: nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+                ctime_ns: nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+                inode: stat.st_ino as u64,
+            }),
+            FileType::Directory => Self::Dir(Identity::of(stat)),
+            FileType::Symlink => Self::Symlink,
+            FileType::Socket => Self::Socket,
+            FileType::Fifo => Self::Fifo,
+            _ => Self::Device,
+        }
+    }
+}
+
+impl Identity {
+    #[expect(clippy::unnecessary_cast, reason = "the fields' types differ from platform to platform")]
+    pub(super) fn of(stat: &Stat) -> Self {
+        Self { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
+    }
+}
+
+/// Nanoseconds since the epoch; a time that does not fit (before 1677, after 2262) becomes the nearest that does.
+fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+}
+
+fn retry<T>(call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    rustix::io::retry_on_intr(call)
+}
+
+/// Failures on demand: root may read anything, so a test cannot make an unreadable directory.
+#[cfg(test)]
+pub(super) mod fault {
+    use std::{cell::RefCell, ffi::CStr, io};
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(in crate::scan) enum Call {
+        OpenDir,
+        Look,
+    }
+
+    thread_local! {
+        static FAULTS: RefCell<Vec<(Call, String, i32)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// From now on, on this thread, `call` on anything called `name` fails with `errno`; for good until the next `clear`.
+    pub(in crate::scan) fn inject(call: Call, name: &str, errno: rustix::io::Errno) {
+        FAULTS.with_borrow_mut(|faults| faults.push((call, name.to_owned(), errno.raw_os_error())));
+    }
+
+    pub(in crate::scan) fn clear() {
+        FAULTS.with_borrow_mut(Vec::clear);
+    }
+
+    pub(super) fn check(call: Call, name: &CStr) -> io::Result<()> {
+        FAULTS.with_borrow(|faults| {
+            let hit = faults.iter().find(|(c, n, _)| (*c, n.as_bytes()) == (call, name.to_bytes()));
+            hit.map_or(Ok(()), |(_, _, errno)| Err(io::Error::from_raw_os_error(*errno)))
+        })
+    }
+}
