@@ -1,1 +1,214 @@
-//! What the user asked for: the validated configuration, its TOML form, and secrets.
+//! What the user asked for: the validated configuration, and where its files and secrets are. Not the state of anything,
+//! and not the rules of FTP; a [`Config`] that exists is right in itself, whether or not its server is.
+
+mod dirs;
+mod error;
+mod file;
+mod load;
+mod merge;
+mod secret;
+mod suggest;
+mod validate;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub use dirs::{DirError, socket_path, state_dir};
+pub use error::{ConfigError, Fault};
+pub use secret::{PasswordSource, SecretError};
+
+/// Looks up an environment variable: `&|name| std::env::var_os(name)`, or a table in a test.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// Everything the user configured; every reference in it resolves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The servers, by name.
+    pub remotes: BTreeMap<String, Remote>,
+    /// The mirrors, in the order in which they were written; names are unique.
+    pub mirrors: Vec<Mirror>,
+}
+
+/// An account on a server and how to talk to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// The name it has in the configuration.
+    pub name: String,
+    /// A host name or an address, without brackets.
+    pub host: String,
+    /// The port of the control connection.
+    pub port: u16,
+    /// The login name; holds no CR, LF or NUL.
+    pub user: String,
+    /// Where the password is.
+    pub password: PasswordSource,
+    /// How many connections may be open at once, 1 to 32.
+    pub connections: u8,
+    /// Whom to trust.
+    pub tls: Tls,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+}
+
+/// Which server certificate to accept, and from which version of TLS on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// A PEM file of roots beside the system's.
+    pub ca: Option<PathBuf>,
+    /// SHA-256 of accepted public keys (DER-encoded `SubjectPublicKeyInfo`, RFC 7469 §2.4).
+    pub pins: Vec<[u8; 32]>,
+    /// What has to hold.
+    pub trust: Trust,
+    /// The name the certificate has to bear, where it is not [`Remote::host`].
+    pub server_name: Option<String>,
+    /// The lowest version to accept.
+    pub min: TlsVersion,
+}
+
+/// What makes a certificate acceptable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// A chain to a trusted root for the right name; and a pin, where there are any.
+    #[default]
+    Chain,
+    /// A pin alone; there is at least one.
+    Pin,
+}
+
+/// A version of TLS. Older ones are not spoken (RFC 8996).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[default]
+    V1_2,
+    /// TLS 1.3 (RFC 8446).
+    V1_3,
+}
+
+/// The limits of waiting; each is between one second and ten minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a TCP connection and its TLS handshake.
+    pub connect: Duration,
+    /// For the server's answer to a command.
+    pub reply: Duration,
+    /// For a transfer that makes no progress.
+    pub stall: Duration,
+}
+
+/// A directory here that is to be kept equal on a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// 1 to 64 letters, digits, `.`, `_`, `-`; not starting with `.`.
+    pub name: String,
+    /// The directory here; absolute.
+    pub source: PathBuf,
+    /// The name of a remote in the same [`Config`].
+    pub remote: String,
+    /// The directory there: absolute, no `.` or `..` or empty component, no CR, LF or NUL, no slash behind unless it is `/`.
+    pub path: String,
+    /// What not to mirror, in gitignore syntax; each line is a valid pattern.
+    pub ignore: Vec<String>,
+    /// How long a path has to hold still before it is looked at; 10 ms to 1 h.
+    pub quiet: Duration,
+    /// How often everything is looked at; 10 s to 30 days.
+    pub full_scan: Duration,
+    /// What becomes of the server's copy of something that is gone here.
+    pub delete: Delete,
+    /// How much may be deleted without being asked.
+    pub delete_budget: DeleteBudget,
+}
+
+/// What becomes of the server's copy of something that is gone here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delete {
+    /// It is removed.
+    #[default]
+    Remove,
+}
+
+/// How much may be deleted without being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeleteBudget {
+    /// So many entries.
+    pub files: u32,
+    /// So much of all entries, 0 to 100.
+    pub percent: u8,
+}
+
+/// Where a piece of configuration was read: what relative paths and positions in errors refer to.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    file: PathBuf,
+    home: Option<PathBuf>,
+}
+
+impl Config {
+    /// The file to load: `explicit` (`--config`), else `$TOWLINE_CONFIG`, else the first that exists of
+    /// `$XDG_CONFIG_HOME/towline/towline.toml` (`~/.config` if unset) and `/etc/towline/towline.toml`.
+    ///
+    /// # Errors
+    /// [`ConfigError::NotFound`], which lists where it looked.
+    pub fn find(explicit: Option<&Path>, env: Env<'_>) -> Result<PathBuf, ConfigError> {
+        load::find(explicit, env)
+    }
+
+    /// Reads `file` and the drop-ins `conf.d/*.toml` beside it, in the order of their names. Relative paths in a file are
+    /// relative to that file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or everything that is wrong in them with its position. Values are never repeated.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        load::load(file, std::env::home_dir().as_deref())
+    }
+
+    /// The configuration in `text`, which was read from `origin`.
+    ///
+    /// # Errors
+    /// Everything that is wrong in it, with its position. Values are never repeated.
+    pub fn parse(text: &str, origin: &Origin) -> Result<Self, ConfigError> {
+        merge::merge(vec![validate::part(text, origin)]).map(|(config, _)| config)
+    }
+}
+
+impl Origin {
+    /// The file `file`; `home` is what `~` stands for.
+    pub fn new(file: &Path, home: Option<&Path>) -> Self {
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        Self { file, home: home.filter(|home| home.is_absolute()).map(Path::to_owned) }
+    }
+}
+
+impl Remote {
+    /// The port of explicit FTPS (RFC 4217 §4).
+    pub const DEFAULT_PORT: u16 = 21;
+    /// Connections, where the configuration names no ceiling.
+    pub const DEFAULT_CONNECTIONS: u8 = 8;
+}
+
+impl Mirror {
+    /// [`Mirror::quiet`], where the configuration does not say.
+    pub const DEFAULT_QUIET: Duration = Duration::from_millis(200);
+    /// [`Mirror::full_scan`], where the configuration does not say.
+    pub const DEFAULT_FULL_SCAN: Duration = Duration::from_secs(60 * 60);
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), reply: Duration::from_secs(30), stall: Duration::from_secs(30) }
+    }
+}
+
+impl Default for DeleteBudget {
+    fn default() -> Self {
+        Self { files: 50, percent: 25 }
+    }
+}

@@ -1,0 +1,192 @@
+//! The TOML as it is written: every key that may occur and the type of its value. Whether a value makes sense is decided in
+//! `validate`. Errors of the TOML parser pass through here and leave without the text that it would repeat.
+
+use std::{collections::BTreeMap, fmt, marker::PhantomData, ops::Range};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use toml::Spanned;
+
+use super::suggest;
+
+/// A key that may be left out, and where its value is.
+pub(super) type Field<T> = Option<Spanned<T>>;
+
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    #[serde(default)]
+    pub(super) remote: BTreeMap<Spanned<String>, Table<RemoteTable>>,
+    #[serde(default)]
+    pub(super) mirror: Vec<Spanned<Table<MirrorTable>>>,
+}
+
+/// `[remote.NAME]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RemoteTable {
+    pub(super) host: Field<String>,
+    pub(super) port: Field<i64>,
+    pub(super) user: Field<String>,
+    pub(super) password: Field<Table<PasswordTable>>,
+    pub(super) connections: Field<i64>,
+    #[serde(default)]
+    pub(super) tls: Table<TlsTable>,
+    #[serde(default)]
+    pub(super) timeouts: Table<TimeoutsTable>,
+}
+
+/// `password = { ... }`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PasswordTable {
+    pub(super) file: Field<String>,
+    pub(super) command: Field<Vec<String>>,
+    pub(super) env: Field<String>,
+    pub(super) credential: Field<String>,
+}
+
+/// `[remote.NAME.tls]`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsTable {
+    pub(super) ca: Field<String>,
+    #[serde(default)]
+    pub(super) pin: Vec<Spanned<String>>,
+    pub(super) trust: Field<String>,
+    pub(super) server_name: Field<String>,
+    pub(super) min: Field<String>,
+}
+
+/// `[remote.NAME.timeouts]`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TimeoutsTable {
+    pub(super) connect: Field<String>,
+    pub(super) reply: Field<String>,
+    pub(super) stall: Field<String>,
+}
+
+/// `[[mirror]]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MirrorTable {
+    pub(super) name: Field<String>,
+    pub(super) source: Field<String>,
+    pub(super) remote: Field<String>,
+    pub(super) path: Field<String>,
+    #[serde(default)]
+    pub(super) ignore: Vec<Spanned<String>>,
+    pub(super) quiet: Field<String>,
+    pub(super) full_scan: Field<String>,
+    pub(super) delete: Field<String>,
+    #[serde(default)]
+    pub(super) delete_budget: Table<BudgetTable>,
+}
+
+/// `delete_budget = { ... }`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BudgetTable {
+    pub(super) files: Field<i64>,
+    pub(super) percent: Field<i64>,
+}
+
+/// A fault of the text's form: where, and what to say of it.
+pub(super) struct Malformed {
+    pub(super) span: Range<usize>,
+    pub(super) message: String,
+}
+
+/// Reads `text`.
+pub(super) fn read(text: &str) -> Result<Document, Malformed> {
+    // Syntax first: those messages are fixed sentences. What serde says afterwards may quote what is in the file.
+    let span = |error: &toml::de::Error| error.span().unwrap_or(0..0);
+    let document = toml::Deserializer::parse(text)
+        .map_err(|error| Malformed { span: span(&error), message: format!("not valid TOML: {}", error.message()) })?;
+    Document::deserialize(document).map_err(|error| {
+        let span = span(&error);
+        Malformed { message: reword(error.message(), text.get(span.clone()).unwrap_or_default()), span }
+    })
+}
+
+/// Serde's message without any value of the file. `at` is the text that it is about.
+fn reword(message: &str, at: &str) -> String {
+    if let Some(rest) = message.strip_prefix("unknown field `") {
+        // The last one: what comes behind it are our own names, while the key may hold anything.
+        let (key, known) = rest.rsplit_once("`, expected ").unwrap_or(("", ""));
+        let known = known.split('`').skip(1).step_by(2);
+        return match suggest::nearest(key, known.clone()) {
+            Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
+            None => format!("unknown key; expected one of {}", suggest::list(known)),
+        };
+    }
+    match (message.strip_prefix("invalid type: "), message.rsplit_once(", expected ")) {
+        (Some(found), Some((_, expected))) => {
+            let expected = match expected {
+                "i64" => "a whole number",
+                "a map" => "a table",
+                "a sequence" if at.starts_with('[') => "a list; a mirror is written `[[mirror]]`, with two brackets",
+                "a sequence" => "a list",
+                other => other,
+            };
+            format!("found {}, expected {expected}", kind(found))
+        }
+        _ => "expected something else here".to_owned(),
+    }
+}
+
+/// The kind of value that serde's `invalid type` message starts with, without the value.
+fn kind(found: &str) -> &'static str {
+    const KINDS: [(&str, &str); 6] = [
+        ("string", "a string"),
+        ("integer", "a whole number"),
+        ("floating point", "a number with a fraction"),
+        ("boolean", "true or false"),
+        ("map", "a table or a date"),
+        ("sequence", "a list"),
+    ];
+    KINDS.iter().find(|(word, _)| found.starts_with(word)).map_or("something else", |(_, kind)| *kind)
+}
+
+/// A table, and nothing else: a derived struct would take a list of its values in order as well.
+#[derive(Default)]
+pub(super) struct Table<T>(pub(super) T);
+
+/// What to call a table where something else was found.
+pub(super) trait Described {
+    const EXPECTED: &str = "a table";
+}
+
+impl Described for RemoteTable {}
+impl Described for TlsTable {}
+impl Described for TimeoutsTable {}
+impl Described for MirrorTable {}
+impl Described for BudgetTable {}
+impl Described for PasswordTable {
+    const EXPECTED: &str = "{ file = \"...\" }, { command = [...] }, { env = \"...\" } or { credential = \"...\" }; \
+                            the password itself does not belong in this file";
+}
+
+impl<'de, T: Deserialize<'de> + Described> Deserialize<'de> for Table<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TableVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct TableVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de> + Described> Visitor<'de> for TableVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}

@@ -1,0 +1,101 @@
+//! Finding and reading the files of a configuration. What is in them is for `validate` and `merge`.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Config, ConfigError, Env, Fault, Origin, dirs,
+    error::Place,
+    merge,
+    validate::{self, Part},
+};
+
+/// The largest file that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+/// The most drop-ins.
+const MAX_DROP_INS: usize = 256;
+
+/// See [`Config::find`].
+pub(super) fn find(explicit: Option<&Path>, env: Env<'_>) -> Result<PathBuf, ConfigError> {
+    let looked = candidates(explicit, env);
+    // A file that is there and cannot be looked at is taken: reading it says why.
+    let there = |path: &PathBuf| {
+        !matches!(fs::metadata(path), Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+    };
+    looked.iter().find(|path| there(path)).cloned().ok_or(ConfigError::NotFound { looked })
+}
+
+/// Where to look, in order. What somebody named is the only place.
+fn candidates(explicit: Option<&Path>, env: Env<'_>) -> Vec<PathBuf> {
+    let named = explicit.map(Path::to_owned).or_else(|| dirs::variable(env, "TOWLINE_CONFIG").map(PathBuf::from));
+    if let Some(named) = named {
+        return vec![named];
+    }
+    let own = dirs::xdg(env, "XDG_CONFIG_HOME", ".config").map(|dir| dir.join("towline/towline.toml"));
+    own.into_iter().chain([PathBuf::from("/etc/towline/towline.toml")]).collect()
+}
+
+/// See [`Config::load`]; `home` is what `~` stands for.
+pub(super) fn load(file: &Path, home: Option<&Path>) -> Result<Config, ConfigError> {
+    let main = Origin::new(file, home);
+    let drop_ins = drop_ins(&main.file.with_file_name("conf.d"))?;
+    let mut parts = vec![read(&main)?];
+    for file in drop_ins {
+        parts.push(read(&Origin::new(&file, home))?);
+    }
+    let (config, plain_files) = merge::merge(parts)?;
+    let faults: Vec<_> = plain_files
+        .iter()
+        .filter(|(path, _)| path.is_dir())
+        .map(|(_, at)| Fault::new(at, "ca: expected a PEM file; this is a directory"))
+        .collect();
+    if faults.is_empty() { Ok(config) } else { Err(ConfigError::Invalid { faults }) }
+}
+
+/// The drop-ins in `dir`, sorted; none if there is no such directory. Hidden files (an editor's, a package manager's) are not.
+fn drop_ins(dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    let unreadable = |source| ConfigError::Read { file: dir.to_owned(), source };
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+        if files.len() > MAX_DROP_INS {
+            return Err(ConfigError::TooMany { dir: dir.to_owned(), limit: MAX_DROP_INS });
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read(origin: &Origin) -> Result<Part, ConfigError> {
+    let unreadable = |source| ConfigError::Read { file: origin.file.clone(), source };
+    let file = File::open(&origin.file).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(ConfigError::TooLarge { file: origin.file.clone(), limit: MAX_FILE });
+    }
+    Ok(match str::from_utf8(&bytes) {
+        Ok(text) => validate::part(text, origin),
+        Err(error) => {
+            let file: Arc<Path> = origin.file.as_path().into();
+            let at = Place::new(&file, &bytes, error.valid_up_to());
+            Part { faults: vec![Fault::new(&at, "not valid TOML: expected UTF-8")], ..Part::default() }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! From what is written in one file to values that cannot be wrong. Collects everything that is wrong on the way; what
+//! concerns several tables or files is for `merge`.
+
+use std::{ops::Range, path::Path, path::PathBuf, sync::Arc};
+
+use toml::Spanned;
+
+use super::{
+    DeleteBudget, Fault, Mirror, Origin, PasswordSource, Remote, Timeouts, Tls, Trust,
+    error::Place,
+    file::{self, BudgetTable, Document, Field, MirrorTable, PasswordTable, RemoteTable, Table, TimeoutsTable, TlsTable},
+    value::{self, Bounds, Expected},
+};
+
+/// What one file contributes.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// Every remote that is named, whether right or not.
+    pub(super) names: Vec<(String, Place)>,
+    /// The remotes that are right.
+    pub(super) remotes: Vec<Remote>,
+    /// The mirrors that are right.
+    pub(super) mirrors: Vec<PlacedMirror>,
+    /// Files that have to be files and not directories.
+    pub(super) plain_files: Vec<(PathBuf, Place)>,
+    /// What is wrong.
+    pub(super) faults: Vec<Fault>,
+}
+
+/// A mirror and where its parts are written.
+#[derive(Debug)]
+pub(super) struct PlacedMirror {
+    pub(super) mirror: Mirror,
+    pub(super) name_at: Place,
+    pub(super) remote_at: Place,
+    pub(super) path_at: Place,
+}
+
+const PASSWORD_HINT: &str =
+    "password = { file = \"web.pass\" }, { command = [\"pass\", \"show\", \"web\"] }, { env = \"WEB_PASS\" } or { credential = \"web\" }";
+
+/// Reads the text of one file.
+pub(super) fn part(text: &str, origin: &Origin) -> Part {
+    let file: Arc<Path> = origin.file.as_path().into();
+    match file::read(text) {
+        Ok(document) => {
+            let mut reader = Reader { file, text, origin, part: Part::default() };
+            reader.document(document);
+            reader.part
+        }
+        Err(malformed) => {
+            let fault = Fault::new(&Place::new(&file, text.as_bytes(), malformed.span.start), malformed.message);
+            Part { faults: vec![fault], ..Part::default() }
+        }
+    }
+}
+
+/// Values that are read, faults that are found. A method that returns `None` has noted why.
+struct Reader<'a> {
+    file: Arc<Path>,
+    text: &'a str,
+    origin: &'a Origin,
+    part: Part,
+}
+
+impl Reader<'_> {
+    fn document(&mut self, document: Document) {
+        for (name, table) in document.remote {
+            let place = self.place(&name.span());
+            let span = name.span();
+            let Some(name) = self.check("the name of a remote", name, value::name) else { continue };
+            self.part.names.push((name.clone(), place));
+            if let Some(remote) = self.remote(name, table.0, &span) {
+                self.part.remotes.push(remote);
+            }
+        }
+        for table in document.mirror {
+            let span = table.span();
+            if let Some(mirror) = self.mirror(table.into_inner().0, &span) {
+                self.part.mirrors.push(mirror);
+            }
+        }
+    }
+
+    fn remote(&mut self, name: String, table: RemoteTable, at: &Range<usize>) -> Option<Remote> {
+        let host = self.required("host", table.host, at, value::host);
+        let port = self.optional("port", table.port, Remote::DEFAULT_PORT, |n| value::number(n, 1, 65_535));
+        let user = self.required("user", table.user, at, value::user);
+        let password = self.password(table.password, at);
+        let connections =
+            self.optional("connections", table.connections, Remote::DEFAULT_CONNECTIONS, |n| value::number(n, 1, 32));
+        let tls = self.tls(table.tls.0);
+        let timeouts = self.timeouts(table.timeouts.0);
+        Some(Remote {
+            name,
+            host: host?,
+            port: port?,
+            user: user?,
+            password: password?,
+            connections: connections?,
+            tls: tls?,
+            timeouts: timeouts?,
+        })
+    }
+
+    fn password(&mut self, table: Field<Table<PasswordTable>>, at: &Range<usize>) -> Option<PasswordSource> {
+        let Some(table) = table else {
+            let fault = Fault::new(&self.place(at), "`password` is missing");
+            self.part.faults.push(fault.with_hint(PASSWORD_HINT));
+            return None;
+        };
+        let (at, origin) = (table.span(), self.origin);
+        match table.into_inner().0 {
+            PasswordTable { file: Some(file), command: None, env: None, credential: None } => {
+                self.check("file", file, |text| value::local_path(&text, origin)).map(PasswordSource::File)
+            }
+            PasswordTable { file: None, command: Some(words), env: None, credential: None } => {
+                self.check("command", words, |words| value::command(words, origin)).map(PasswordSource::Command)
+            }
+            PasswordTable { file: None, command: None, env: Some(name), credential: None } => {
+                self.check("env", name, value::variable).map(PasswordSource::Env)
+            }
+            PasswordTable { file: None, command: None, env: None, credential: Some(name) } => {
+                self.check("credential", name, value::credential).map(PasswordSource::Credential)
+            }
+            _ => {
+                let fault = Fault::new(&self.place(&at), "password: expected exactly one of `file`, `command`, `env`, `credential`");
+                self.part.faults.push(fault.with_hint(PASSWORD_HINT));
+                None
+            }
+        }
+    }
+
+    fn tls(&mut self, table: TlsTable) -> Option<Tls> {
+        let origin = self.origin;
+        let ca_at = table.ca.as_ref().map(|ca| self.place(&ca.span()));
+        let ca = self.optional("ca", table.ca, None, |text| value::local_path(&text, origin).map(Some));
+        if let (Some(Some(ca)), Some(at)) = (&ca, ca_at) {
+            self.part.plain_files.push((ca.clone(), at));
+        }
+        let written = table.pin.len();
+        let pins: Vec<_> = table.pin.into_iter().filter_map(|pin| self.check("pin", pin, |text| value::pin(&text))).collect();
+        let all_pins = pins.len() == written;
+        let trust_at = table.trust.as_ref().map(|trust| self.place(&trust.span()));
+        let trust = self.optional("trust", table.trust, Trust::default(), |text| value::trust(&text));
+        if let (Some(Trust::Pin), Some(at), 0) = (trust, trust_at, written) {
+            let fault = Fault::new(&at, "trust: \"pin\" needs at least one pin");
+            self.part.faults.push(fault.with_hint("add pin = [\"sha256/...\"], the SHA-256 of the certificate's public key"));
+            return None;
+        }
+        let server_name = self.optional("server_name", table.server_name, None, |text| value::host(text).map(Some));
+        let min = self.optional("min", table.min, super::TlsVersion::default(), |text| value::tls_version(&text));
+        all_pins.then_some(Tls { ca: ca?, pins, trust: trust?, server_name: server_name?, min: min? })
+    }
+
+    fn timeouts(&mut self, table: TimeoutsTable) -> Option<Timeouts> {
+        let default = Timeouts::default();
+        let check = |text: String| value::duration(&text, &Bounds::TIMEOUT);
+        let connect = self.optional("connect", table.connect, default.connect, check);
+        let reply = self.optional("reply", table.reply, default.reply, check);
+        let stall = self.optional("stall", table.stall, default.stall, check);
+        Some(Timeouts { connect: connect?, reply: reply?, stall: stall? })
+    }
+
+    fn mirror(&mut self, table: MirrorTable, at: &Range<usize>) -> Option<PlacedMirror> {
+        let origin = self.origin;
+        let [name_at, remote_at, path_at] = [&table.name, &table.remote, &table.path]
+            .map(|field| self.place(&field.as_ref().map_or_else(|| at.clone(), Spanned::span)));
+        let name = self.required("name", table.name, at, value::name);
+        let source = self.required("source", table.source, at, |text| value::local_path(&text, origin));
+        // That it is the name of a remote is seen when all files are read.
+        let remote = self.required("remote", table.remote, at, Ok);
+        let path = self.required("path", table.path, at, value::remote_path);
+        let lines = table.ignore.len();
+        let ignore: Vec<_> =
+            table.ignore.into_iter().filter_map(|line| self.check("ignore", line, value::ignore_pattern)).collect();
+        let quiet =
+            self.optional("quiet", table.quiet, Mirror::DEFAULT_QUIET, |text| value::duration(&text, &Bounds::QUIET));
+        let full_scan = self.optional("full_scan", table.full_scan, Mirror::DEFAULT_FULL_SCAN, |text| {
+            value::duration(&text, &Bounds::FULL_SCAN)
+        });
+        let delete = self.optional("delete", table.delete, super::Delete::default(), |text| value::delete(&text));
+        let delete_budget = self.budget(table.delete_budget.0);
+        let mirror = Mirror {
+            name: name?,
+            source: source?,
+            remote: remote?,
+            path: path?,
+            ignore: (ignore.len() == lines).then_some(ignore)?,
+            quiet: quiet?,
+            full_scan: full_scan?,
+            delete: delete?,
+            delete_budget: delete_budget?,
+        };
+        Some(PlacedMirror { mirror, name_at, remote_at, path_at })
+    }
+
+    fn budget(&mut self, table: BudgetTable) -> Option<DeleteBudget> {
+        let default = DeleteBudget::default();
+        let files = self.optional("files", table.files, default.files, |n| value::number(n, 0, i64::from(u32::MAX)));
+        let percent = self.optional("percent", table.percent, default.percent, |n| value::number(n, 0, 100));
+        Some(DeleteBudget { files: files?, percent: percent? })
+    }
+
+    /// The value of a key that has to be there; `table` is where it is missed.
+    fn required<T, U>(
+        &mut self,
+        key: &'static str,
+        field: Field<T>,
+        table: &Range<usize>,
+        check: impl FnOnce(T) -> Result<U, Expected>,
+    ) -> Option<U> {
+        match field {
+            Some(field) => self.check(key, field, check),
+            None => {
+                self.part.faults.push(Fault::new(&self.place(table), format!("`{key}` is missing")));
+                None
+            }
+        }
+    }
+
+    /// The value of a key, or `default` where it is left out.
+    fn optional<T, U>(
+        &mut self,
+        key: &'static str,
+        field: Field<T>,
+        default: U,
+        check: impl FnOnce(T) -> Result<U, Expected>,
+    ) -> Option<U> {
+        match field {
+            Some(field) => self.check(key, field, check),
+            None => Some(default),
+        }
+    }
+
+    fn check<T, U>(&mut self, key: &str, field: Spanned<T>, check: impl FnOnce(T) -> Result<U, Expected>) -> Option<U> {
+        let span = field.span();
+        check(field.into_inner())
+            .map_err(|Expected(words)| {
+                self.part.faults.push(Fault::new(&self.place(&span), format!("{key}: expected {words}")));
+            })
+            .ok()
+    }
+
+    fn place(&self, span: &Range<usize>) -> Place {
+        Place::new(&self.file, self.text.as_bytes(), span.start)
+    }
+}

@@ -1,0 +1,370 @@
+//! What single values may be. Pure: a value goes in, what it means or what was expected comes out; where it stood is not
+//! known here. What was expected never holds what was found.
+
+use std::{borrow::Cow, net::IpAddr, path::PathBuf, time::Duration};
+
+use base64::Engine as _;
+use ignore::gitignore::GitignoreBuilder;
+use jiff::{SpanRelativeTo, fmt::friendly::SpanParser};
+
+use super::{Delete, Origin, TlsVersion, Trust};
+use crate::model::RelPath;
+
+/// What a value should have been: the end of a sentence that begins with "expected".
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Expected(pub(super) Cow<'static, str>);
+
+/// The longest login name: it has to fit into a command line.
+const MAX_USER: usize = 255;
+/// The longest host name (RFC 1035 §2.3.4).
+const MAX_HOST: usize = 253;
+/// The longest name of a mirror or remote; it becomes part of file names.
+const MAX_NAME: usize = 64;
+/// The longest path on a server, as on Linux.
+const MAX_PATH: usize = 4096;
+
+/// Name of a mirror or a remote.
+pub(super) fn name(text: String) -> Result<String, Expected> {
+    let fits = (1..=MAX_NAME).contains(&text.len())
+        && !text.starts_with('.')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if fits { Ok(text) } else { Err("1 to 64 letters, digits, `.`, `_` or `-`, not starting with `.`".into()) }
+}
+
+/// A host name or an address; IPv6 with or without brackets, which are taken off.
+pub(super) fn host(text: String) -> Result<String, Expected> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&text);
+    if let Ok(address) = bare.parse::<IpAddr>()
+        && (address.is_ipv6() || bare.len() == text.len())
+    {
+        return Ok(bare.to_owned());
+    }
+    let labels = text.strip_suffix('.').unwrap_or(&text);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if labels.len() <= MAX_HOST && labels.split('.').all(label) {
+        Ok(text)
+    } else {
+        Err("a host name (an international one as xn--...) or an address, without scheme, port or path".into())
+    }
+}
+
+/// A whole number within bounds.
+pub(super) fn number<T: TryFrom<i64>>(value: i64, min: i64, max: i64) -> Result<T, Expected> {
+    let expected = || Expected(format!("a number from {min} to {max}").into());
+    if (min..=max).contains(&value) { T::try_from(value).map_err(|_| expected()) } else { Err(expected()) }
+}
+
+/// A login name.
+pub(super) fn user(text: String) -> Result<String, Expected> {
+    let fits = (1..=MAX_USER).contains(&text.len()) && !text.contains(['\r', '\n', '\0']);
+    if fits { Ok(text) } else { Err("a login name of 1 to 255 bytes without line breaks or NUL".into()) }
+}
+
+/// `sha256/BASE64`.
+pub(super) fn pin(text: &str) -> Result<[u8; 32], Expected> {
+    text.strip_prefix("sha256/")
+        .and_then(|digest| base64::engine::general_purpose::STANDARD.decode(digest).ok())
+        .and_then(|digest| digest.try_into().ok())
+        .ok_or("\"sha256/\" and the 44 characters of the public key's SHA-256 in base64".into())
+}
+
+/// `"chain"` or `"pin"`.
+pub(super) fn trust(text: &str) -> Result<Trust, Expected> {
+    match text {
+        "chain" => Ok(Trust::Chain),
+        "pin" => Ok(Trust::Pin),
+        _ => Err("\"chain\" or \"pin\"".into()),
+    }
+}
+
+/// `"1.2"` or `"1.3"`.
+pub(super) fn tls_version(text: &str) -> Result<TlsVersion, Expected> {
+    match text {
+        "1.2" => Ok(TlsVersion::V1_2),
+        "1.3" => Ok(TlsVersion::V1_3),
+        _ => Err("\"1.2\" or \"1.3\"".into()),
+    }
+}
+
+/// `"remove"`.
+pub(super) fn delete(text: &str) -> Result<Delete, Expected> {
+    match text {
+        "remove" => Ok(Delete::Remove),
+        _ => Err("\"remove\"".into()),
+    }
+}
+
+/// What a duration may be, and how to say so.
+pub(super) struct Bounds {
+    min: Duration,
+    max: Duration,
+    words: &'static str,
+}
+
+impl Bounds {
+    /// Any wait on the network.
+    pub(super) const TIMEOUT: Self = Self {
+        min: Duration::from_secs(1),
+        max: Duration::from_secs(10 * 60),
+        words: "a duration from 1s to 10m, such as \"30s\"",
+    };
+    /// The quiet window.
+    pub(super) const QUIET: Self = Self {
+        min: Duration::from_millis(10),
+        max: Duration::from_secs(60 * 60),
+        words: "a duration from 10ms to 1h, such as \"200ms\"",
+    };
+    /// The interval of full scans.
+    pub(super) const FULL_SCAN: Self = Self {
+        min: Duration::from_secs(10),
+        max: Duration::from_secs(30 * 24 * 60 * 60),
+        words: "a duration from 10s to 30d, such as \"1h\"",
+    };
+}
+
+/// A duration as people write it: `200ms`, `1h 30m`, `2 days`. A day has 24 hours.
+pub(super) fn duration(text: &str, bounds: &Bounds) -> Result<Duration, Expected> {
+    static PARSER: SpanParser = SpanParser::new();
+    PARSER
+        .parse_span(text)
+        .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .filter(|duration| (bounds.min..=bounds.max).contains(duration))
+        .ok_or(bounds.words.into())
+}
+
+/// A path here: absolute, or below the home directory, or relative to the configuration file.
+pub(super) fn local_path(text: &str, origin: &Origin) -> Result<PathBuf, Expected> {
+    if text.is_empty() || text.contains('\0') {
+        return Err("a path".into());
+    }
+    let path = match text.strip_prefix('~') {
+        None => origin.file.parent().unwrap_or(&origin.file).join(text),
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => match &origin.home {
+            Some(home) => home.join(rest.trim_start_matches('/')),
+            None => return Err("an absolute path, since there is no home directory that `~` could stand for".into()),
+        },
+        Some(_) => return Err("a path; of `~`, only `~` and `~/...` are understood (a file of that name is `./~...`)".into()),
+    };
+    // Drops `.` and doubled slashes. `..` stays: what it means depends on symlinks.
+    let path: PathBuf = path.components().collect();
+    if path.is_absolute() { Ok(path) } else { Err("an absolute path, since the directory of this file is not known".into()) }
+}
+
+/// A directory on a server, without a slash behind unless it is the root.
+pub(super) fn remote_path(mut text: String) -> Result<String, Expected> {
+    if text.len() > 1 && text.ends_with('/') {
+        text.pop();
+    }
+    let fits = text.len() <= MAX_PATH && !text.contains(['\r', '\n', '\0']) && is_absolute_remote(&text);
+    if fits {
+        Ok(text)
+    } else {
+        Err("an absolute path on the server such as \"/htdocs\", without `.`, `..`, doubled slashes, line breaks or NUL".into())
+    }
+}
+
+fn is_absolute_remote(text: &str) -> bool {
+    match text.strip_prefix('/') {
+        Some("") => true,
+        Some(rest) => RelPath::new(rest).is_ok(),
+        None => false,
+    }
+}
+
+/// A line of gitignore syntax.
+pub(super) fn ignore_pattern(text: String) -> Result<String, Expected> {
+    let fits = !text.contains(['\r', '\n', '\0']) && GitignoreBuilder::new("/").add_line(None, &text).is_ok();
+    if fits { Ok(text) } else { Err("a line in gitignore syntax".into()) }
+}
+
+/// The name of an environment variable.
+pub(super) fn variable(text: String) -> Result<String, Expected> {
+    let fits = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if fits { Ok(text) } else { Err("the name of an environment variable: letters, digits and `_`".into()) }
+}
+
+/// The name of a systemd credential.
+pub(super) fn credential(text: String) -> Result<String, Expected> {
+    let fits = (1..=255).contains(&text.len())
+        && !matches!(text.as_str(), "." | "..")
+        && text.bytes().all(|b| b != b'/' && !b.is_ascii_control());
+    if fits { Ok(text) } else { Err("the name of a credential: a file name without slashes".into()) }
+}
+
+/// A program and its arguments. A program with a slash in it is a path like any other in the configuration.
+pub(super) fn command(mut words: Vec<String>, origin: &Origin) -> Result<Vec<String>, Expected> {
+    const EXPECTED: &str = "a program and its arguments, such as [\"pass\", \"show\", \"web\"]";
+    if words.iter().any(|word| word.contains('\0')) {
+        return Err(EXPECTED.into());
+    }
+    let Some(program) = words.first_mut().filter(|program| !program.is_empty()) else { return Err(EXPECTED.into()) };
+    if program.contains('/') {
+        let path = local_path(program, origin)?;
+        *program = path.into_os_string().into_string().map_err(|_| Expected("a path in UTF-8".into()))?;
+    }
+    Ok(words)
+}
+
+impl From<&'static str> for Expected {
+    fn from(words: &'static str) -> Self {
+        Self(words.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn origin() -> Origin {
+        Origin::new(Path::new("/etc/towline/towline.toml"), Some(Path::new("/home/ann")))
+    }
+
+    #[test]
+    fn names() {
+        for good in ["a", "web", "Web-1_x.y", &"n".repeat(64)] {
+            assert_eq!(name(good.to_owned()).as_deref(), Ok(good));
+        }
+        for bad in ["", ".", ".web", "a b", "a/b", "ä", "a\0", &"n".repeat(65)] {
+            assert!(name(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        for (good, is) in [
+            ("ftp.example.com", "ftp.example.com"),
+            ("ftp.example.com.", "ftp.example.com."),
+            ("localhost", "localhost"),
+            ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+        ] {
+            assert_eq!(host(good.to_owned()).as_deref(), Ok(is));
+        }
+        let long = format!("{}.com", "a.".repeat(130));
+        for bad in ["", ".", "a..b", "ftp://a", "a:21", "a/b", "a b", "-a", "a-", "bücher.example", "[192.0.2.1]", "[a]", "a\r\n", &long] {
+            assert!(host(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        let ok = |text| duration(text, &Bounds::FULL_SCAN).map(|d| d.as_secs());
+        assert_eq!(ok("10s"), Ok(10));
+        assert_eq!(ok("1h 30m"), Ok(5400));
+        assert_eq!(ok("2 days"), Ok(2 * 86_400));
+        assert_eq!(ok("30d"), Ok(30 * 86_400));
+        assert_eq!(duration("1.5s", &Bounds::TIMEOUT), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("10ms", &Bounds::QUIET), Ok(Duration::from_millis(10)));
+        for bad in ["", "10", "9.999s", "31d", "-10s", "10s ago", "1 month", "1y", "PT1H", "soon", "99999999999999999999h", "1h\0"] {
+            assert!(ok(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn local_paths() {
+        for (text, is) in [
+            ("/srv/site", "/srv/site"),
+            ("/srv//site/./", "/srv/site"),
+            ("~", "/home/ann"),
+            ("~/site/", "/home/ann/site"),
+            ("~//etc", "/home/ann/etc"),
+            ("web.pass", "/etc/towline/web.pass"),
+            ("./~x", "/etc/towline/~x"),
+            ("../x", "/etc/towline/../x"),
+            (".", "/etc/towline"),
+            ("/", "/"),
+        ] {
+            assert_eq!(local_path(text, &origin()).as_deref(), Ok(Path::new(is)), "{text}");
+        }
+        for bad in ["", "a\0b", "~ann/site", "~x"] {
+            assert!(local_path(bad, &origin()).is_err(), "{bad}");
+        }
+        let homeless = Origin::new(Path::new("/etc/t.toml"), None);
+        assert!(local_path("~/site", &homeless).is_err());
+    }
+
+    #[test]
+    fn remote_paths() {
+        for (text, is) in [("/", "/"), ("/htdocs", "/htdocs"), ("/htdocs/", "/htdocs"), ("/a b/ü", "/a b/ü"), ("/..a/b..", "/..a/b..")] {
+            assert_eq!(remote_path(text.to_owned()).as_deref(), Ok(is));
+        }
+        let long = format!("/{}", "a".repeat(MAX_PATH));
+        for bad in ["", "htdocs", "//", "/a//b", "/a//", "/..", "/a/../b", "/./a", "/a\rb", "/a\nb", "/a\0b", &long] {
+            assert!(remote_path(bad.to_owned()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn pins() {
+        let digest = base64::engine::general_purpose::STANDARD.encode([7; 32]);
+        assert_eq!(pin(&format!("sha256/{digest}")), Ok([7; 32]));
+        for bad in [digest.as_str(), "sha256/", "sha256/AAAA", &format!("sha1/{digest}"), &format!("sha256//{digest}"), &format!("sha256/{digest} ")] {
+            assert!(pin(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_rest() {
+        for bad in ["", "a\nb", "a\rb", "a\0b", &"u".repeat(256)] {
+            assert!(user(bad.to_owned()).is_err(), "{bad:?}");
+        }
+        assert!(user("ann@example.com".to_owned()).is_ok());
+        for good in ["*.tmp", ".git/", "!keep", "# comment", "", "a b\\ ", "**/x"] {
+            assert!(ignore_pattern(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in ["[z-a]", "a\nb", "{a", "a\0"] {
+            assert!(ignore_pattern(bad.to_owned()).is_err(), "{bad:?}");
+        }
+        for bad in ["", "1A", "A-B", "A=B", "$A", "Ä"] {
+            assert!(variable(bad.to_owned()).is_err(), "{bad}");
+        }
+        assert!(variable("WEB_PASS2".to_owned()).is_ok());
+        for bad in ["", ".", "..", "a/b", "/a", "a\nb"] {
+            assert!(credential(bad.to_owned()).is_err(), "{bad}");
+        }
+        assert!(credential("web.pass".to_owned()).is_ok());
+        assert_eq!(number::<u16>(65_535, 1, 65_535), Ok(65_535));
+        for bad in [0, -1, 65_536, i64::MAX, i64::MIN] {
+            assert!(number::<u16>(bad, 1, 65_535).is_err(), "{bad}");
+        }
+        assert!(number::<u8>(256, 0, 1000).is_err());
+    }
+
+    #[test]
+    fn commands() {
+        let run = |words: &[&str]| command(words.iter().map(|w| (*w).to_owned()).collect(), &origin());
+        assert_eq!(run(&["pass", "show", "~"]), Ok(vec!["pass".into(), "show".into(), "~".into()]));
+        assert_eq!(run(&["./secret.sh"]), Ok(vec!["/etc/towline/secret.sh".into()]));
+        assert_eq!(run(&["~/bin/x"]), Ok(vec!["/home/ann/bin/x".into()]));
+        for bad in [&[][..], &[""], &["a", "b\0"], &["~x/y"]] {
+            assert!(run(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_panics(text in any::<String>(), value in any::<i64>()) {
+            let _ = (name(text.clone()), host(text.clone()), user(text.clone()), pin(&text), trust(&text), delete(&text));
+            let _ = (duration(&text, &Bounds::QUIET), local_path(&text, &origin()), ignore_pattern(text.clone()));
+            let _ = (variable(text.clone()), credential(text.clone()), command(vec![text.clone()], &origin()));
+            let _ = number::<u8>(value, 0, 100);
+            if let Ok(path) = remote_path(text) {
+                prop_assert!(path == "/" || RelPath::new(&path[1..]).is_ok());
+            }
+        }
+    }
+}
