@@ -1,0 +1,27 @@
+//! The integration tests: one binary, one list of trials. Not the place for what a unit test can show.
+//!
+//! A trial that cannot run on this machine (it needs root, or a server that could not be fetched) is reported as ignored, and named once
+//! more at the end with its reason. Under `CI=true` a missing server is a failure instead.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "a test program: it may panic, print, and is nobody's library"
+)]
+
+mod servers;
+mod support;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    trials.extend(servers::trials());
+    trials
+}
+
+fn main() -> std::process::ExitCode {
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials());
+    support::print_ignored();
+    conclusion.exit_code()
+}

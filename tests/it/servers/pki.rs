@@ -1,0 +1,82 @@
+//! A certificate authority for one test: P-256 keys, valid at any time. Not for use outside tests.
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256,
+};
+
+/// An authority that issues certificates and is trusted by nobody yet.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: String,
+}
+
+/// A certificate and its key, both as PEM.
+pub struct Issued {
+    pub certificate: String,
+    pub key: String,
+}
+
+/// What a certificate is for.
+#[derive(Clone, Copy)]
+pub enum Usage {
+    Server,
+    #[expect(dead_code, reason = "for client certificates")]
+    Client,
+}
+
+impl Authority {
+    pub fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = new_key();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// The authority's own certificate as PEM: what a client has to trust.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// A certificate for these DNS names and addresses.
+    pub fn issue(&self, names: &[&str], usage: Usage) -> Issued {
+        let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, names[0]);
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![match usage {
+            Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
+            Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
+        }];
+        let key = new_key();
+        Issued { certificate: params.signed_by(&key, &self.issuer).unwrap().pem(), key: key.serialize_pem() }
+    }
+}
+
+/// Writes what a server on this machine needs: `ca.pem`, `server.pem`, `server.key`, and `both.pem` with the last two.
+pub fn write_server(dir: &Path) {
+    let authority = Authority::new("towline test CA");
+    let server = authority.issue(&["localhost", "127.0.0.1"], Usage::Server);
+    fs::write(dir.join("ca.pem"), authority.certificate()).unwrap();
+    fs::write(dir.join("server.pem"), &server.certificate).unwrap();
+    write_secret(&dir.join("server.key"), &server.key);
+    write_secret(&dir.join("both.pem"), &(server.key + &server.certificate));
+}
+
+/// Writes a file that only its owner can read.
+pub fn write_secret(path: &Path, text: &str) {
+    use std::io::Write as _;
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+fn new_key() -> KeyPair {
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap()
+}
