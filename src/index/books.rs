@@ -36,7 +36,7 @@ impl<'c> Books<'c> {
     /// Applies `change` to the row of `path`, which holds nothing if there is none.
     pub(super) fn change<T>(&mut self, path: &RelPath, change: impl FnOnce(&mut Held) -> T) -> Result<T, IndexError> {
         let old = rows::get(&self.tx, path)?.unwrap_or_else(|| Held::nothing(path.clone()));
-        self.apply(old, change)
+        self.apply(&old, change)
     }
 
     /// Applies `change` to every row below `path` (not to its own). How many times that was `true`.
@@ -77,7 +77,7 @@ impl<'c> Books<'c> {
                 after = row.path.to_key();
             }
             for row in rows {
-                count += usize::from(self.apply(row, &mut change)?);
+                count += usize::from(self.apply(&row, &mut change)?);
             }
             if last {
                 return Ok(count);
@@ -85,13 +85,13 @@ impl<'c> Books<'c> {
         }
     }
 
-    fn apply<T>(&mut self, old: Held, change: impl FnOnce(&mut Held) -> T) -> Result<T, IndexError> {
+    fn apply<T>(&mut self, old: &Held, change: impl FnOnce(&mut Held) -> T) -> Result<T, IndexError> {
         let mut new = old.clone();
         let answer = change(&mut new);
         new.tidy(self.now);
-        if new != old {
+        if new != *old {
             rows::put(&self.tx, &new)?;
-            self.totals.replace(&old, &new);
+            self.totals.replace(old, &new);
         }
         Ok(answer)
     }

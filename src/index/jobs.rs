@@ -91,7 +91,7 @@ impl Promise {
                 self.record(books, path, Some(Entry::Dir { inode: *inode }))?;
             }
             (Operation::RemoveFile { path } | Operation::RemoveDir { path }, Done::AsPlanned) => {
-                self.record(books, path, None)?
+                self.record(books, path, None)?;
             }
             (Operation::Rename { from, to, print, digest }, Done::AsPlanned) => {
                 let carried = match rows::get(books.db(), from)?.and_then(|held| held.recorded) {

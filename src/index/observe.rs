@@ -1,6 +1,6 @@
 //! What scans found, into the observed side. The recorded side is not written here.
 
-use super::{IndexError, books::Books, rows};
+use super::{IndexError, books::Books, held::Held, rows};
 use crate::model::{Digest, Entry, Fingerprint, Observation, RelPath};
 
 /// What a batch of observations came to.
@@ -27,7 +27,7 @@ pub(super) fn observe(books: &mut Books<'_>, found: &[Observation]) -> Result<Ob
             }
             Observation::Ignored(path) => {
                 books.db().prepare_cached(include_str!("sql/job_forget.sql"))?.execute(rows::range(Some(path)))?;
-                usize::from(books.change(path, |held| held.forget())?) + books.change_below(path, |held| held.forget())?
+                usize::from(books.change(path, Held::forget)?) + books.change_below(path, Held::forget)?
             }
         };
     }

@@ -71,11 +71,12 @@ impl Iterator for Under<'_> {
     type Item = Result<(RelPath, Entry), IndexError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.page.len() == 0 && !self.last {
-            if let Err(error) = self.turn() {
-                self.last = true;
-                return Some(Err(error));
-            }
+        if self.page.len() == 0
+            && !self.last
+            && let Err(error) = self.turn()
+        {
+            self.last = true;
+            return Some(Err(error));
         }
         self.page.next().map(Ok)
     }

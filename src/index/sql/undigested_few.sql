@@ -1,6 +1,6 @@
--- The same from the appeared files: for when less appeared than vanished.
-SELECT a.* FROM entry AS a INDEXED BY entry_arrived_content
-WHERE a.pending AND a.o_kind = 'file' AND a.o_size <> 0 AND a.o_digest IS NULL AND a.problem IS NULL
+-- The same for when less appeared than vanished: it does not walk through all that vanished.
+SELECT a.* FROM entry AS a INDEXED BY entry_arrived_inode
+WHERE a.since IS NOT NULL AND a.o_kind = 'file' AND a.o_size <> 0 AND a.o_digest IS NULL AND a.problem IS NULL
     AND EXISTS (
         SELECT 1 FROM entry AS v INDEXED BY entry_vanished_content
         WHERE v.o_kind IS NULL AND v.r_kind = 'file' AND v.r_size = a.o_size AND v.r_digest IS NOT NULL
