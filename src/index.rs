@@ -2,7 +2,7 @@
 //! what is done about a difference is for the planner, and when it is tried again for the mirror.
 //!
 //! Every verb is one transaction: it has happened as a whole, or not at all. All methods block; call them off the
-//! runtime's threads. Rows go through [`held::Held`], a value with the rules, and [`books::Books`], which keeps the totals.
+//! runtime's threads. Rows go through `held::Held`, a value with the rules, and `books::Books`, which keeps the totals.
 
 mod books;
 mod connect;
@@ -168,7 +168,7 @@ impl Index {
         moves::deletes(&self.db)
     }
 
-    /// The mirror in numbers; takes no time however large it is.
+    /// The mirror in numbers; the time it takes does not grow with the tree, only with the rows that wait for a retry.
     ///
     /// # Errors
     /// When the file cannot be read.
