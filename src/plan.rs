@@ -43,6 +43,9 @@ pub enum Removals {
 }
 
 /// Which stretch of the work a window is for.
+///
+/// Only within one window are names that differ in case only kept apart: a vanished `README` and a new `readme` that never
+/// meet in one can overwrite each other on a server that folds case. So plan by stretches only what is too much for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The window holds every pending row.
