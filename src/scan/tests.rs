@@ -70,6 +70,11 @@ impl Tree {
         Self { dir: tempfile::tempdir().unwrap(), patterns: Vec::new(), index: Index::default() }
     }
 
+    /// In memory where there is such a place: making 20,000 inodes on a busy disk took 49 s, in memory 0.4 s.
+    fn in_memory() -> Self {
+        Self { dir: tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap(), ..Self::new() }
+    }
+
     fn at(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
     }
@@ -467,7 +472,7 @@ fn directories_that_are_moved_during_the_walk_are_left_as_they_are() {
 
 #[test]
 fn twenty_thousand_files_are_compared() {
-    let mut tree = Tree::new();
+    let mut tree = Tree::in_memory();
     for d in 0..20 {
         fs::create_dir(tree.at(&format!("d{d}"))).unwrap();
         for f in 0..1_000 {

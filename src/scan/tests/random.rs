@@ -107,8 +107,8 @@ proptest! {
         rounds in prop::collection::vec((prop::collection::vec(edit(), 1..12), any::<bool>()), 1..6),
         patterns in prop::sample::subsequence(vec!["*.t", "!b", "b/"], 0..3),
     ) {
-        let mut tree = Tree::new();
-        let outside = tempfile::tempdir().unwrap();
+        let mut tree = Tree::in_memory();
+        let outside = Tree::in_memory().dir;
         tree.patterns = patterns.into_iter().map(str::to_owned).collect();
         for (edits, full) in rounds {
             let mut hints = Vec::new();
