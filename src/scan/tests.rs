@@ -297,6 +297,16 @@ fn what_vanished_and_is_ignored_by_now_is_left_alone() {
 }
 
 #[test]
+fn a_hint_below_a_directory_that_is_ignored_by_now_forgets_the_directory() {
+    let mut tree = Tree::new();
+    tree.make(&["d/x/f", "d/x/g"]);
+    tree.scan_all();
+    tree.patterns = vec!["d/".into()];
+    tree.write("d/x/f", "changed");
+    assert_eq!(tree.scan_at(&["d/x/f"]).seen, ["ignored d"]);
+}
+
+#[test]
 fn a_file_that_became_an_ignored_directory_is_left_alone() {
     let mut tree = Tree::new();
     tree.make(&["build"]);
