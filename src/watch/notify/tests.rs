@@ -202,3 +202,17 @@ fn events_become_hints() {
         assert_eq!(heard, wanted, "{event:?}");
     }
 }
+
+#[test]
+fn failures_of_the_watcher_are_heard() {
+    let shared = Arc::new(Shared::default());
+    let mut handler = Handler { root: "/r".into(), shared: shared.clone() };
+    let heard = || std::iter::from_fn(|| shared.queue.pop()).collect::<Vec<_>>();
+    handler.handle_event(Err(::notify::Error::new(ErrorKind::MaxFilesWatch)));
+    assert_eq!(heard(), [Hint::Limited, Hint::Overflow]);
+    handler.handle_event(Err(::notify::Error::io(io::ErrorKind::PermissionDenied.into())));
+    assert_eq!(heard(), [Hint::Overflow]);
+    // Notify's thread died.
+    drop(handler);
+    assert_eq!(heard(), [Hint::Limited, Hint::Overflow]);
+}
