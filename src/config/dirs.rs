@@ -97,7 +97,10 @@ mod tests {
         assert_eq!(state(None, &all), Some("/var/lib/towline".into()));
         assert_eq!(state(None, &all[1..]), Some("/x/towline".into()));
         assert_eq!(state(None, &all[2..]), Some("/home/ann/.local/state/towline".into()));
-        assert_eq!(state(None, &[("STATE_DIRECTORY", ""), ("XDG_STATE_HOME", "rel"), ("HOME", "/h")]), Some("/h/.local/state/towline".into()));
+        assert_eq!(
+            state(None, &[("STATE_DIRECTORY", ""), ("XDG_STATE_HOME", "rel"), ("HOME", "/h")]),
+            Some("/h/.local/state/towline".into())
+        );
         assert!(matches!(state_dir(None, &env(&[("HOME", "")])), Err(DirError::NoState)));
     }
 

@@ -1,8 +1,7 @@
 //! What can be wrong with a configuration, told with its position and without the text that is there.
 
 use std::{
-    fmt,
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -79,7 +78,9 @@ impl ConfigError {
     /// What the operator can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NotFound { .. } => Some("write one, config/towline.example.toml shows every key; or name it with --config FILE"),
+            Self::NotFound { .. } => {
+                Some("write one, config/towline.example.toml shows every key; or name it with --config FILE")
+            }
             Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("give the user that runs towline read permission")
             }

@@ -126,6 +126,10 @@ fn reword(message: &str, at: &str) -> String {
     }
     match (message.strip_prefix("invalid type: "), message.rsplit_once(", expected ")) {
         (Some(found), Some((_, expected))) => {
+            let found = match (kind(found), expected) {
+                ("a whole number", "i64") => "a number far out of range",
+                (kind, _) => kind,
+            };
             let expected = match expected {
                 "i64" => "a whole number",
                 "a map" => "a table",
@@ -133,7 +137,7 @@ fn reword(message: &str, at: &str) -> String {
                 "a sequence" => "a list",
                 other => other,
             };
-            format!("found {}, expected {expected}", kind(found))
+            format!("found {found}, expected {expected}")
         }
         _ => "expected something else here".to_owned(),
     }

@@ -23,9 +23,7 @@ const MAX_DROP_INS: usize = 256;
 pub(super) fn find(explicit: Option<&Path>, env: Env<'_>) -> Result<PathBuf, ConfigError> {
     let looked = candidates(explicit, env);
     // A file that is there and cannot be looked at is taken: reading it says why.
-    let there = |path: &PathBuf| {
-        !matches!(fs::metadata(path), Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
-    };
+    let there = |path: &PathBuf| !matches!(fs::metadata(path), Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory));
     looked.iter().find(|path| there(path)).cloned().ok_or(ConfigError::NotFound { looked })
 }
 

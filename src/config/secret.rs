@@ -82,7 +82,7 @@ pub enum SecretError {
         from: String,
     },
     /// The service manager passed no credentials.
-    #[error("there is no {from}: $CREDENTIALS_DIRECTORY is not set")]
+    #[error("cannot read {from}: $CREDENTIALS_DIRECTORY is not set")]
     NoCredentials {
         /// What was to be read.
         from: String,
@@ -158,8 +158,8 @@ impl PasswordSource {
                 Zeroizing::new(dirs::variable(env, name).ok_or_else(|| SecretError::Unset { from: from() })?.into_vec())
             }
             Self::Credential(name) => {
-                let dir = dirs::variable(env, "CREDENTIALS_DIRECTORY")
-                    .ok_or_else(|| SecretError::NoCredentials { from: from() })?;
+                let dir =
+                    dirs::variable(env, "CREDENTIALS_DIRECTORY").ok_or_else(|| SecretError::NoCredentials { from: from() })?;
                 // The service manager guards the directory; with `User=` it grants by ACL, which shows as group bits.
                 read_file(&Path::new(&dir).join(name), &from, false)?
             }
@@ -172,11 +172,15 @@ impl SecretError {
     /// What the operator can do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Read { .. } | Self::NotAFile { .. } => "put the password, and nothing else, into a file that only towline's user can read",
+            Self::Read { .. } | Self::NotAFile { .. } => {
+                "put the password, and nothing else, into a file that only towline's user can read"
+            }
             Self::Exposed { .. } => "chmod 600 the file, and change the password if others may have read it",
             Self::Foreign { .. } => "chown the file to the user that runs towline",
             Self::Unset { .. } => "set it where towline is started, for a service with EnvironmentFile= or, better, a credential",
-            Self::NoCredentials { .. } => "add LoadCredential= to the unit; outside of systemd use { file = ... } or { command = ... }",
+            Self::NoCredentials { .. } => {
+                "add LoadCredential= to the unit; outside of systemd use { file = ... } or { command = ... }"
+            }
             Self::Run { .. } | Self::Failed { .. } | Self::Timeout { .. } => {
                 "run the command as the user that runs towline, without a terminal: it must print the password and exit with 0"
             }

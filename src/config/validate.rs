@@ -36,8 +36,7 @@ pub(super) struct PlacedMirror {
     pub(super) path_at: Place,
 }
 
-const PASSWORD_HINT: &str =
-    "password = { file = \"web.pass\" }, { command = [\"pass\", \"show\", \"web\"] }, { env = \"WEB_PASS\" } or { credential = \"web\" }";
+const PASSWORD_HINT: &str = "password = { file = \"web.pass\" }, { command = [\"pass\", \"show\", \"web\"] }, { env = \"WEB_PASS\" } or { credential = \"web\" }";
 
 /// Reads the text of one file.
 pub(super) fn part(text: &str, origin: &Origin) -> Part {
@@ -124,7 +123,8 @@ impl Reader<'_> {
                 self.check("credential", name, value::credential).map(PasswordSource::Credential)
             }
             _ => {
-                let fault = Fault::new(&self.place(&at), "password: expected exactly one of `file`, `command`, `env`, `credential`");
+                let fault =
+                    Fault::new(&self.place(&at), "password: expected exactly one of `file`, `command`, `env`, `credential`");
                 self.part.faults.push(fault.with_hint(PASSWORD_HINT));
                 None
             }
@@ -174,11 +174,9 @@ impl Reader<'_> {
         let lines = table.ignore.len();
         let ignore: Vec<_> =
             table.ignore.into_iter().filter_map(|line| self.check("ignore", line, value::ignore_pattern)).collect();
-        let quiet =
-            self.optional("quiet", table.quiet, Mirror::DEFAULT_QUIET, |text| value::duration(&text, &Bounds::QUIET));
-        let full_scan = self.optional("full_scan", table.full_scan, Mirror::DEFAULT_FULL_SCAN, |text| {
-            value::duration(&text, &Bounds::FULL_SCAN)
-        });
+        let quiet = self.optional("quiet", table.quiet, Mirror::DEFAULT_QUIET, |text| value::duration(&text, &Bounds::QUIET));
+        let full_scan = self
+            .optional("full_scan", table.full_scan, Mirror::DEFAULT_FULL_SCAN, |text| value::duration(&text, &Bounds::FULL_SCAN));
         let delete = self.optional("delete", table.delete, super::Delete::default(), |text| value::delete(&text));
         let delete_budget = self.budget(table.delete_budget.0);
         let mirror = Mirror {

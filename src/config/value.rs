@@ -159,7 +159,8 @@ pub(super) fn local_path(text: &str, origin: &Origin) -> Result<PathBuf, Expecte
 
 /// A directory on a server, without a slash behind unless it is the root.
 pub(super) fn remote_path(mut text: String) -> Result<String, Expected> {
-    if text.len() > 1 && text.ends_with('/') {
+    // Not of `//`, which is no way to write `/`.
+    if text.len() > 2 && text.ends_with('/') {
         text.pop();
     }
     let fits = text.len() <= MAX_PATH && !text.contains(['\r', '\n', '\0']) && is_absolute_remote(&text);
@@ -255,7 +256,9 @@ mod tests {
             assert_eq!(host(good.to_owned()).as_deref(), Ok(is));
         }
         let long = format!("{}.com", "a.".repeat(130));
-        for bad in ["", ".", "a..b", "ftp://a", "a:21", "a/b", "a b", "-a", "a-", "bücher.example", "[192.0.2.1]", "[a]", "a\r\n", &long] {
+        for bad in
+            ["", ".", "a..b", "ftp://a", "a:21", "a/b", "a b", "-a", "a-", "bücher.example", "[192.0.2.1]", "[a]", "a\r\n", &long]
+        {
             assert!(host(bad.to_owned()).is_err(), "{bad}");
         }
     }
@@ -269,7 +272,9 @@ mod tests {
         assert_eq!(ok("30d"), Ok(30 * 86_400));
         assert_eq!(duration("1.5s", &Bounds::TIMEOUT), Ok(Duration::from_millis(1500)));
         assert_eq!(duration("10ms", &Bounds::QUIET), Ok(Duration::from_millis(10)));
-        for bad in ["", "10", "9.999s", "31d", "-10s", "10s ago", "1 month", "1y", "PT1H", "soon", "99999999999999999999h", "1h\0"] {
+        for bad in
+            ["", "10", "9.999s", "31d", "-10s", "10s ago", "1 month", "1y", "PT1H", "soon", "99999999999999999999h", "1h\0"]
+        {
             assert!(ok(bad).is_err(), "{bad}");
         }
     }
@@ -299,7 +304,9 @@ mod tests {
 
     #[test]
     fn remote_paths() {
-        for (text, is) in [("/", "/"), ("/htdocs", "/htdocs"), ("/htdocs/", "/htdocs"), ("/a b/ü", "/a b/ü"), ("/..a/b..", "/..a/b..")] {
+        for (text, is) in
+            [("/", "/"), ("/htdocs", "/htdocs"), ("/htdocs/", "/htdocs"), ("/a b/ü", "/a b/ü"), ("/..a/b..", "/..a/b..")]
+        {
             assert_eq!(remote_path(text.to_owned()).as_deref(), Ok(is));
         }
         let long = format!("/{}", "a".repeat(MAX_PATH));
@@ -312,7 +319,14 @@ mod tests {
     fn pins() {
         let digest = base64::engine::general_purpose::STANDARD.encode([7; 32]);
         assert_eq!(pin(&format!("sha256/{digest}")), Ok([7; 32]));
-        for bad in [digest.as_str(), "sha256/", "sha256/AAAA", &format!("sha1/{digest}"), &format!("sha256//{digest}"), &format!("sha256/{digest} ")] {
+        for bad in [
+            digest.as_str(),
+            "sha256/",
+            "sha256/AAAA",
+            &format!("sha1/{digest}"),
+            &format!("sha256//{digest}"),
+            &format!("sha256/{digest} "),
+        ] {
             assert!(pin(bad).is_err(), "{bad}");
         }
     }

@@ -17,16 +17,12 @@ use super::{MAX, SecretError, read_some};
 /// How often it is looked whether the program has ended.
 const TICK: Duration = Duration::from_millis(5);
 /// How long its last words may take to arrive when it has ended; longer only where something else holds the pipe open.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(5);
 /// How much of its standard error is shown, in bytes.
 const MAX_STDERR: u64 = 1024;
 
 /// What the program `words` prints, at most one byte more than can be right. It and its children are killed after `limit`.
-pub(super) fn output(
-    words: &[String],
-    from: &dyn Fn() -> String,
-    limit: Duration,
-) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+pub(super) fn output(words: &[String], from: &dyn Fn() -> String, limit: Duration) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let cannot_run = |source| SecretError::Run { from: from(), source };
     let (program, arguments) =
         words.split_first().ok_or_else(|| cannot_run(io::Error::new(io::ErrorKind::InvalidInput, "no program is named")))?;
