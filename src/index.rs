@@ -184,12 +184,12 @@ impl Index {
         pending::problems(&self.db, limit)
     }
 
-    /// The earliest time at which a pending row that failed may be tried again; it may be past.
+    /// The earliest time after `after` at which a pending row that failed may be tried again.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn next_retry(&self) -> Result<Option<UnixMillis>, IndexError> {
-        pending::next_retry(&self.db)
+    pub fn next_retry(&self, after: UnixMillis) -> Result<Option<UnixMillis>, IndexError> {
+        pending::next_retry(&self.db, after)
     }
 
     /// How often what is pending at `path` was tried and failed.

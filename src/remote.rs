@@ -57,6 +57,11 @@ pub trait Session: Send + 'static {
     /// Asks for a sign of life (NOOP).
     fn ping(&mut self) -> impl Future<Output = Result<(), RemoteError>> + Send;
 
+    /// Whether it should be closed and replaced before the next job (age, number of transfers).
+    fn is_stale(&self) -> bool {
+        false
+    }
+
     /// Says good-bye, briefly.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
@@ -69,7 +74,7 @@ pub trait Source: Send {
 }
 
 /// What a failure means for what comes next; found out once, where it happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// The network, a time-out, a 4xx without a better meaning: try again later. The session is gone.

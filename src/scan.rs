@@ -115,7 +115,7 @@ pub struct Summary {
 }
 
 /// What is not mirrored, by kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Skipped {
     /// Symbolic links; none is followed.
     pub symlinks: u64,

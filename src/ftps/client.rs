@@ -15,7 +15,7 @@ use super::{
     policy::{self, Next, Seen},
     profile::{SetTime, Tls13},
     proto::{
-        Command, Listing, ListedKind, Pathname, Reply,
+        Command, ListedKind, Listing, Pathname, Reply,
         listing::{self, Format},
         time,
     },
@@ -60,6 +60,11 @@ impl<D: Dial> Client<D> {
         &self.endpoint
     }
 
+    /// The TLS version of the control connection, in words.
+    pub fn tls_version(&self) -> &'static str {
+        if self.connection.is_13 { "TLS 1.3" } else { "TLS 1.2" }
+    }
+
     /// Whether this conversation should be replaced by a fresh one at the next idle moment.
     pub fn is_stale(&self) -> bool {
         self.connection.born.elapsed() >= MAX_AGE || self.connection.transfers >= MAX_TRANSFERS
@@ -72,7 +77,11 @@ impl<D: Dial> Client<D> {
     ///
     /// # Errors
     /// As the server says, or a wait ran out, or a connection broke.
-    pub async fn store(&mut self, path: &Pathname, open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send)) -> Result<u64, Error> {
+    pub async fn store(
+        &mut self,
+        path: &Pathname,
+        open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
+    ) -> Result<u64, Error> {
         let command = Command::Stor(path.clone());
         let mut refusals = 0;
         loop {

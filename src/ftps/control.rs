@@ -47,14 +47,7 @@ pub struct Control<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
     /// Takes over a fresh connection.
     pub fn new(stream: S, timeouts: Timeouts) -> Self {
-        Self {
-            stream,
-            parser: ReplyParser::default(),
-            timeouts,
-            encoding: Encoding::default(),
-            begun: None,
-            outstanding: 0,
-        }
+        Self { stream, parser: ReplyParser::default(), timeouts, encoding: Encoding::default(), begun: None, outstanding: 0 }
     }
 
     /// The stream below.

@@ -83,7 +83,8 @@ impl Dial for TcpDial {
             Target::Data { peer, port } => return self.try_one((peer, port).into()).await,
             Target::Control => self.port,
         };
-        let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer from the name service within {:?}", self.connect));
+        let late =
+            || io::Error::new(io::ErrorKind::TimedOut, format!("no answer from the name service within {:?}", self.connect));
         let addresses = timeout(self.connect, lookup_host((self.host.as_str(), port))).await.map_err(|_| late())??;
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in addresses.take(MAX_ADDRESSES) {

@@ -180,9 +180,13 @@ impl Error {
             Self::Connect { .. } => Some("check host and port, and whether a firewall is in between"),
             Self::Injected => Some("do not trust this network; if the server itself does this, it is broken"),
             Self::Login { source, others } => match source {
-                LoginError::NoEncryption(_) => Some("the server has no explicit TLS on this port; Towline never sends a password in clear"),
+                LoginError::NoEncryption(_) => {
+                    Some("the server has no explicit TLS on this port; Towline never sends a password in clear")
+                }
                 LoginError::NoProtection { .. } => Some("enable encrypted data connections on the server (PROT P)"),
-                LoginError::ProtectionAfterLogin { .. } => Some("let the server accept PBSZ and PROT before the login (RFC 4217 section 9)"),
+                LoginError::ProtectionAfterLogin { .. } => {
+                    Some("let the server accept PBSZ and PROT before the login (RFC 4217 section 9)")
+                }
                 LoginError::Refused(_) if !others => Some("check user and password"),
                 LoginError::Busy(_) | LoginError::Refused(_) => Some("lower `connections`, or raise the server's limit"),
                 _ => None,

@@ -76,6 +76,12 @@ pub struct Pin([u8; 32]);
 #[error("a pin is written sha256/BASE64 with 32 bytes in it")]
 pub struct PinError;
 
+impl From<[u8; 32]> for Pin {
+    fn from(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+}
+
 impl Pin {
     /// The pin of a certificate; `None` when it is no X.509.
     pub fn of(certificate: &[u8]) -> Option<Self> {
@@ -125,7 +131,8 @@ impl Stats {
     /// The numbers in one line, for logs and tests.
     pub fn summary(&self) -> String {
         let [control, full, resumed, refused, reconnects] =
-            [&self.control, &self.data_full, &self.data_resumed, &self.data_refused, &self.reconnects].map(|c| c.load(Ordering::Relaxed));
+            [&self.control, &self.data_full, &self.data_resumed, &self.data_refused, &self.reconnects]
+                .map(|c| c.load(Ordering::Relaxed));
         format!("control {control}, data full {full}, data resumed {resumed}, data refused {refused}, reconnects {reconnects}")
     }
 

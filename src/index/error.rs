@@ -54,6 +54,9 @@ pub enum IndexError {
     /// A value could not be written as JSON: an error of the caller.
     #[error("a note cannot be written as JSON")]
     Unwritable(#[source] serde_json::Error),
+    /// An earlier call on this index was cut off: it must be opened anew.
+    #[error("the state was lost hold of")]
+    Lost,
     /// Anything else that SQLite says.
     #[error("the state could not be used")]
     Sqlite(#[source] rusqlite::Error),
@@ -74,7 +77,7 @@ impl IndexError {
             Self::Corrupt(_) => {
                 Some("move the file away and start again: the tree is then compared with the server from scratch")
             }
-            Self::NoSuchJob(_) | Self::Unwritable(_) | Self::Sqlite(_) => None,
+            Self::Lost | Self::NoSuchJob(_) | Self::Unwritable(_) | Self::Sqlite(_) => None,
         }
     }
 

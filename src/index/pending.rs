@@ -10,7 +10,7 @@ use super::{
 use crate::model::{Problem, RelPath, UnixMillis, Window};
 
 /// The mirror in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tally {
     /// Files here that the server does not have, or not like this.
     pub pending_files: u64,
@@ -84,12 +84,13 @@ pub(super) fn tally(db: &Connection, now: UnixMillis) -> Result<Tally, IndexErro
         parked: totals.parked,
         recorded_files: totals.recorded_files,
         recorded_bytes: totals.recorded_bytes,
-        oldest_pending: time(db, include_str!("sql/oldest.sql"))?,
+        oldest_pending: oldest(db)?,
     })
 }
 
-pub(super) fn next_retry(db: &Connection) -> Result<Option<UnixMillis>, IndexError> {
-    time(db, include_str!("sql/next_retry.sql"))
+pub(super) fn next_retry(db: &Connection, after: UnixMillis) -> Result<Option<UnixMillis>, IndexError> {
+    let mut next = db.prepare_cached(include_str!("sql/next_retry.sql"))?;
+    Ok(next.query_row([after.0], |row| row.get::<_, Option<i64>>(0))?.map(UnixMillis))
 }
 
 pub(super) fn problems(db: &Connection, limit: usize) -> Result<Vec<PathProblem>, IndexError> {
@@ -108,6 +109,7 @@ fn cut(stretch: &mut Vec<Held>, limit: usize) -> Option<RelPath> {
     stretch.last().filter(|_| more).map(|held| held.path.clone())
 }
 
-fn time(db: &Connection, sql: &str) -> Result<Option<UnixMillis>, IndexError> {
-    Ok(db.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0))?.map(UnixMillis))
+fn oldest(db: &Connection) -> Result<Option<UnixMillis>, IndexError> {
+    let mut oldest = db.prepare_cached(include_str!("sql/oldest.sql"))?;
+    Ok(oldest.query_row([], |row| row.get::<_, Option<i64>>(0))?.map(UnixMillis))
 }

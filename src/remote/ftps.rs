@@ -9,7 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Class, Remote, RemoteError, Session, Source};
 use crate::{
     ftps::{
-        AccountError, Client, Credentials, Dial, Endpoint, Error, OnLearn, Profile, Stats, TcpDial, Timeouts, TlsError, TlsSettings,
+        AccountError, Client, Credentials, Dial, Endpoint, Error, OnLearn, Profile, Stats, TcpDial, Timeouts, TlsError,
+        TlsSettings,
         proto::{ArgumentError, ListedKind, Pathname},
     },
     model::{Kind, PathError, RelPath, Stat},
@@ -117,9 +118,9 @@ impl<D: Dial> Remote for FtpsRemote<D> {
 }
 
 impl<D: Dial> FtpsSession<D> {
-    /// Whether the session should be closed and replaced at the next idle moment: it is an hour old, or 2,000 transfers.
-    pub fn is_stale(&self) -> bool {
-        self.client.is_stale()
+    /// The TLS version of the control connection, in words.
+    pub fn tls_version(&self) -> &'static str {
+        self.client.tls_version()
     }
 
     fn at(&self, path: &RelPath) -> Result<Pathname, RemoteError> {
@@ -177,6 +178,10 @@ impl<D: Dial> Session for FtpsSession<D> {
 
     async fn ping(&mut self) -> Result<(), RemoteError> {
         Ok(self.client.noop().await?)
+    }
+
+    fn is_stale(&self) -> bool {
+        self.client.is_stale()
     }
 
     async fn close(self) {

@@ -20,7 +20,10 @@ pub(super) enum Way<S> {
 
 /// Asks for a port. Until a way is known to work, it is also dialed before the command is sent: a command whose data
 /// connection fails leaves the server waiting, a mere EPSV does not.
-pub(super) async fn find<D: Dial>(endpoint: &Endpoint<D>, connection: &mut Connection<D::Stream>) -> Result<Way<D::Stream>, Error> {
+pub(super) async fn find<D: Dial>(
+    endpoint: &Endpoint<D>,
+    connection: &mut Connection<D::Stream>,
+) -> Result<Way<D::Stream>, Error> {
     let passive = endpoint.profile().passive;
     let asked = ask(connection, passive).await;
     if endpoint.passive_works.load(Ordering::Relaxed) {
@@ -34,7 +37,9 @@ pub(super) async fn find<D: Dial>(endpoint: &Endpoint<D>, connection: &mut Conne
     let stream = match first {
         Ok(stream) => stream,
         // An address that answers TCP on one port and not on another is a matter of firewalls: PASV ports may be open.
-        Err(error) if passive == Passive::Epsv && (error.leaves_connection_usable() || matches!(error, Error::Connect { .. })) => {
+        Err(error)
+            if passive == Passive::Epsv && (error.leaves_connection_usable() || matches!(error, Error::Connect { .. })) =>
+        {
             let port = ask(connection, Passive::Pasv).await?;
             let stream = dial(endpoint, peer, port).await?;
             endpoint.learn(|profile| profile.passive = Passive::Pasv);

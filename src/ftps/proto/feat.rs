@@ -57,12 +57,13 @@ impl Features {
                 "TVFS" => features.tvfs = true,
                 "REST" => features.rest_stream |= rest.eq_ignore_ascii_case("STREAM"),
                 "HASH" => {
-                    features.hash = rest.split(';').map(|h| h.trim_end_matches('*').to_owned()).filter(|h| !h.is_empty()).collect();
+                    features.hash =
+                        rest.split(';').map(|h| h.trim_end_matches('*').to_owned()).filter(|h| !h.is_empty()).collect();
                 }
                 // Several lines with one command each, or one with all of them separated by `;` or spaces.
-                "SITE" => features
-                    .site
-                    .extend(rest.split([';', ' ']).filter(|word| !word.is_empty()).map(str::to_ascii_uppercase)),
+                "SITE" => {
+                    features.site.extend(rest.split([';', ' ']).filter(|word| !word.is_empty()).map(str::to_ascii_uppercase))
+                }
                 _ => {}
             }
         }
@@ -95,7 +96,8 @@ mod tests {
         assert!(proftpd.mfmt && proftpd.rest_stream && proftpd.utf8 && !proftpd.epsv);
         assert_eq!(proftpd.site, ["MKDIR", "UTIME"]);
         assert_eq!(proftpd.hash, ["CRC32", "SHA-256"]);
-        let vsftpd = features(&[" AUTH TLS", " EPRT", " EPSV", " MDTM", " PASV", " PBSZ", " PROT", " REST STREAM", " SIZE", " TVFS"]);
+        let vsftpd =
+            features(&[" AUTH TLS", " EPRT", " EPSV", " MDTM", " PASV", " PBSZ", " PROT", " REST STREAM", " SIZE", " TVFS"]);
         assert!(vsftpd.mlst.is_none() && vsftpd.epsv && vsftpd.mdtm && vsftpd.size && vsftpd.tvfs && !vsftpd.utf8);
         assert!(features(&["mfmt", "  utf8 "]).mfmt);
     }

@@ -225,7 +225,8 @@ mod tests {
         Ok(replies)
     }
 
-    const MIXED: &[u8] = b"220 hello\r\n211-Features:\r\n MDTM\r\n 211 is not the end\r\n226 nor this\n211-more\r\n211 End\r\n226\r\n150 \n";
+    const MIXED: &[u8] =
+        b"220 hello\r\n211-Features:\r\n MDTM\r\n 211 is not the end\r\n226 nor this\n211-more\r\n211 End\r\n226\r\n150 \n";
 
     #[test]
     fn single_and_multi_line_replies() {

@@ -6,15 +6,7 @@ pub fn format(seconds: i64) -> Option<String> {
     if at.year() < 1 {
         return None;
     }
-    Some(format!(
-        "{:04}{:02}{:02}{:02}{:02}{:02}",
-        at.year(),
-        at.month(),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second()
-    ))
+    Some(format!("{:04}{:02}{:02}{:02}{:02}{:02}", at.year(), at.month(), at.day(), at.hour(), at.minute(), at.second()))
 }
 
 /// A time value as whole seconds since the Unix epoch; a leap second is the last second of its minute.

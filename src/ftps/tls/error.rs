@@ -99,7 +99,9 @@ impl TlsError {
             Self::Certificate(problem) => return Some(problem.hint()),
             Self::Version(_) => "TLS 1.2 is the least that Towline speaks (RFC 8996); update the server, or see `tls.min`",
             Self::NotTls(_) => "check the port; and that the server expects explicit TLS (AUTH TLS) there",
-            Self::OtherCertificate => "a load balancer with several certificates, or somebody in between; all parts must present one certificate",
+            Self::OtherCertificate => {
+                "a load balancer with several certificates, or somebody in between; all parts must present one certificate"
+            }
             Self::Ca { .. } | Self::Pem { .. } | Self::EmptyCa(_) => "check `tls.ca`",
             Self::Roots(_) => "install the system's root certificates, or set `tls.ca` or trust by pin",
             Self::ServerName(_) => "check `host` and `tls.server_name`",
@@ -117,13 +119,17 @@ impl CertificateProblem {
             Untrusted::Pin => {
                 "if the server's key was changed on purpose, set `tls.pin` to the presented one; if not, somebody is in between"
             }
-            Untrusted::Chain(E::UnknownIssuer) => "set `tls.ca` to the issuer's certificate, or trust the presented key by `tls.pin`",
+            Untrusted::Chain(E::UnknownIssuer) => {
+                "set `tls.ca` to the issuer's certificate, or trust the presented key by `tls.pin`"
+            }
             Untrusted::Chain(E::NotValidForName | E::NotValidForNameContext { .. }) => {
                 "set `tls.server_name` to a name in the certificate, if that is the server you mean"
             }
             Untrusted::Chain(E::Expired | E::ExpiredContext { .. }) => "renew the server's certificate; check the clock here",
             Untrusted::Chain(E::NotValidYet | E::NotValidYetContext { .. }) => "check the clock here and on the server",
-            Untrusted::Chain(_) => "mend the server's certificate, or trust the presented key by `tls.pin` with `trust = \"pin\"`",
+            Untrusted::Chain(_) => {
+                "mend the server's certificate, or trust the presented key by `tls.pin` with `trust = \"pin\"`"
+            }
         }
     }
 }

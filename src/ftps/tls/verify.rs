@@ -42,10 +42,12 @@ impl ServerCertVerifier for Verify {
             Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(problem))))
         };
         if let Some(chain) = &self.chain {
-            chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now).map_err(|error| match error {
-                Error::InvalidCertificate(error) => problem(Untrusted::Chain(error)),
-                error => error,
-            })?;
+            chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now).map_err(
+                |error| match error {
+                    Error::InvalidCertificate(error) => problem(Untrusted::Chain(error)),
+                    error => error,
+                },
+            )?;
         }
         let pinned = match self.pins[..] {
             [] => self.chain.is_some(),

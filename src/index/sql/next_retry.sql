@@ -1,1 +1,1 @@
-SELECT min(not_before) FROM entry INDEXED BY entry_retry WHERE not_before IS NOT NULL
+SELECT min(not_before) FROM entry INDEXED BY entry_retry WHERE not_before > ?1

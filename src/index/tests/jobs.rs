@@ -147,7 +147,7 @@ fn a_job_in_doubt_stays_and_backs_off() {
     assert_eq!(fresh.index.in_doubt().unwrap(), std::slice::from_ref(&job), "nobody asked for this path");
     fresh.index.resolve(job.id, &[(p("f"), None)], at(5)).unwrap();
     assert_eq!((fresh.index.in_doubt().unwrap(), fresh.pending()), (vec![], vec!["f".to_owned()]));
-    assert_eq!(fresh.index.next_retry().unwrap(), Some(at(50)), "a lost connection is no reason to hurry");
+    assert_eq!(fresh.index.next_retry(at(0)).unwrap(), Some(at(50)), "a lost connection is no reason to hurry");
 }
 
 #[test]

@@ -475,7 +475,7 @@ fn compare(index: &Index, model: &Model) {
     assert_eq!(cells.collect::<BTreeMap<_, _>>(), model.cells);
     assert_eq!(index.tally(at(model.now)).unwrap(), model.tally());
     assert_eq!(index.observed_any().unwrap(), model.cells.values().any(|cell| cell.observed.is_some()));
-    assert_eq!(index.next_retry().unwrap(), model.cells.values().filter_map(|cell| cell.not_before).min());
+    assert_eq!(index.next_retry(UnixMillis(0)).unwrap(), model.cells.values().filter_map(|cell| cell.not_before).min());
     let problems: Vec<_> = index.problems(100).unwrap().into_iter().map(|problem| problem.path).collect();
     let known: Vec<_> = model.cells.iter().filter(|(_, cell)| cell.problem.is_some()).map(|(path, _)| path.clone()).collect();
     assert_eq!(problems, known);

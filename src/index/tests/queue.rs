@@ -138,7 +138,7 @@ fn a_failure_waits_for_its_time_or_for_a_change() {
     assert_eq!(due(999 - 3 * HOUR), ["later", "other"], "the clock was set back; nothing waits for hours");
     let numbers = |now| fresh.index.tally(at(now)).map(|tally| (tally.waiting, tally.parked)).unwrap();
     assert_eq!((numbers(999), numbers(1000), numbers(999 - 3 * HOUR)), ((1, 1), (0, 1), (0, 1)));
-    assert_eq!(fresh.index.next_retry().unwrap(), Some(at(1000)));
+    assert_eq!(fresh.index.next_retry(at(0)).unwrap(), Some(at(1000)));
     let problem = |path, retry_at| PathProblem { path: p(path), problem: refused(), attempts: 1, retry_at, since: Some(at(1)) };
     assert_eq!(fresh.index.problems(10).unwrap(), [problem("later", Some(at(1000))), problem("parked", None)]);
     assert_eq!(fresh.index.problems(1).unwrap().len(), 1);
@@ -149,7 +149,7 @@ fn a_failure_waits_for_its_time_or_for_a_change() {
     assert_eq!(fresh.index.attempts(&p("parked")).unwrap(), 1);
 
     fresh.sees(&[("later", file(2, 2)), ("parked", file(1, 1))]);
-    assert_eq!((fresh.index.next_retry().unwrap(), fresh.index.attempts(&p("later")).unwrap()), (None, 0));
+    assert_eq!((fresh.index.next_retry(at(0)).unwrap(), fresh.index.attempts(&p("later")).unwrap()), (None, 0));
     assert_eq!(fresh.index.attempts(&p("parked")).unwrap(), 1, "it has not changed");
     assert_eq!(fresh.index.attempts(&p("missing")).unwrap(), 0);
 }

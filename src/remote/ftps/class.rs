@@ -29,7 +29,9 @@ fn class(error: &Error) -> Class {
         | Error::Data(_)
         | Error::Truncated => Class::Transient,
         Error::TurnedAway => Class::Busy,
-        Error::Protocol(_) | Error::Unexpected { .. } | Error::Early(_) | Error::Listing(_) | Error::Lacking(_) => Class::Protocol,
+        Error::Protocol(_) | Error::Unexpected { .. } | Error::Early(_) | Error::Listing(_) | Error::Lacking(_) => {
+            Class::Protocol
+        }
         Error::Injected => Class::Tls,
         Error::Tls(TlsError::Io(_)) => Class::Transient,
         Error::Tls(_) => Class::Tls,

@@ -1,0 +1,153 @@
+//! The local file on its way out: read once, digested while it is read, and shown to have held still.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::{
+    clock,
+    model::{Digest, Fingerprint, Problem, Reason, RelPath},
+    remote::Source,
+    scan::{
+        Root,
+        read::{ReadError, open_file, racy_for},
+    },
+};
+
+/// Bytes read at once: large enough that a system call is nothing, small enough for eight transfers in 64 MiB.
+const CHUNK: usize = 256 * 1024;
+/// Chunks between the reading thread and the network.
+const AHEAD: usize = 4;
+
+/// What reading a file to its end gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Content {
+    pub(super) print: Fingerprint,
+    pub(super) digest: Digest,
+    pub(super) bytes: u64,
+}
+
+/// Why a file could not be read as one state of it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unread {
+    #[error("it is gone")]
+    Gone,
+    #[error("it changed while it was read")]
+    Changing,
+    #[error("it is no regular file any more")]
+    NotAFile,
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl Unread {
+    pub(super) fn to_problem(&self) -> Problem {
+        match self {
+            Self::Gone | Self::Changing | Self::NotAFile => Problem::new(Reason::Changing, self),
+            Self::Io(e) => Problem::new(Reason::Unreadable, e),
+        }
+    }
+}
+
+impl From<ReadError> for Unread {
+    fn from(e: ReadError) -> Self {
+        match e {
+            ReadError::Gone => Self::Gone,
+            ReadError::NotAFile => Self::NotAFile,
+            other => Self::Io(std::io::Error::other(other)),
+        }
+    }
+}
+
+/// Reads `path` below `root` to its end, handing out chunks; blocking. What is returned was the file's content at one
+/// moment: its fingerprint was the same before and after, and old enough that no later write can leave it so.
+pub(super) fn read(root: &Path, path: &RelPath, mut chunk: impl FnMut(&[u8]) -> bool) -> Result<Content, Unread> {
+    let root = Root::open(root).map_err(|_| Unread::Gone)?;
+    let mut file = open_file(&root, path)?;
+    let mut print = file.fingerprint()?;
+    // A file written to within the clock tick of its ctime could change again and look the same: let the tick pass.
+    for _ in 0..3 {
+        let wait = racy_for(&print, clock::now());
+        if wait == Duration::ZERO {
+            break;
+        }
+        std::thread::sleep(wait);
+        print = file.fingerprint()?;
+    }
+    if racy_for(&print, clock::now()) > Duration::ZERO {
+        return Err(Unread::Changing);
+    }
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; CHUNK.min(usize::try_from(print.size).unwrap_or(CHUNK).max(1) + 1)];
+    let mut bytes = 0;
+    loop {
+        let n = file.read(&mut buffer)?;
+        if n == 0 {
+            break;
+        }
+        bytes += n as u64;
+        // A file that grows as fast as it is read must end somewhere; it is Changing anyway.
+        if bytes > print.size {
+            return Err(Unread::Changing);
+        }
+        hasher.update(&buffer[..n]);
+        if !chunk(&buffer[..n]) {
+            break;
+        }
+    }
+    if file.fingerprint()? != print || bytes != print.size {
+        return Err(Unread::Changing);
+    }
+    Ok(Content { print, digest: Digest(*hasher.finalize().as_bytes()), bytes })
+}
+
+/// The digest of `path`, read on a blocking thread.
+pub(super) async fn digest(root: PathBuf, path: RelPath) -> Result<Content, Unread> {
+    tokio::task::spawn_blocking(move || read(&root, &path, |_| true)).await.unwrap_or(Err(Unread::Changing))
+}
+
+/// A local file as the body of an upload.
+pub(super) struct FileBody {
+    root: PathBuf,
+    path: RelPath,
+    /// Bytes handed to the network so far, for `status`.
+    sent: Arc<AtomicU64>,
+    reader: Option<JoinHandle<Result<Content, Unread>>>,
+}
+
+impl FileBody {
+    pub(super) fn new(root: PathBuf, path: RelPath, sent: Arc<AtomicU64>) -> Self {
+        Self { root, path, sent, reader: None }
+    }
+
+    /// What the last reading came to; `None` if the body was never opened.
+    pub(super) async fn finish(self) -> Option<Result<Content, Unread>> {
+        Some(self.reader?.await.unwrap_or(Err(Unread::Changing)))
+    }
+}
+
+impl Source for FileBody {
+    fn open(&mut self) -> mpsc::Receiver<Bytes> {
+        let (tx, rx) = mpsc::channel(AHEAD);
+        let (root, path, sent) = (self.root.clone(), self.path.clone(), Arc::clone(&self.sent));
+        sent.store(0, Ordering::Relaxed);
+        self.reader = Some(tokio::task::spawn_blocking(move || {
+            read(&root, &path, |chunk| {
+                let taken = tx.blocking_send(Bytes::copy_from_slice(chunk)).is_ok();
+                if taken {
+                    sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                }
+                taken
+            })
+        }));
+        rx
+    }
+}

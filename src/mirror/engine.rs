@@ -1,0 +1,551 @@
+//! The loop. Each turn: keep watching, look where something changed, plan and start what may be done, tell; then wait
+//! for the first of an event, an ended job, a command, an alarm.
+
+mod dry;
+mod looking;
+mod settling;
+mod telling;
+
+use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+pub use dry::{DryRun, DryRunError, dry_run};
+
+use super::{
+    ApproveError, Command, Event, Handle, MirrorError, Settings, Until,
+    books::Books,
+    crew::{Crew, Task},
+    look::Seen,
+    retry::{Link, State},
+    schedule::Schedule,
+    status::{Counters, HaltNote, MirrorStatus, UnseenStatus, WatchStatus},
+};
+use crate::{
+    index::{Index, IndexError, Note, Tally},
+    model::{Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
+    plan::{self, Approval, Facts, Halt, Policy, Removals, Root, Stage},
+    remote::Remote,
+    scan::{Rules, Skipped},
+    watch::{Hint, Settle, Watcher},
+};
+
+/// Rows planned at once. The larger, the more is planned as one whole; 4,096 rows are planned in a few milliseconds.
+const WINDOW: usize = 4096;
+/// Jobs are promised when fewer than this wait to be started,
+const AHEAD: usize = 16;
+/// and so many at once: a crash leaves no more than these in doubt, besides those that run.
+const PROMISES: usize = 48;
+/// A missing root is looked for again after this.
+const ROOT_AGAIN: Duration = Duration::from_secs(2);
+/// A watcher that could not be started is tried again after this.
+const WATCH_AGAIN: Duration = Duration::from_secs(30);
+/// The full-scan interval while the kernel does not tell of everything.
+const SCAN_UNWATCHED: Duration = Duration::from_secs(60);
+/// Running jobs get this long to finish when the mirror is stopped.
+const WIND_DOWN: Duration = Duration::from_secs(3);
+/// Deletes of the last so long count towards the budget together with those that are planned.
+const RECENT: Duration = Duration::from_secs(600);
+/// In a single pass a path is given up after so many attempts, and so is the link.
+const PASS_ATTEMPTS: u32 = 3;
+
+/// How far the planner went through the pending rows.
+#[derive(Clone, Debug, PartialEq)]
+enum Pass {
+    Over,
+    /// Fills come first, in preorder.
+    Fill {
+        after: Option<RelPath>,
+    },
+    /// Then removals, from the end.
+    Vacate {
+        before: Option<RelPath>,
+    },
+}
+
+/// What is known of the local root.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rooted {
+    Unknown,
+    Missing,
+    Here { identity: RootIdentity, empty: bool },
+}
+
+/// One mirror: its state between turns.
+pub struct Mirror<R: Remote, W> {
+    settings: Settings,
+    books: Books,
+    start_watch: StartWatch<W>,
+    watcher: Option<W>,
+    watch_again: Instant,
+    watch: WatchStatus,
+    settle: Settle,
+    rules: Option<Rules>,
+    looking: Option<mpsc::Receiver<Seen>>,
+    /// What the running scan looks at: whole tree or not.
+    looking_at_all: bool,
+    next_full: Instant,
+    /// A full scan came to its end since the start.
+    looked: bool,
+    /// The server holds nothing yet, so nothing can have moved: uploads start while the first scan runs.
+    fresh: bool,
+    root: Rooted,
+    known_root: Option<RootIdentity>,
+    halt: Option<HaltNote>,
+    approval: Option<Approval>,
+    /// Deletes done under the approval since it was last reckoned up.
+    approved_done: u64,
+    recent_deletes: VecDeque<(Instant, u64)>,
+    removals: Removals,
+    pass: Pass,
+    /// Something changed since the last pass began.
+    stale: bool,
+    /// The last pass left rows out because jobs on their paths were running.
+    deferred: bool,
+    /// Planned, not promised yet; dropped when something fails or changes.
+    backlog: VecDeque<Operation>,
+    schedule: Schedule,
+    doubts: VecDeque<Job>,
+    doubtful: PathSet,
+    crew: Crew<R>,
+    link: Link,
+    status: watch::Sender<Arc<MirrorStatus>>,
+    commands: mpsc::Receiver<Command>,
+    // What is told.
+    tally: Tally,
+    counters: Counters,
+    skipped: Skipped,
+    unseen: Vec<UnseenStatus>,
+    last_success: Option<UnixMillis>,
+    last_full_scan: Option<UnixMillis>,
+    told: Instant,
+    untold: bool,
+    next_retry: Option<UnixMillis>,
+}
+
+/// Starts the watcher; on a blocking thread, since it may have to visit every directory. `None`: nothing is watched (one pass).
+pub type StartWatch<W> = Option<Arc<dyn Fn(PathBuf) -> Result<W, crate::watch::WatchError> + Send + Sync>>;
+
+impl<R: Remote, W: Watcher> Mirror<R, W> {
+    /// A mirror over `index` and `remote`, and the handle on it.
+    ///
+    /// # Errors
+    /// When an ignore pattern is wrong.
+    pub fn new(
+        settings: Settings,
+        index: Index,
+        remote: Arc<R>,
+        start_watch: StartWatch<W>,
+    ) -> Result<(Self, Handle), MirrorError> {
+        let rules = Rules::new(&settings.source, &settings.ignore)?;
+        let (status, status_rx) =
+            watch::channel(Arc::new(MirrorStatus { name: settings.name.clone(), ..MirrorStatus::default() }));
+        let (command_tx, commands) = mpsc::channel(8);
+        let now = Instant::now();
+        let mirror = Self {
+            crew: Crew::new(remote, settings.source.clone()),
+            link: Link::new(settings.connections),
+            settle: Settle::new(settings.quiet),
+            books: Books::new(index),
+            start_watch,
+            watcher: None,
+            watch_again: now,
+            watch: WatchStatus::default(),
+            rules: Some(rules),
+            looking: None,
+            looking_at_all: false,
+            next_full: now,
+            looked: false,
+            fresh: false,
+            root: Rooted::Unknown,
+            known_root: None,
+            halt: None,
+            approval: None,
+            approved_done: 0,
+            recent_deletes: VecDeque::new(),
+            removals: Removals::Held,
+            pass: Pass::Over,
+            stale: true,
+            deferred: false,
+            backlog: VecDeque::new(),
+            schedule: Schedule::default(),
+            doubts: VecDeque::new(),
+            doubtful: PathSet::default(),
+            status,
+            commands,
+            tally: Tally::default(),
+            counters: Counters::default(),
+            skipped: Skipped::default(),
+            unseen: Vec::new(),
+            last_success: None,
+            last_full_scan: None,
+            told: now,
+            untold: true,
+            next_retry: None,
+            settings,
+        };
+        Ok((mirror, Handle { status: status_rx, commands: command_tx }))
+    }
+
+    /// Runs until `stop`, or, for one pass, until nothing is left that can be done now. The last status is returned.
+    ///
+    /// # Errors
+    /// When the index cannot be used; jobs that were running are in doubt then and are asked for at the next start.
+    pub async fn run(mut self, until: Until, stop: CancellationToken) -> Result<Arc<MirrorStatus>, MirrorError> {
+        self.recover().await?;
+        loop {
+            self.wake_retries();
+            self.keep_watching().await;
+            self.look_if_due().await?;
+            self.start_jobs().await?;
+            self.tell().await?;
+            if until == Until::Settled && self.pass_is_over().await? {
+                break;
+            }
+            let alarm = self.alarm();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                seen = hear(&mut self.looking) => self.note(seen).await?,
+                hint = listen(&mut self.watcher) => self.hear(hint),
+                (task, end) = self.crew.next() => self.settle(task, end).await?,
+                Some(command) = self.commands.recv() => self.obey(command).await?,
+                () = sleep_until(alarm) => {}
+            }
+        }
+        self.wind_down().await
+    }
+
+    /// Takes up what an earlier process left: jobs in doubt, backoff, halts.
+    async fn recover(&mut self) -> Result<(), IndexError> {
+        let wall = self.wall();
+        let (doubts, link, root, halt, approval, last_success, last_full_scan, tally) = self
+            .books
+            .with(move |index| {
+                index.release()?;
+                Ok((
+                    index.in_doubt()?,
+                    index.note(Note::Link)?,
+                    index.note(Note::Root)?,
+                    index.note(Note::Hold)?,
+                    index.note(Note::Approval)?,
+                    index.note(Note::LastSuccess)?,
+                    index.note(Note::LastFullScan)?,
+                    index.tally(wall)?,
+                ))
+            })
+            .await?;
+        for job in doubts {
+            self.doubt(job);
+        }
+        if let Some(note) = link {
+            self.link.restore(note, self.wall(), Instant::now());
+        }
+        (self.known_root, self.halt, self.approval) = (root, halt, approval);
+        (self.last_success, self.last_full_scan) = (last_success, last_full_scan);
+        self.fresh = tally.recorded_files == 0 && tally.pending_removals == 0;
+        self.tally = tally;
+        Ok(())
+    }
+
+    /// The wall clock.
+    pub(super) fn wall(&self) -> UnixMillis {
+        (self.settings.clock)()
+    }
+
+    /// Plans again when a path's backoff is over.
+    fn wake_retries(&mut self) {
+        if self.next_retry.is_some_and(|at| at <= self.wall()) {
+            self.next_retry = None;
+            self.stale = true;
+            self.untold = true;
+        }
+    }
+
+    fn doubt(&mut self, job: Job) {
+        for path in job.operation.touches() {
+            self.doubtful.insert(path.clone());
+        }
+        self.doubts.push_back(job);
+    }
+
+    /// Plans ahead and starts what may start. Doubts come first: nothing is planned on a path that is in doubt.
+    async fn start_jobs(&mut self) -> Result<(), IndexError> {
+        let now = Instant::now();
+        let allowance = self.link.allowance(now);
+        self.crew.trim(self.link.limit(), now);
+        while self.crew.len() < allowance
+            && let Some(job) = self.doubts.pop_front()
+        {
+            self.crew.start(Task::Resolve(job));
+        }
+        if allowance > 0 {
+            self.plan_ahead().await?;
+        }
+        while self.crew.len() < allowance
+            && let Some(job) = self.schedule.next()
+        {
+            self.crew.start(Task::Run(job));
+            self.untold = true;
+        }
+        Ok(())
+    }
+
+    /// Whether the observed side is whole enough to conclude from.
+    fn may_plan(&self) -> bool {
+        self.root != Rooted::Missing && (self.fresh || (self.looked && self.looking.is_none()))
+    }
+
+    async fn plan_ahead(&mut self) -> Result<(), IndexError> {
+        while self.may_plan() && self.schedule.waiting() < AHEAD {
+            if !self.backlog.is_empty() {
+                self.promise().await?;
+                continue;
+            }
+            if self.pass == Pass::Over {
+                if !std::mem::take(&mut self.stale) {
+                    return Ok(());
+                }
+                self.deferred = false;
+                self.guard().await?;
+                self.pass = Pass::Fill { after: None };
+            }
+            let (window, stage, next) = self.next_window().await?;
+            let mut busy = self.schedule.busy().clone();
+            for path in self.doubtful.iter() {
+                busy.insert(path.clone());
+            }
+            let plan = plan::plan(&window, &stage, Policy { removals: self.removals }, &busy);
+            self.deferred |= plan.deferred > 0;
+            self.pass = next;
+            self.backlog.extend(plan.steps.into_iter().map(|step| step.operation));
+            if !plan.records.is_empty() {
+                let wall = self.wall();
+                self.books.with(move |index| index.record(&plan.records, wall)).await?;
+                self.untold = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the next stretch of pending rows: which, what for, and what comes after it.
+    async fn next_window(&mut self) -> Result<(Window, Stage, Pass), IndexError> {
+        let wall = self.wall();
+        // Not always the same: a row that happens to lie on the edge of a stretch must not lie there each time.
+        let limit = WINDOW + fastrand::usize(..64);
+        match self.pass.clone() {
+            Pass::Vacate { before } => {
+                let bound = before.clone();
+                let window = self.books.with(move |index| index.removals(bound.as_ref(), limit, wall)).await?;
+                let next = window.cut.clone().map_or(Pass::Over, |cut| Pass::Vacate { before: Some(cut) });
+                Ok((window, Stage::Vacate { before }, next))
+            }
+            Pass::Fill { after } => {
+                let bound = after.clone();
+                let read = move |index: &mut Index| {
+                    let mut window = index.window(bound.as_ref(), limit, wall)?;
+                    window.rows.extend(index.sources(&window.rows, wall)?);
+                    Ok(window)
+                };
+                let window = self.books.with(read).await?;
+                Ok(match (after, window.cut.clone()) {
+                    (None, None) => (window, Stage::All, Pass::Over),
+                    (after, Some(cut)) => (window, Stage::Fill { after }, Pass::Fill { after: Some(cut) }),
+                    (after, None) => (window, Stage::Fill { after }, Pass::Vacate { before: None }),
+                })
+            }
+            Pass::Over => Ok((Window::default(), Stage::All, Pass::Over)),
+        }
+    }
+
+    /// Writes down the next jobs of the plan.
+    async fn promise(&mut self) -> Result<(), IndexError> {
+        let operations: Vec<_> = self.backlog.drain(..self.backlog.len().min(PROMISES)).collect();
+        let wall = self.wall();
+        let jobs = self.books.with(move |index| index.begin(&operations, wall)).await?;
+        self.untold = true;
+        jobs.into_iter().for_each(|job| self.schedule.push(job));
+        Ok(())
+    }
+
+    /// Drops what was planned and not promised: it is planned anew.
+    fn replan(&mut self) {
+        self.backlog.clear();
+        self.pass = Pass::Over;
+        self.stale = true;
+    }
+
+    /// Decides whether removals are allowed in the pass that begins.
+    async fn guard(&mut self) -> Result<(), IndexError> {
+        let now = Instant::now();
+        while self.recent_deletes.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > RECENT) {
+            self.recent_deletes.pop_front();
+        }
+        let deletes = self.books.with(|index| index.deletes()).await?;
+        let approval = self.approval.and_then(|a| a.after(std::mem::take(&mut self.approved_done), deletes.files));
+        if approval != self.approval {
+            self.approval = approval;
+            self.books.with(move |index| index.set_note(Note::Approval, approval.as_ref())).await?;
+        }
+        let facts = Facts {
+            root: match (self.root, self.known_root) {
+                (Rooted::Here { identity, .. }, Some(known)) if identity != known => {
+                    Root::Replaced { recorded: known, found: identity }
+                }
+                (Rooted::Here { .. }, _) => Root::Same,
+                (Rooted::Missing | Rooted::Unknown, _) => Root::Missing,
+            },
+            root_empty: matches!(self.root, Rooted::Here { empty: true, .. }),
+            waiting: deletes.files,
+            recorded: deletes.recorded,
+            recent: self.recent_deletes.iter().map(|(_, n)| n).sum(),
+            approved: approval,
+        };
+        // Before anything was looked at there is nothing to conclude from, and nothing to warn of.
+        let halt = if self.root == Rooted::Unknown { None } else { plan::guard(&facts, self.settings.budget) };
+        self.removals = if halt.is_some() || !self.looked { Removals::Held } else { Removals::Allowed };
+        self.set_halt(halt).await
+    }
+
+    async fn set_halt(&mut self, halt: Option<Halt>) -> Result<(), IndexError> {
+        if halt.as_ref() == self.halt.as_ref().map(|note| &note.halt) {
+            return Ok(());
+        }
+        let same_kind = halt.as_ref().map(std::mem::discriminant) == self.halt.as_ref().map(|n| std::mem::discriminant(&n.halt));
+        let since = self.halt.as_ref().filter(|_| same_kind).map_or_else(|| self.wall(), |note| note.since);
+        if let Some(halt) = &halt
+            && !same_kind
+        {
+            tracing::warn!(mirror = %self.settings.name, "removals are halted: {halt}; {}", halt.hint(&self.settings.name));
+            self.tell_observer(&Event::Halted(halt.clone()));
+        }
+        if halt.is_some() {
+            self.withdraw().await?;
+        }
+        self.halt = halt.map(|halt| HaltNote { halt, since });
+        self.untold = true;
+        let note = self.halt.clone();
+        self.books.with(move |index| index.set_note(Note::Hold, note.as_ref())).await
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), IndexError> {
+        match command {
+            Command::Approve(answer) => {
+                let result = match &self.halt {
+                    None => Err(ApproveError::NothingHalted),
+                    Some(HaltNote { halt: Halt::RootMissing, .. }) => Err(ApproveError::RootMissing),
+                    Some(_) => Ok(self.books.with(|index| index.deletes()).await?.files),
+                };
+                if let Ok(deletes) = result {
+                    let root = match self.root {
+                        Rooted::Here { identity, .. } => Some(identity),
+                        _ => None,
+                    };
+                    let approval = Approval { deletes, root };
+                    self.approval = Some(approval);
+                    self.known_root = root.or(self.known_root);
+                    self.approved_done = 0;
+                    self.recent_deletes.clear();
+                    let known = self.known_root;
+                    self.books
+                        .with(move |index| {
+                            index.set_note(Note::Root, known.as_ref())?;
+                            index.set_note(Note::Approval, Some(&approval))
+                        })
+                        .await?;
+                    self.stale = true;
+                    tracing::info!(mirror = %self.settings.name, deletes, "removals were approved");
+                }
+                let _ = answer.send(result);
+            }
+        }
+        Ok(())
+    }
+
+    /// When the loop must turn even if nothing happens.
+    fn alarm(&self) -> Instant {
+        let now = Instant::now();
+        let retry = self.next_retry.map(|at| now + at.since(self.wall()));
+        [
+            Some(self.next_full).filter(|_| self.looking.is_none()),
+            self.settle.deadline().filter(|_| self.looking.is_none()),
+            self.link.wakes_at(),
+            self.crew.trims_at(),
+            retry,
+            Some(self.watch_again).filter(|_| self.start_watch.is_some() && self.watcher.is_none()),
+            self.told_again(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(now + Duration::from_secs(3600))
+        .max(now + Duration::from_millis(1))
+    }
+
+    /// Whether a single pass has nothing left that it can do.
+    async fn pass_is_over(&mut self) -> Result<bool, IndexError> {
+        if self.root == Rooted::Missing {
+            return Ok(true);
+        }
+        match self.link.state() {
+            State::Stopped { .. } => return Ok(self.crew.len() == 0),
+            State::Waiting { class, .. } if self.crew.len() == 0 => {
+                use crate::remote::Class;
+                let hopeless = matches!(class, Class::Tls | Class::Protocol | Class::Full);
+                return Ok(hopeless || self.link.attempts() >= PASS_ATTEMPTS);
+            }
+            _ => {}
+        }
+        let idle = self.looked && self.looking.is_none() && self.settle.deadline().is_none() && self.crew.len() == 0;
+        if !idle
+            || !self.schedule.is_empty()
+            || !self.backlog.is_empty()
+            || !self.doubts.is_empty()
+            || self.stale
+            || self.pass != Pass::Over
+        {
+            return Ok(false);
+        }
+        let waiting = self.books.with(|index| index.problems(1000)).await?;
+        Ok(!waiting.iter().any(|p| p.retry_at.is_some() && p.attempts < PASS_ATTEMPTS))
+    }
+
+    /// Lets running jobs finish for a moment, takes back what was promised but not begun, says good-bye.
+    async fn wind_down(mut self) -> Result<Arc<MirrorStatus>, MirrorError> {
+        self.withdraw().await?;
+        let deadline = Instant::now() + WIND_DOWN;
+        while self.crew.len() > 0 {
+            tokio::select! {
+                (task, end) = self.crew.next() => self.settle(task, end).await?,
+                () = sleep_until(deadline) => break,
+            }
+        }
+        self.tell_now().await?;
+        let last = self.status.borrow().clone();
+        self.crew.dismiss().await;
+        Ok(last)
+    }
+
+    fn tell_observer(&self, event: &Event) {
+        if let Some(observer) = &self.settings.observer {
+            observer(event);
+        }
+    }
+}
+
+async fn hear(looking: &mut Option<mpsc::Receiver<Seen>>) -> Option<Seen> {
+    match looking {
+        Some(looking) => looking.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn listen<W: Watcher>(watcher: &mut Option<W>) -> Hint {
+    match watcher {
+        Some(watcher) => watcher.next().await,
+        None => std::future::pending().await,
+    }
+}

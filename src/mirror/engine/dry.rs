@@ -1,0 +1,105 @@
+//! A dry run: look once, plan everything, do nothing.
+
+use crate::{
+    clock,
+    index::{Index, IndexError, Note},
+    mirror::{
+        Settings,
+        look::{self, Seen},
+    },
+    model::{PathSet, RootIdentity},
+    plan::{self, Facts, Halt, Policy, Removals, Root, Stage, Step},
+    scan::{Found, RootError, Rules, RulesError},
+    watch::Dirty,
+};
+
+/// What a dry run came to, besides its steps.
+#[derive(Debug)]
+pub struct DryRun {
+    /// Why removals would wait, if they would.
+    pub halt: Option<Halt>,
+    /// Removals that would wait.
+    pub held: usize,
+    /// Places that could not be looked at.
+    pub unseen: Vec<String>,
+}
+
+/// Why a dry run did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DryRunError {
+    /// The index cannot be used.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// An ignore pattern is wrong.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// The local directory cannot be looked at.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// The scan broke off.
+    #[error("the scan failed: {0}")]
+    Scan(Box<str>),
+}
+
+/// Looks at the local directory once and plans what would be done, without a server; each planned step is handed to
+/// `each`, in the order of the plan. `index` should be a copy: what is seen is noted in it.
+///
+/// # Errors
+/// When the index or the ignore rules cannot be used, or the root cannot be read.
+pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut(Step) + Send) -> Result<DryRun, DryRunError> {
+    let known = index.note::<RootIdentity>(Note::Root)?;
+    let (found, empty, unseen) = observe(settings, &mut index).await?;
+    let mut digests = look::digest(settings.source.clone(), index.undigested(usize::MAX >> 1)?);
+    while let Some(Seen::Digest(path, print, digest)) = digests.recv().await {
+        index.note_digest(&path, &print, digest)?;
+    }
+    let deletes = index.deletes()?;
+    let facts = Facts {
+        root: match known {
+            Some(known) if known != found => Root::Replaced { recorded: known, found },
+            _ => Root::Same,
+        },
+        root_empty: empty,
+        waiting: deletes.files,
+        recorded: deletes.recorded,
+        recent: 0,
+        approved: None,
+    };
+    let halt = plan::guard(&facts, settings.budget);
+    let policy = Policy { removals: if halt.is_some() { Removals::Held } else { Removals::Allowed } };
+    let window = index.window(None, usize::MAX >> 1, clock::now())?;
+    let plan = plan::plan(&window, &Stage::All, policy, &PathSet::default());
+    let held = plan.held;
+    plan.steps.into_iter().for_each(&mut each);
+    Ok(DryRun { halt, held, unseen })
+}
+
+async fn observe(settings: &Settings, index: &mut Index) -> Result<(RootIdentity, bool, Vec<String>), DryRunError> {
+    let rules = Rules::new(&settings.source, &settings.ignore)?;
+    let mut seen = look::scan(settings.source.clone(), rules, Dirty::Everything, index.reader()?);
+    let mut root = None;
+    let mut unseen = Vec::new();
+    loop {
+        match seen.recv().await {
+            Some(Seen::Root { identity, empty }) => root = Some((identity, empty)),
+            Some(Seen::NoRoot(e)) => return Err(e.into()),
+            Some(Seen::Batch(batch)) => {
+                let mut observations = Vec::with_capacity(batch.len());
+                for found in batch {
+                    match found {
+                        Found::Seen(observation) => observations.push(observation),
+                        Found::Problem { path, trouble } => {
+                            unseen.push(format!("{}: {trouble}", path.map(|p| p.to_string()).unwrap_or_default()));
+                        }
+                    }
+                }
+                index.observe(&observations, clock::now())?;
+            }
+            Some(Seen::Scanned { .. }) => break,
+            Some(Seen::Failed { why, .. }) => return Err(DryRunError::Scan(why.into())),
+            Some(Seen::Digest(..) | Seen::Digested) | None => return Err(DryRunError::Scan("it ended unexpectedly".into())),
+        }
+    }
+    let (identity, empty) = root.ok_or_else(|| DryRunError::Scan("it said nothing of the root".into()))?;
+    Ok((identity, empty, unseen))
+}

@@ -1,0 +1,242 @@
+//! The engine's ears and eyes: keeping the watcher alive, starting scans, noting what they see.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Mirror, ROOT_AGAIN, Rooted, SCAN_UNWATCHED, WATCH_AGAIN};
+use crate::{
+    index::{IndexError, Note},
+    mirror::{
+        look::{self, Seen},
+        status::UnseenStatus,
+    },
+    model::Observation,
+    remote::Remote,
+    scan::{Found, RootError, Rules, Summary},
+    watch::{Dirty, Hint, Settle, Watcher},
+};
+
+/// At most so many places that could not be looked at are shown.
+const UNSEEN: usize = 100;
+/// At most so many files are read in one go because their digest may save sending them.
+const DIGESTS: usize = 10_000;
+
+impl<R: Remote, W: Watcher> Mirror<R, W> {
+    /// Starts the watcher if none runs. Whatever happened before it ran is found by a full scan.
+    pub(super) async fn keep_watching(&mut self) {
+        let Some(start) = &self.start_watch else {
+            return;
+        };
+        if self.watcher.is_some() || Instant::now() < self.watch_again {
+            return;
+        }
+        let (start, root) = (Arc::clone(start), self.settings.source.clone());
+        let started = tokio::task::spawn_blocking(move || start(root)).await;
+        self.untold = true;
+        match started {
+            Ok(Ok(watcher)) => {
+                self.watcher = Some(watcher);
+                self.watch.complete = true;
+                self.watch.why = None;
+                self.next_full = Instant::now();
+            }
+            Ok(Err(e)) => self.unwatched(format!("changes are not heard ({e}); the directory is scanned every minute instead")),
+            Err(e) => self.unwatched(format!("changes are not heard ({e}); the directory is scanned every minute instead")),
+        }
+    }
+
+    fn unwatched(&mut self, why: String) {
+        if self.watch.why.as_ref() != Some(&why) {
+            tracing::warn!(mirror = %self.settings.name, "{why}");
+        }
+        self.watch.complete = false;
+        self.watch.why = Some(why);
+        self.watch_again = Instant::now() + WATCH_AGAIN;
+        self.next_full = self.next_full.min(Instant::now() + SCAN_UNWATCHED);
+    }
+
+    /// Takes a hint from the watcher.
+    pub(super) fn hear(&mut self, hint: Hint) {
+        self.untold = true;
+        match &hint {
+            Hint::RootGone => {
+                self.watcher = None;
+                self.watch.complete = false;
+                self.watch.why = Some("the local directory was moved or removed".into());
+                self.watch_again = Instant::now();
+                self.next_full = Instant::now();
+                return;
+            }
+            Hint::Limited => {
+                let why = "the kernel's limit of watched directories was reached: some changes are found only by the scan every \
+                           minute; raise fs.inotify.max_user_watches";
+                if self.watch.complete {
+                    tracing::warn!(mirror = %self.settings.name, "{why}");
+                }
+                self.watch.complete = false;
+                self.watch.why = Some(why.into());
+            }
+            Hint::Overflow | Hint::Path(_) => {}
+        }
+        self.settle.hear(hint, Instant::now());
+    }
+
+    /// Starts a scan if one is due and none runs.
+    pub(super) async fn look_if_due(&mut self) -> Result<(), IndexError> {
+        let now = Instant::now();
+        if self.looking.is_some() {
+            return Ok(());
+        }
+        let dirty = if now >= self.next_full {
+            // What was heard so far is covered by it.
+            self.settle = Settle::new(self.settings.quiet);
+            Dirty::Everything
+        } else {
+            match self.settle.take(now) {
+                Some(dirty) => dirty,
+                None => return Ok(()),
+            }
+        };
+        let all = matches!(dirty, Dirty::Everything);
+        let reader = self
+            .books
+            .with(move |index| {
+                if all {
+                    // A parked path is tried again now and then: the operator may have mended the server's side.
+                    index.release()?;
+                }
+                index.reader()
+            })
+            .await?;
+        let rules = match self.rules.take() {
+            Some(rules) => rules,
+            None => match Rules::new(&self.settings.source, &self.settings.ignore) {
+                Ok(rules) => rules,
+                Err(e) => {
+                    self.scan_failed(e.to_string());
+                    return Ok(());
+                }
+            },
+        };
+        if all {
+            self.unseen.clear();
+            self.next_full = now + self.interval();
+        }
+        self.looking_at_all = all;
+        self.looking = Some(look::scan(self.settings.source.clone(), rules, dirty, reader));
+        self.untold = true;
+        Ok(())
+    }
+
+    fn interval(&self) -> std::time::Duration {
+        if self.start_watch.is_some() && !self.watch.complete {
+            self.settings.full_scan.min(SCAN_UNWATCHED)
+        } else {
+            self.settings.full_scan
+        }
+    }
+
+    /// Takes what the looking thread tells.
+    pub(super) async fn note(&mut self, seen: Option<Seen>) -> Result<(), IndexError> {
+        match seen {
+            Some(Seen::Root { identity, empty }) => {
+                self.root = Rooted::Here { identity, empty };
+                if self.known_root.is_none() {
+                    self.known_root = Some(identity);
+                    self.books.with(move |index| index.set_note(Note::Root, Some(&identity))).await?;
+                }
+            }
+            Some(Seen::NoRoot(e)) => self.rootless(&e).await?,
+            Some(Seen::Batch(found)) => self.observe(found).await?,
+            Some(Seen::Scanned { summary, rules }) => {
+                self.rules = Some(rules);
+                self.scanned(summary).await?;
+            }
+            Some(Seen::Failed { why, rules }) => {
+                self.rules = Some(rules);
+                self.scan_failed(why);
+            }
+            Some(Seen::Digest(path, print, digest)) => {
+                self.books.with(move |index| index.note_digest(&path, &print, digest)).await?;
+            }
+            Some(Seen::Digested) => {
+                self.looking = None;
+                self.stale = true;
+                self.untold = true;
+            }
+            None => self.scan_failed("the scan ended unexpectedly".into()),
+        }
+        Ok(())
+    }
+
+    async fn rootless(&mut self, why: &RootError) -> Result<(), IndexError> {
+        self.looking = None;
+        self.root = Rooted::Missing;
+        self.watcher = None;
+        self.watch.complete = false;
+        self.watch.why = Some(why.to_string());
+        self.watch_again = Instant::now() + ROOT_AGAIN;
+        self.next_full = Instant::now() + ROOT_AGAIN;
+        self.unseen = vec![UnseenStatus { path: String::new(), why: why.to_string() }];
+        self.untold = true;
+        self.guard().await
+    }
+
+    async fn observe(&mut self, found: Vec<Found>) -> Result<(), IndexError> {
+        let mut seen: Vec<Observation> = Vec::with_capacity(found.len());
+        for found in found {
+            match found {
+                Found::Seen(observation) => seen.push(observation),
+                Found::Problem { path, trouble } => {
+                    let path = path.map(|p| p.to_string()).unwrap_or_default();
+                    tracing::warn!(mirror = %self.settings.name, path, error = %trouble, "could not be looked at");
+                    if self.unseen.len() < UNSEEN {
+                        self.unseen.push(UnseenStatus { path, why: trouble.to_string() });
+                    }
+                }
+            }
+        }
+        let wall = self.wall();
+        let observed = self.books.with(move |index| index.observe(&seen, wall)).await?;
+        if observed.changed > 0 {
+            self.untold = true;
+            self.stale = true;
+            // While the first scan runs, batch after batch only adds to what is to be sent.
+            if !self.fresh {
+                self.replan();
+            }
+        }
+        Ok(())
+    }
+
+    async fn scanned(&mut self, summary: Summary) -> Result<(), IndexError> {
+        self.looking = None;
+        self.stale = true;
+        self.untold = true;
+        if self.looking_at_all {
+            self.looked = true;
+            self.fresh = false;
+            self.skipped = summary.skipped;
+            if summary.complete {
+                let now = self.wall();
+                self.last_full_scan = Some(now);
+                self.books.with(move |index| index.set_note(Note::LastFullScan, Some(&now))).await?;
+            }
+        }
+        let files = self.books.with(|index| index.undigested(DIGESTS)).await?;
+        if !files.is_empty() {
+            self.looking_at_all = false;
+            self.looking = Some(look::digest(self.settings.source.clone(), files));
+        }
+        Ok(())
+    }
+
+    fn scan_failed(&mut self, why: String) {
+        tracing::warn!(mirror = %self.settings.name, why, "a scan failed; everything is looked at again");
+        self.looking = None;
+        self.unseen = vec![UnseenStatus { path: String::new(), why }];
+        self.next_full = Instant::now() + ROOT_AGAIN;
+        self.untold = true;
+    }
+}

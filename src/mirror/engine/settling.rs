@@ -1,0 +1,232 @@
+//! The engine's books: what came of each job, the link's state that follows from it, and what is planned again.
+
+use tokio::time::Instant;
+
+use super::Mirror;
+use crate::{
+    index::{IndexError, Note},
+    mirror::{
+        Event,
+        crew::{End, Task},
+        retry::{self, State},
+    },
+    model::{Done, Job, JobId, Operation, Outcome, Problem, Reason, RelPath, Settlement, Stat},
+    remote::{Remote, RemoteError},
+    watch::{Hint, Watcher},
+};
+
+/// What one turn's ended tasks come to.
+#[derive(Default)]
+struct Turn {
+    settled: Vec<(Job, Outcome)>,
+    answered: Vec<(JobId, Vec<(RelPath, Option<Stat>)>)>,
+}
+
+impl<R: Remote, W: Watcher> Mirror<R, W> {
+    /// Settles a task that ended, and with it, in one transaction, all that have ended since.
+    pub(super) async fn settle(&mut self, task: Task, end: End) -> Result<(), IndexError> {
+        let mut turn = Turn::default();
+        let down_before = self.is_down();
+        self.take(task, end, &mut turn);
+        while let Some((task, end)) = self.crew.try_next() {
+            self.take(task, end, &mut turn);
+        }
+        self.untold = true;
+        self.stale |= self.deferred;
+        self.write(turn).await?;
+        if self.is_down() != down_before {
+            self.link_changed().await?;
+        }
+        Ok(())
+    }
+
+    fn is_down(&self) -> bool {
+        matches!(self.link.state(), State::Waiting { .. } | State::Stopped { .. })
+    }
+
+    /// The link went down or came back: keep it, say it, and while it is down promise nothing.
+    async fn link_changed(&mut self) -> Result<(), IndexError> {
+        if let State::Waiting { why, hint, .. } | State::Stopped { why, hint, .. } = self.link.state() {
+            let (why, hint) = (why.clone(), hint.unwrap_or("it is tried again by itself"));
+            tracing::warn!(mirror = %self.settings.name, attempts = self.link.attempts(), "the server cannot be used: {why}; {hint}");
+            self.tell_observer(&Event::LinkDown(why));
+            self.withdraw().await?;
+        }
+        let note = self.link.note(self.wall(), Instant::now());
+        self.books.with(move |index| index.set_note(Note::Link, note.as_ref())).await
+    }
+
+    fn take(&mut self, task: Task, end: End, turn: &mut Turn) {
+        match (task, end) {
+            (Task::Run(job), End::Ran(report)) => {
+                match &report.trouble {
+                    Some(e) => self.link_failed(e),
+                    None => self.link_works(),
+                }
+                if report.look_again {
+                    self.settle.hear(Hint::Path(job.operation.path().clone()), Instant::now());
+                }
+                self.ended(job, report.outcome, turn);
+            }
+            (Task::Run(job), End::NoSession(e)) => {
+                self.link_failed(&e);
+                self.ended(job, Outcome::Untouched, turn);
+            }
+            (Task::Run(job), End::Died | End::Answered(_) | End::Unanswered(_)) => {
+                let problem = Problem::new(Reason::Connection, "the task that did it ended unexpectedly");
+                self.ended(job, Outcome::InDoubt(problem), turn);
+            }
+            (Task::Resolve(job), End::Answered(answers)) => {
+                self.link_works();
+                self.doubtless(&job);
+                self.stale = true;
+                turn.answered.push((job.id, answers));
+            }
+            (Task::Resolve(job), End::NoSession(e) | End::Unanswered(e)) => {
+                self.link_failed(&e);
+                self.doubts.push_back(job);
+            }
+            (Task::Resolve(job), End::Died | End::Ran(_)) => self.doubts.push_back(job),
+        }
+    }
+
+    /// A job ended: those that build on it are taken back if it failed.
+    fn ended(&mut self, job: Job, outcome: Outcome, turn: &mut Turn) {
+        let done = matches!(outcome, Outcome::Done(_));
+        for dropped in self.schedule.finish(job.id, done) {
+            turn.settled.push((dropped, Outcome::Untouched));
+        }
+        if let Outcome::InDoubt(_) = outcome {
+            self.doubt(job.clone());
+        }
+        if !done {
+            self.replan();
+        }
+        self.count(&job.operation, &outcome);
+        turn.settled.push((job, outcome));
+    }
+
+    fn count(&mut self, operation: &Operation, outcome: &Outcome) {
+        let counters = &mut self.counters;
+        match outcome {
+            Outcome::Done(Done::Holds { sent: 0, print, .. }) if print.size > 0 => counters.unchanged += 1,
+            Outcome::Done(Done::Holds { sent, .. }) => {
+                counters.puts += 1;
+                counters.bytes_sent += sent;
+            }
+            Outcome::Done(Done::AsPlanned) => match operation {
+                Operation::MakeDir { .. } => counters.directories += 1,
+                Operation::Rename { .. } => counters.renames += 1,
+                Operation::RemoveFile { .. } => {
+                    counters.removals += 1;
+                    if self.approval.is_some() {
+                        self.approved_done += 1;
+                    } else {
+                        self.recent_deletes.push_back((Instant::now(), 1));
+                    }
+                }
+                Operation::RemoveDir { .. } | Operation::Put { .. } => counters.removals += 1,
+            },
+            Outcome::Failed(_) | Outcome::InDoubt(_) => counters.failures += 1,
+            Outcome::Untouched => {}
+        }
+        if matches!(outcome, Outcome::Done(_)) {
+            self.last_success = Some(self.wall());
+        }
+    }
+
+    fn doubtless(&mut self, job: &Job) {
+        for path in job.operation.touches() {
+            self.doubtful.remove(path);
+        }
+        // Another job in doubt may touch the same path.
+        let others: Vec<RelPath> = self.doubts.iter().flat_map(|job| job.operation.touches().cloned()).collect();
+        for path in others {
+            self.doubtful.insert(path);
+        }
+    }
+
+    fn link_works(&mut self) {
+        if self.link.works() {
+            tracing::info!(mirror = %self.settings.name, "the server can be used again");
+            self.tell_observer(&Event::LinkUp);
+            self.stale = true;
+        }
+    }
+
+    fn link_failed(&mut self, error: &RemoteError) {
+        let others = self.crew.len();
+        self.link.failed(error.class, error.to_string(), error.hint, others, Instant::now(), fastrand::f64());
+    }
+
+    async fn write(&mut self, turn: Turn) -> Result<(), IndexError> {
+        let mut told = Vec::new();
+        for (job, outcome) in &turn.settled {
+            if *outcome != Outcome::Untouched {
+                self.log(&job.operation, outcome);
+                told.push(Event::Settled { operation: job.operation.clone(), outcome: outcome.clone() });
+            }
+        }
+        let chances: Vec<f64> = turn.settled.iter().map(|_| fastrand::f64()).collect();
+        let last_success = self.last_success;
+        let wall = self.wall();
+        self.books
+            .with(move |index| {
+                let mut settlements = Vec::with_capacity(turn.settled.len());
+                for ((job, outcome), chance) in turn.settled.into_iter().zip(chances) {
+                    let retry_at = match &outcome {
+                        Outcome::Failed(problem) | Outcome::InDoubt(problem) if problem.is_transient() => {
+                            let attempts = index.attempts(job.operation.path())?.saturating_add(1);
+                            Some(wall.after(retry::backoff(attempts, chance)))
+                        }
+                        _ => None,
+                    };
+                    settlements.push(Settlement { job: job.id, outcome, retry_at });
+                }
+                if !settlements.is_empty() {
+                    index.settle(&settlements, wall)?;
+                }
+                for (job, answers) in turn.answered {
+                    index.resolve(job, &answers, wall)?;
+                }
+                index.set_note(Note::LastSuccess, last_success.as_ref())
+            })
+            .await?;
+        told.iter().for_each(|event| self.tell_observer(event));
+        Ok(())
+    }
+
+    fn log(&self, operation: &Operation, outcome: &Outcome) {
+        let (mirror, verb, path) = (&self.settings.name, operation.verb(), operation.path());
+        match outcome {
+            Outcome::Done(Done::Holds { sent: 0, print, .. }) if print.size > 0 => {
+                tracing::info!(%mirror, %path, "unchanged, nothing sent");
+            }
+            Outcome::Done(Done::Holds { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "{verb}"),
+            Outcome::Done(Done::AsPlanned) => match operation {
+                Operation::Rename { from, .. } => tracing::info!(%mirror, %path, %from, "{verb}"),
+                _ => tracing::info!(%mirror, %path, "{verb}"),
+            },
+            Outcome::Failed(problem) if !problem.is_transient() => {
+                tracing::warn!(%mirror, %path, hint = problem.hint(), "parked: {problem}");
+            }
+            Outcome::Failed(problem) | Outcome::InDoubt(problem) => {
+                tracing::info!(%mirror, %path, "{verb} is tried again: {problem}");
+            }
+            Outcome::Untouched => {}
+        }
+    }
+
+    /// Takes back every job that was promised and not begun.
+    pub(super) async fn withdraw(&mut self) -> Result<(), IndexError> {
+        self.replan();
+        let jobs = self.schedule.drain_waiting();
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let settlements: Vec<_> =
+            jobs.into_iter().map(|job| Settlement { job: job.id, outcome: Outcome::Untouched, retry_at: None }).collect();
+        let wall = self.wall();
+        self.books.with(move |index| index.settle(&settlements, wall)).await
+    }
+}

@@ -1,0 +1,155 @@
+//! Making the status: from the engine's state to one snapshot, at a limited rate.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::Mirror;
+use crate::{
+    index::IndexError,
+    mirror::{
+        retry::State,
+        status::{HaltStatus, InFlight, LinkStatus, MirrorStatus, PathStatus, Phase},
+    },
+    model::{Operation, UnixMillis},
+    remote::Remote,
+    watch::Watcher,
+};
+
+/// A snapshot is made at most this often while jobs are running.
+const AT_MOST: Duration = Duration::from_millis(100);
+/// At most so many paths are shown with their problems.
+const PROBLEMS: usize = 100;
+
+impl<R: Remote, W: Watcher> Mirror<R, W> {
+    /// When a snapshot that was put off is due.
+    pub(super) fn told_again(&self) -> Option<Instant> {
+        let every = if self.crew.len() > 0 { AT_MOST * 5 } else { AT_MOST };
+        (self.untold || self.crew.len() > 0).then(|| self.told + every)
+    }
+
+    /// Makes a snapshot if something changed since the last one.
+    pub(super) async fn tell(&mut self) -> Result<(), IndexError> {
+        if self.told_again().is_some_and(|due| due <= Instant::now()) { self.tell_now().await } else { Ok(()) }
+    }
+
+    /// Makes a snapshot.
+    pub(super) async fn tell_now(&mut self) -> Result<(), IndexError> {
+        let now = Instant::now();
+        let wall = self.wall();
+        let (tally, problems, next_retry) =
+            self.books.with(move |index| Ok((index.tally(wall)?, index.problems(PROBLEMS)?, index.next_retry(wall)?))).await?;
+        self.tally = tally;
+        self.next_retry = next_retry;
+        self.untold = false;
+        self.told = now;
+        let problems = problems
+            .into_iter()
+            .map(|p| PathStatus {
+                path: p.path.to_string(),
+                why: p.problem.to_string(),
+                hint: p.problem.hint().to_owned(),
+                attempts: p.attempts,
+                retry_at: p.retry_at,
+            })
+            .collect();
+        let status = self.snapshot(problems, wall, now);
+        self.status.send_replace(Arc::new(status));
+        Ok(())
+    }
+
+    fn snapshot(&self, problems: Vec<PathStatus>, wall: UnixMillis, now: Instant) -> MirrorStatus {
+        let halt = self.halt.as_ref().map(|note| HaltStatus {
+            why: note.halt.to_string(),
+            hint: note.halt.hint(&self.settings.name),
+            halt: note.halt.clone(),
+            since: note.since,
+        });
+        MirrorStatus {
+            name: self.settings.name.clone(),
+            phase: self.phase(),
+            at: Some(wall),
+            tally: self.tally,
+            oldest_pending: self.tally.oldest_pending,
+            last_success: self.last_success,
+            last_full_scan: self.last_full_scan,
+            in_flight: self.in_flight(),
+            halt,
+            link: self.link_status(wall, now),
+            watch: self.watch.clone(),
+            skipped: self.skipped,
+            problems,
+            unseen: self.unseen.clone(),
+            counters: self.counters,
+            stopped: match self.link.state() {
+                State::Stopped { why, .. } => Some(why.clone()),
+                _ => None,
+            },
+        }
+    }
+
+    /// The phase: the first of these that holds, from what stops everything to what is merely left to do.
+    fn phase(&self) -> Phase {
+        let pending = self.tally.pending_files + self.tally.pending_dirs + self.tally.pending_removals;
+        if matches!(self.link.state(), State::Stopped { .. }) {
+            Phase::Stopped
+        } else if self.halt.is_some() && self.crew.len() == 0 && self.looking.is_none() {
+            Phase::Halted
+        } else if !self.looked {
+            if self.looking.is_some() { Phase::Scanning } else { Phase::Starting }
+        } else if matches!(self.link.state(), State::Waiting { .. }) && (pending > 0 || !self.doubts.is_empty()) {
+            Phase::Waiting
+        } else if self.crew.len() > 0 || !self.schedule.is_empty() || !self.backlog.is_empty() || self.stale {
+            Phase::Syncing
+        } else if self.looking.is_some() || self.settle.deadline().is_some() {
+            Phase::Scanning
+        } else if pending == 0 && self.doubts.is_empty() && self.unseen.is_empty() {
+            Phase::InSync
+        } else if self.tally.waiting > 0 || !self.doubts.is_empty() || pending > self.tally.parked {
+            Phase::Waiting
+        } else {
+            Phase::Parked
+        }
+    }
+
+    fn in_flight(&self) -> Vec<InFlight> {
+        let mut jobs: Vec<_> = self.crew.running().collect();
+        jobs.sort_by_key(|running| running.task.job().id);
+        jobs.into_iter()
+            .map(|running| {
+                let operation = &running.task.job().operation;
+                InFlight {
+                    verb: operation.verb().to_owned(),
+                    path: operation.path().to_string(),
+                    size: match operation {
+                        Operation::Put { print, .. } => Some(print.size),
+                        _ => None,
+                    },
+                    sent: running.sent.load(Ordering::Relaxed),
+                }
+            })
+            .collect()
+    }
+
+    fn link_status(&self, wall: UnixMillis, now: Instant) -> LinkStatus {
+        let (state, failure, until) = match self.link.state() {
+            State::Up => ("up", None, None),
+            State::Probing => ("probing", None, None),
+            State::Waiting { until, class, why, hint } => ("waiting", Some((*class, why, *hint)), Some(*until)),
+            State::Stopped { class, why, hint } => ("stopped", Some((*class, why, *hint)), None),
+        };
+        LinkStatus {
+            state: state.to_owned(),
+            sessions: self.crew.sessions(),
+            limit: self.link.limit(),
+            attempts: self.link.attempts(),
+            class: failure.map(|(class, ..)| class),
+            why: failure.map(|(_, why, _)| why.clone()),
+            hint: failure.and_then(|(.., hint)| hint).map(str::to_owned),
+            retry_at: until.map(|until| wall.after(until.saturating_duration_since(now))),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Looking, on a blocking thread: a scan that streams what differs, and the reading of files whose digest may save sending them.
+
+use std::{ops::ControlFlow, path::PathBuf};
+
+use tokio::sync::mpsc;
+
+use super::body;
+use crate::{
+    index::{IndexError, Reader},
+    model::{Digest, Entry, Fingerprint, RelPath, RootIdentity},
+    scan::{self, Found, Known, Root, RootError, Rules, Summary},
+    watch::Dirty,
+};
+
+/// Batches between the scanning thread and the loop.
+const BATCHES: usize = 4;
+
+/// What a looking thread tells, in order.
+pub(super) enum Seen {
+    /// The root is there, and which one it is. A scan goes on only after this.
+    Root { identity: RootIdentity, empty: bool },
+    /// The root is not there or cannot be read: nothing was observed. The last message.
+    NoRoot(RootError),
+    /// What differs.
+    Batch(Vec<Found>),
+    /// The scan is over. The last message.
+    Scanned { summary: Summary, rules: Rules },
+    /// The scan could not go on. The last message.
+    Failed { why: String, rules: Rules },
+    /// A file's content.
+    Digest(RelPath, Fingerprint, Digest),
+    /// No more digests. The last message.
+    Digested,
+}
+
+struct InIndex(Reader);
+
+impl Known for InIndex {
+    type Error = IndexError;
+
+    fn under(&mut self, prefix: Option<&RelPath>) -> impl Iterator<Item = Result<(RelPath, Entry), IndexError>> {
+        self.0.under(prefix)
+    }
+}
+
+/// Scans what `dirty` names below `root`.
+pub(super) fn scan(root: PathBuf, rules: Rules, dirty: Dirty, reader: Reader) -> mpsc::Receiver<Seen> {
+    let (tx, rx) = mpsc::channel(BATCHES);
+    tokio::task::spawn_blocking(move || {
+        let root = match Root::open(&root) {
+            Ok(root) => root,
+            Err(e) => {
+                let _ = tx.blocking_send(Seen::NoRoot(e));
+                return;
+            }
+        };
+        let hello = Seen::Root { identity: root.identity(), empty: root.is_empty().unwrap_or(false) };
+        if tx.blocking_send(hello).is_err() {
+            return;
+        }
+        let mut known = InIndex(reader);
+        let result = scan::scan(&root, &rules, &dirty, &mut known, &mut |batch| {
+            if tx.blocking_send(Seen::Batch(batch)).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let last = match result {
+            Ok(summary) => Seen::Scanned { summary, rules },
+            Err(e) => Seen::Failed { why: e.to_string(), rules },
+        };
+        let _ = tx.blocking_send(last);
+    });
+    rx
+}
+
+/// Reads `files` and tells their digests; one that cannot be read is left out.
+pub(super) fn digest(root: PathBuf, files: Vec<(RelPath, Fingerprint)>) -> mpsc::Receiver<Seen> {
+    let (tx, rx) = mpsc::channel(BATCHES);
+    tokio::task::spawn_blocking(move || {
+        for (path, print) in files {
+            let content = body::read(&root, &path, |_| !tx.is_closed());
+            if let Ok(content) = content
+                && content.print == print
+                && tx.blocking_send(Seen::Digest(path, print, content.digest)).is_err()
+            {
+                return;
+            }
+        }
+        let _ = tx.blocking_send(Seen::Digested);
+    });
+    rx
+}

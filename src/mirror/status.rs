@@ -1,0 +1,189 @@
+//! What a mirror says of itself: one snapshot, made by the engine, read by the command line, the socket and the service
+//! manager. It says `in-sync` only when it is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{index::Tally, model::UnixMillis, plan::Halt, remote::Class, scan::Skipped};
+
+/// What a mirror is doing, in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Not everything was looked at since the start.
+    #[default]
+    Starting,
+    /// Looking at the local directory.
+    Scanning,
+    /// Changes are on their way to the server.
+    Syncing,
+    /// Everything that was seen is on the server, and nothing is left to look at.
+    InSync,
+    /// Something is left to do; it waits for its next attempt.
+    Waiting,
+    /// Removals wait for `towline approve`; everything else is on the server or waits.
+    Halted,
+    /// Some paths cannot be mirrored as they are; everything else is on the server.
+    Parked,
+    /// Nothing is tried any more until a restart: the account was refused, or the state cannot be used.
+    Stopped,
+}
+
+impl Phase {
+    /// The word that `status` shows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Scanning => "scanning",
+            Self::Syncing => "syncing",
+            Self::InSync => "in sync",
+            Self::Waiting => "waiting",
+            Self::Halted => "halted",
+            Self::Parked => "parked",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// One mirror, as of one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MirrorStatus {
+    /// Its name.
+    pub name: String,
+    /// In one word.
+    pub phase: Phase,
+    /// When this was so.
+    pub at: Option<UnixMillis>,
+    /// What is left to do, and what is done.
+    pub tally: Tally,
+    /// When the oldest change that is not on the server yet was seen.
+    pub oldest_pending: Option<UnixMillis>,
+    /// When a job last succeeded.
+    pub last_success: Option<UnixMillis>,
+    /// When the whole directory was last looked at without an error.
+    pub last_full_scan: Option<UnixMillis>,
+    /// Transfers and other jobs that run now.
+    pub in_flight: Vec<InFlight>,
+    /// Why removals wait, if they do.
+    pub halt: Option<HaltStatus>,
+    /// The link to the server.
+    pub link: LinkStatus,
+    /// How changes are noticed.
+    pub watch: WatchStatus,
+    /// Entries that are not mirrored because of their kind, at the last full scan.
+    pub skipped: Skipped,
+    /// Paths that wait or are parked, each with its reason; the first 100.
+    pub problems: Vec<PathStatus>,
+    /// Places that could not be looked at; the first 100.
+    pub unseen: Vec<UnseenStatus>,
+    /// What was done since the start.
+    pub counters: Counters,
+    /// Why the mirror stopped, if it did.
+    pub stopped: Option<String>,
+}
+
+/// A job that runs now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InFlight {
+    /// What it does.
+    pub verb: String,
+    /// To which path.
+    pub path: String,
+    /// Bytes of body in all, for a put.
+    pub size: Option<u64>,
+    /// Bytes handed to the network so far.
+    pub sent: u64,
+}
+
+/// Why removals wait.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HaltStatus {
+    /// The reason with its figures.
+    #[serde(flatten)]
+    pub halt: Halt,
+    /// In words.
+    pub why: String,
+    /// What to do.
+    pub hint: String,
+    /// Since when.
+    pub since: UnixMillis,
+}
+
+/// The link to the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkStatus {
+    /// `up`, `waiting`, `probing` or `stopped`.
+    pub state: String,
+    /// Sessions that are open.
+    pub sessions: usize,
+    /// How many the server is believed to allow.
+    pub limit: usize,
+    /// Failures in a row.
+    pub attempts: u32,
+    /// The class of the last failure, while it lasts.
+    pub class: Option<Class>,
+    /// The last failure, while it lasts.
+    pub why: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// When it is tried again.
+    pub retry_at: Option<UnixMillis>,
+}
+
+/// How changes are noticed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchStatus {
+    /// Whether the kernel tells of every change.
+    pub complete: bool,
+    /// If not, why, and what is done instead.
+    pub why: Option<String>,
+}
+
+/// A path that is not on the server, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathStatus {
+    /// The path below the mirror's root.
+    pub path: String,
+    /// Why.
+    pub why: String,
+    /// What to do.
+    pub hint: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When it is tried again; nothing if it is parked.
+    pub retry_at: Option<UnixMillis>,
+}
+
+/// A place that could not be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnseenStatus {
+    /// The path below the mirror's root; empty for the root.
+    pub path: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What was done since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Files sent.
+    pub puts: u64,
+    /// Bytes of body sent.
+    pub bytes_sent: u64,
+    /// Files that were touched and found unchanged: nothing was sent.
+    pub unchanged: u64,
+    /// Files renamed on the server.
+    pub renames: u64,
+    /// Directories made.
+    pub directories: u64,
+    /// Files and directories removed.
+    pub removals: u64,
+    /// Jobs that failed or were left in doubt.
+    pub failures: u64,
+}
+
+/// A note in the index: why removals were halted, and since when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct HaltNote {
+    pub(super) halt: Halt,
+    pub(super) since: UnixMillis,
+}

@@ -1,0 +1,162 @@
+//! Does one job on the server, and finds out what became of a job that is in doubt. Every step of a put is here, in order.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use super::body::{self, FileBody};
+use crate::{
+    model::{Done, Job, Operation, Outcome, Problem, Reason, RelPath, Stat},
+    remote::{Class, RemoteError, Session},
+};
+
+/// What a job came to, and whether the session can be used again.
+pub(super) struct Report {
+    pub(super) outcome: Outcome,
+    /// The failure that ended the session, or that concerns the remote as a whole (full).
+    pub(super) trouble: Option<RemoteError>,
+    /// The local file is not what was observed: look again.
+    pub(super) look_again: bool,
+}
+
+impl Report {
+    fn of(outcome: Outcome) -> Self {
+        Self { outcome, trouble: None, look_again: false }
+    }
+
+    /// A failure on the way: dead sessions leave doubt, refusals are clear.
+    fn failed(error: RemoteError) -> Self {
+        let problem = problem(&error);
+        if !error.session_survives() {
+            return Self { outcome: Outcome::InDoubt(problem), trouble: Some(error), look_again: false };
+        }
+        let trouble = (error.class == Class::Full).then_some(error);
+        Self { outcome: Outcome::Failed(problem), trouble, look_again: false }
+    }
+}
+
+/// The path's problem that a failure of the remote amounts to.
+pub(super) fn problem(error: &RemoteError) -> Problem {
+    let reason = match error.class {
+        Class::Refused => Reason::Refused,
+        Class::NotEmpty => Reason::NotEmpty,
+        Class::Name => Reason::Name,
+        Class::Full => Reason::Full,
+        Class::Transient | Class::Busy | Class::Auth | Class::Tls | Class::Protocol => Reason::Connection,
+    };
+    Problem::new(reason, error)
+}
+
+/// Does `job`. `root` is the local directory; `sent` counts the bytes that went out.
+pub(super) async fn run<S: Session>(session: &mut S, job: &Job, root: &PathBuf, sent: Arc<AtomicU64>) -> Report {
+    let done = match &job.operation {
+        Operation::Put { path, .. } => return put(session, job, path, root, sent).await,
+        Operation::MakeDir { path, .. } => session.make_dir(path).await,
+        Operation::RemoveFile { path } => session.remove_file(path).await,
+        Operation::RemoveDir { path } => session.remove_dir(path).await,
+        Operation::Rename { from, to, .. } => session.rename(from, to).await,
+    };
+    match done {
+        Ok(()) => Report::of(Outcome::Done(Done::AsPlanned)),
+        Err(e) => Report::failed(e),
+    }
+}
+
+async fn put<S: Session>(session: &mut S, job: &Job, path: &RelPath, root: &PathBuf, sent: Arc<AtomicU64>) -> Report {
+    let (Operation::Put { print: planned, equal_to, .. }, Some(temp)) = (&job.operation, &job.temp) else {
+        return Report::of(Outcome::Failed(Problem::new(Reason::Connection, "a put without a temporary name")));
+    };
+    if let Some(digest) = equal_to {
+        match body::digest(root.clone(), path.clone()).await {
+            Ok(content) if content.digest == *digest => return touched(session, path, content).await,
+            Ok(_) => {}
+            Err(e) => return unread(&e),
+        }
+    }
+    let mut body = FileBody::new(root.clone(), path.clone(), sent);
+    let stored = session.store(temp, &mut body).await;
+    let content = body.finish().await;
+    let bytes = match stored {
+        Ok(bytes) => bytes,
+        Err(e) if e.session_survives() => return swept(session, temp, Report::failed(e)).await,
+        Err(e) => return Report::failed(e),
+    };
+    let content = match content {
+        Some(Ok(content)) if content.bytes == bytes => content,
+        Some(Ok(_)) | None => return swept(session, temp, unread(&body::Unread::Changing)).await,
+        Some(Err(e)) => return swept(session, temp, unread(&e)).await,
+    };
+    match session.size(temp).await {
+        Ok(Some(size)) if size == bytes => {}
+        Ok(size) => {
+            let found = size.map_or_else(|| "no file".to_owned(), |n| format!("{n} bytes"));
+            let problem = Problem::new(Reason::Proof, format_args!("sent {bytes} bytes, the server holds {found}"));
+            return swept(session, temp, Report::of(Outcome::Failed(problem))).await;
+        }
+        Err(e) if e.session_survives() => return swept(session, temp, Report::failed(e)).await,
+        Err(e) => return Report::failed(e),
+    }
+    if let Err(e) = session.set_modified(temp, seconds(content.print.mtime_ns)).await
+        && !e.session_survives()
+    {
+        return Report::failed(e);
+    }
+    match session.rename(temp, path).await {
+        Ok(()) => {}
+        Err(e) if e.session_survives() => return swept(session, temp, Report::failed(e)).await,
+        Err(e) => return Report::failed(e),
+    }
+    let done = Done::Holds { print: content.print, digest: content.digest, sent: bytes };
+    Report { look_again: content.print != *planned, ..Report::of(Outcome::Done(done)) }
+}
+
+/// The server holds this content already: only the time is set.
+async fn touched<S: Session>(session: &mut S, path: &RelPath, content: body::Content) -> Report {
+    if let Err(e) = session.set_modified(path, seconds(content.print.mtime_ns)).await
+        && !e.session_survives()
+    {
+        return Report::failed(e);
+    }
+    Report::of(Outcome::Done(Done::Holds { print: content.print, digest: content.digest, sent: 0 }))
+}
+
+fn unread(why: &body::Unread) -> Report {
+    Report { look_again: true, ..Report::of(Outcome::Failed(why.to_problem())) }
+}
+
+/// Removes the temporary file of a put that is not to be published. If that fails, the job stays in doubt, so that the
+/// file is swept later: its name is in the job row.
+async fn swept<S: Session>(session: &mut S, temp: &RelPath, report: Report) -> Report {
+    match session.remove_file(temp).await {
+        Ok(()) => report,
+        Err(e) => {
+            let outcome = match report.outcome {
+                Outcome::Failed(problem) => Outcome::InDoubt(problem),
+                other => other,
+            };
+            let trouble = if e.session_survives() { report.trouble } else { Some(e) };
+            Report { outcome, trouble, look_again: report.look_again }
+        }
+    }
+}
+
+/// Asks the server what is at the paths that a job in doubt touched, after sweeping its temporary file.
+pub(super) async fn resolve<S: Session>(session: &mut S, job: &Job) -> Result<Vec<(RelPath, Option<Stat>)>, RemoteError> {
+    if let Some(temp) = &job.temp {
+        match session.remove_file(temp).await {
+            Err(e) if !e.session_survives() => return Err(e),
+            Err(e) => tracing::warn!(path = %temp, error = %e, "a temporary file could not be removed from the server"),
+            Ok(()) => {}
+        }
+    }
+    let mut answers = Vec::with_capacity(2);
+    for path in job.operation.touches() {
+        answers.push((path.clone(), session.stat(path).await?));
+    }
+    Ok(answers)
+}
+
+fn seconds(nanos: i64) -> i64 {
+    nanos.div_euclid(1_000_000_000)
+}
