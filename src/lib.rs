@@ -2,6 +2,8 @@
 
 pub mod clock;
 pub mod config;
+pub mod control;
+pub mod daemon;
 pub mod ftps;
 pub mod index;
 pub mod mirror;
@@ -9,4 +11,5 @@ pub mod model;
 pub mod plan;
 pub mod remote;
 pub mod scan;
+pub mod telemetry;
 pub mod watch;

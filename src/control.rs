@@ -1,0 +1,172 @@
+//! One API for everything that asks or tells a running daemon: HTTP with JSON over a unix socket that only its owner can
+//! open. Here are the routes; [`client`] is the other end.
+
+pub mod client;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use axum::{
+    Json, Router,
+    extract::{Path as Param, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
+use tokio::{net::UnixListener, sync::oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::mirror::{ApproveError, Command, Handle, MirrorStatus};
+
+/// The answer to `GET /v1/status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon's version.
+    pub version: String,
+    /// The daemon's process number.
+    pub pid: u32,
+    /// Every mirror, by name.
+    pub mirrors: Vec<MirrorStatus>,
+}
+
+/// The answer to `POST /v1/mirrors/NAME/approve`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approved {
+    /// So many removals of files were released.
+    pub deletes: u64,
+}
+
+/// The body of every answer that is not 200.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Why.
+    pub error: String,
+}
+
+/// Why the socket could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another daemon answers there.
+    #[error("another towline listens on {0}; stop it first")]
+    InUse(PathBuf),
+    /// The system refused.
+    #[error("cannot listen on {path}: {source}")]
+    Io {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Opens the socket at `path` with mode 0600, taking the place of one that a dead daemon left. The socket has its mode
+/// before it has its name.
+///
+/// # Errors
+/// When another daemon listens there, or the system refuses.
+pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
+    if UnixStream::connect(path).is_ok() {
+        return Err(BindError::InUse(path.to_owned()));
+    }
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    let open = || {
+        let _ = std::fs::remove_file(&fresh);
+        let listener = UnixListener::bind(&fresh)?;
+        std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o600))?;
+        std::fs::rename(&fresh, path)?;
+        Ok(listener)
+    };
+    open().map_err(|source| BindError::Io { path: path.to_owned(), source })
+}
+
+type Mirrors = Arc<BTreeMap<String, Handle>>;
+
+/// Answers on `listener` until `stop`.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(listener: UnixListener, mirrors: BTreeMap<String, Handle>, stop: CancellationToken) -> io::Result<()> {
+    let routes = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/mirrors/{name}/approve", post(approve))
+        .with_state(Arc::new(mirrors));
+    tokio::select! {
+        result = axum::serve(listener, routes) => result,
+        () = stop.cancelled() => Ok(()),
+    }
+}
+
+async fn status(State(mirrors): State<Mirrors>) -> Json<Status> {
+    let mirrors = mirrors.values().map(|handle| MirrorStatus::clone(&handle.status.borrow())).collect();
+    Json(Status { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), mirrors })
+}
+
+async fn approve(State(mirrors): State<Mirrors>, Param(name): Param<String>) -> Response {
+    let Some(handle) = mirrors.get(&name) else {
+        let known = mirrors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        return refuse(StatusCode::NOT_FOUND, format!("there is no mirror called {name:?}; there is: {known}"));
+    };
+    let (tx, rx) = oneshot::channel();
+    let sent = handle.commands.send(Command::Approve(tx)).await;
+    match (sent, rx.await) {
+        (Ok(()), Ok(Ok(deletes))) => Json(Approved { deletes }).into_response(),
+        (Ok(()), Ok(Err(e @ (ApproveError::NothingHalted | ApproveError::RootMissing)))) => {
+            refuse(StatusCode::CONFLICT, e.to_string())
+        }
+        (Err(_), _) | (_, Err(_)) => refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the mirror {name:?} is not running")),
+    }
+}
+
+fn refuse(code: StatusCode, error: String) -> Response {
+    (code, Json(Refusal { error })).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_socket_is_its_owners_alone_and_replaces_a_dead_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        drop(bind(&path).unwrap());
+        let listener = bind(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(matches!(bind(&path), Err(BindError::InUse(_))));
+        drop(listener);
+    }
+
+    #[tokio::test]
+    async fn status_and_refusals_come_over_the_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let (_status, rx) =
+            tokio::sync::watch::channel(Arc::new(MirrorStatus { name: "site".into(), ..MirrorStatus::default() }));
+        let (commands, mut inbox) = tokio::sync::mpsc::channel(1);
+        let stop = CancellationToken::new();
+        let handles = BTreeMap::from([("site".to_owned(), Handle { status: rx, commands })]);
+        let server = tokio::spawn(serve(bind(&path).unwrap(), handles, stop.clone()));
+        let mirror = tokio::spawn(async move {
+            while let Some(Command::Approve(answer)) = inbox.recv().await {
+                let _ = answer.send(Err(ApproveError::NothingHalted));
+            }
+        });
+        let client = client::Client::new(&path);
+        assert_eq!(client.status().await.unwrap().mirrors[0].name, "site");
+        let refused = client.approve("site").await.unwrap_err().to_string();
+        assert_eq!(refused, "nothing waits for an approval");
+        let unknown = client.approve("no such").await.unwrap_err().to_string();
+        assert_eq!(unknown, "there is no mirror called \"no such\"; there is: site");
+        stop.cancel();
+        server.await.unwrap().unwrap();
+        mirror.abort();
+    }
+}

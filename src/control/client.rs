@@ -1,0 +1,106 @@
+//! The asking end of the control API.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::{Method, Request, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::{net::UnixStream, time::timeout};
+
+use super::{Approved, Refusal, Status};
+
+/// The whole exchange may take this long.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The largest answer that is read.
+const LARGEST: usize = 16 << 20;
+
+/// Asks the daemon behind one socket.
+#[derive(Clone, Debug)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error("no towline daemon listens on {socket} ({source}); start one with `towline run`")]
+    NotRunning {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The daemon said no, and why.
+    #[error("{0}")]
+    Refused(String),
+    /// The conversation broke off.
+    #[error("the daemon did not answer: {0}")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Client {
+    /// A client of the daemon behind `socket`.
+    pub fn new(socket: &Path) -> Self {
+        Self { socket: socket.to_owned() }
+    }
+
+    /// What every mirror does.
+    ///
+    /// # Errors
+    /// When no daemon answers.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.ask(Method::GET, "/v1/status").await
+    }
+
+    /// Releases the removals that wait in the mirror `name`.
+    ///
+    /// # Errors
+    /// When no daemon answers, there is no such mirror, or nothing waits.
+    pub async fn approve(&self, name: &str) -> Result<Approved, ClientError> {
+        self.ask(Method::POST, &format!("/v1/mirrors/{}/approve", escape(name))).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(|source| ClientError::NotRunning { socket: self.socket.clone(), source })?;
+        timeout(PATIENCE, exchange(stream, method, path)).await.map_err(|e| ClientError::Broken(Box::new(e)))?
+    }
+}
+
+async fn exchange<T: DeserializeOwned>(stream: UnixStream, method: Method, path: &str) -> Result<T, ClientError> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let driver = tokio::spawn(connection);
+    let request =
+        Request::builder().method(method).uri(path).header("host", "towline").body(Empty::<Bytes>::new()).map_err(broken)?;
+    let response = sender.send_request(request).await.map_err(broken)?;
+    let ok = response.status().is_success();
+    let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(ClientError::Broken)?.to_bytes();
+    driver.abort();
+    if ok {
+        return serde_json::from_slice(&body).map_err(broken);
+    }
+    let refusal: Refusal = serde_json::from_slice(&body).map_err(broken)?;
+    Err(ClientError::Refused(refusal.error))
+}
+
+fn broken(e: impl std::error::Error + Send + Sync + 'static) -> ClientError {
+    ClientError::Broken(Box::new(e))
+}
+
+/// Percent-encodes what may not stand in a path segment (RFC 3986, section 3.3).
+fn escape(segment: &str) -> String {
+    segment
+        .bytes()
+        .map(|b| match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(b).to_string(),
+            _ => format!("%{b:02X}"),
+        })
+        .collect()
+}
