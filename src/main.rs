@@ -1,2 +1,7 @@
-//! The `towline` program.
-fn main() {}
+//! The `towline` program: reads the command line, runs the verb, says how it ended.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,121 @@
+//! The command line: one file per verb. The only place that prints: results to standard output, everything else to
+//! standard error.
+
+mod approve;
+mod assemble;
+mod check;
+#[cfg(feature = "demo")]
+mod demo;
+mod exit;
+mod plan;
+mod run;
+mod show;
+mod status;
+mod sync;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use exit::{Exit, Failure};
+
+/// Keeps a directory on an FTPS server equal to a directory on this machine: continuously, encrypted, unattended.
+#[derive(Debug, Parser)]
+#[command(name = "towline", version, max_term_width = 100, propagate_version = true)]
+#[command(
+    after_help = "Example:\n  towline demo                 see it work: an embedded server, a real directory, no set-up\n  \
+                        towline check --online       is the configuration right, and does the server let us in?\n  \
+                        towline run                  mirror until stopped\n\n\
+                        Exit codes: 0 done, 1 failed, 2 usage, 3 finished with some paths failed, 69 server unreachable,\n\
+                        76 TLS or protocol, 77 credentials refused, 78 configuration."
+)]
+struct Cli {
+    /// The configuration file [default: $TOWLINE_CONFIG, ~/.config/towline/towline.toml, /etc/towline/towline.toml]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Where the state is kept [default: $STATE_DIRECTORY, ~/.local/state/towline]
+    #[arg(long, value_name = "DIR", global = true)]
+    state_dir: Option<PathBuf>,
+    /// What is logged: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", global = true)]
+    log: Option<String>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// See it work: an embedded FTPS server, a sample directory, edits and what becomes of them
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
+    /// Check the configuration, and with --online each server
+    Check(check::Args),
+    /// Show what would be done, and why, without touching the server
+    Plan(plan::Args),
+    /// Mirror once, then end: 0 done, 3 some paths failed
+    Sync(sync::Args),
+    /// Mirror until stopped
+    Run,
+    /// Show what the running daemon does
+    Status(status::Args),
+    /// Release the removals that wait in a mirror
+    Approve(approve::Args),
+}
+
+/// What every verb gets besides its own arguments.
+struct Context {
+    config: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+    out: io::Stdout,
+}
+
+impl Context {
+    fn env(name: &str) -> Option<std::ffi::OsString> {
+        std::env::var_os(name)
+    }
+}
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            return if e.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match act(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = write!(io::stderr(), "{failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+fn act(cli: Cli) -> Result<Exit, Failure> {
+    let level = cli.log.unwrap_or_else(|| if matches!(cli.verb, Verb::Run) { "info" } else { "warn" }.to_owned());
+    towline::telemetry::start(&level).map_err(Failure::usage)?;
+    let context = Context { config: cli.config, state_dir: cli.state_dir, out: io::stdout() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    let result = runtime.block_on(async {
+        match cli.verb {
+            #[cfg(feature = "demo")]
+            Verb::Demo(args) => demo::demo(context, args).await,
+            Verb::Check(args) => check::check(context, args).await,
+            Verb::Plan(args) => plan::plan(context, args).await,
+            Verb::Sync(args) => sync::sync(context, args).await,
+            Verb::Run => run::run(context).await,
+            Verb::Status(args) => status::status(context, args).await,
+            Verb::Approve(args) => approve::approve(context, args).await,
+        }
+    });
+    // A reading thread that hangs on a dead disk must not hold up the end.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,103 @@
+//! How the program ends: exit codes, and failures with the advice that goes with them.
+
+use std::{fmt, io, process::ExitCode};
+
+use towline::remote::Class;
+
+/// The exit codes (those from 64 on are `sysexits.h`'s).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    SomeFailed = 3,
+    Unavailable = 69,
+    Protocol = 76,
+    Credentials = 77,
+    Config = 78,
+}
+
+impl Exit {
+    /// The code for a failure of the remote.
+    pub(crate) fn of(class: Class) -> Self {
+        match class {
+            Class::Auth => Self::Credentials,
+            Class::Tls | Class::Protocol => Self::Protocol,
+            Class::Transient | Class::Busy => Self::Unavailable,
+            Class::Full | Class::Refused | Class::NotEmpty | Class::Name => Self::SomeFailed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a verb did not do what it was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    error: anyhow::Error,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self { exit, error: error.into(), hint: None }
+    }
+
+    pub(crate) fn failed(error: impl Into<anyhow::Error>) -> Self {
+        Self::new(Exit::Failed, error)
+    }
+
+    pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self::new(Exit::Usage, error)
+    }
+
+    pub(crate) fn config(error: impl Into<anyhow::Error>) -> Self {
+        Self::new(Exit::Config, error)
+    }
+
+    pub(crate) fn said(exit: Exit, words: impl fmt::Display) -> Self {
+        Self::new(exit, anyhow::anyhow!("{words}"))
+    }
+
+    pub(crate) fn with_hint(mut self, hint: Option<impl Into<String>>) -> Self {
+        self.hint = hint.map(Into::into);
+        self
+    }
+
+    /// Whether somebody stopped reading what we print: no failure of ours.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        self.error.chain().any(|e| e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = String::new();
+        for cause in self.error.chain() {
+            let cause = cause.to_string();
+            // Many errors of libraries repeat their source in their own text.
+            if !shown.contains(&cause) {
+                if !shown.is_empty() {
+                    shown.push_str(": ");
+                }
+                shown.push_str(&cause);
+            }
+        }
+        writeln!(f, "towline: {shown}")?;
+        match &self.hint {
+            Some(hint) => writeln!(f, "  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}

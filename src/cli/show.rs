@@ -1,0 +1,47 @@
+//! Words for figures: sizes, counts, ages.
+
+use std::time::Duration;
+
+use indicatif::{HumanBytes, HumanCount};
+use towline::model::UnixMillis;
+
+pub(super) fn bytes(n: u64) -> String {
+    HumanBytes(n).to_string()
+}
+
+pub(super) fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", HumanCount(n), if n == 1 { one } else { many })
+}
+
+/// A duration in its two largest units.
+pub(super) fn span(duration: Duration) -> String {
+    let s = duration.as_secs();
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min {} s", s / 60, s % 60),
+        3600..86_400 => format!("{} h {} min", s / 3600, s % 3600 / 60),
+        _ => format!("{} d {} h", s / 86_400, s % 86_400 / 3600),
+    }
+}
+
+pub(super) fn ago(at: UnixMillis, now: UnixMillis) -> String {
+    format!("{} ago", span(now.since(at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_shown_in_two_units() {
+        for (seconds, shown) in [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3_660, "1 h 1 min"), (90_000, "1 d 1 h")] {
+            assert_eq!(span(Duration::from_secs(seconds)), shown);
+        }
+    }
+
+    #[test]
+    fn counts_know_their_plural() {
+        assert_eq!(count(1, "file", "files"), "1 file");
+        assert_eq!(count(1234, "file", "files"), "1,234 files");
+    }
+}

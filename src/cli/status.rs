@@ -1,0 +1,119 @@
+//! `towline status`: what the running daemon does.
+
+use std::io::{self, Write};
+
+use towline::{
+    clock,
+    control::client::Client,
+    mirror::{MirrorStatus, Phase},
+    model::UnixMillis,
+};
+
+use super::{Context, Exit, Failure, assemble, show};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  towline status --json | jq '.mirrors[].phase'")]
+pub(super) struct Args {
+    /// Everything, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn status(mut context: Context, args: Args) -> Result<Exit, Failure> {
+    let socket = assemble::socket(&context)?;
+    let status = Client::new(&socket).status().await.map_err(|e| Failure::new(Exit::Unavailable, e))?;
+    if args.json {
+        let json = serde_json::to_string_pretty(&status).map_err(Failure::failed)?;
+        writeln!(context.out, "{json}")?;
+    } else {
+        for mirror in &status.mirrors {
+            write_mirror(&mut context.out, mirror, clock::now())?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// One mirror, for people.
+pub(super) fn write_mirror(out: &mut impl Write, mirror: &MirrorStatus, now: UnixMillis) -> io::Result<()> {
+    let tally = &mirror.tally;
+    writeln!(
+        out,
+        "{}: {}; {} on the server ({})",
+        mirror.name,
+        mirror.phase.as_str(),
+        show::count(tally.recorded_files, "file", "files"),
+        show::bytes(tally.recorded_bytes)
+    )?;
+    let pending = tally.pending_files + tally.pending_dirs + tally.pending_removals;
+    if pending > 0 {
+        write!(out, "  pending    {}", show::count(tally.pending_files, "file", "files"))?;
+        write!(out, " ({})", show::bytes(tally.pending_bytes))?;
+        if tally.pending_dirs > 0 {
+            write!(out, ", {}", show::count(tally.pending_dirs, "directory", "directories"))?;
+        }
+        if tally.pending_removals > 0 {
+            write!(out, ", {}", show::count(tally.pending_removals, "removal", "removals"))?;
+        }
+        if let Some(oldest) = mirror.oldest_pending {
+            write!(out, "; the oldest was seen {}", show::ago(oldest, now))?;
+        }
+        writeln!(out)?;
+    }
+    for job in &mirror.in_flight {
+        match job.size.filter(|size| *size > 0) {
+            Some(size) => {
+                writeln!(out, "  {:<10} {} ({} of {})", job.verb, job.path, show::bytes(job.sent.min(size)), show::bytes(size))?;
+            }
+            None => writeln!(out, "  {:<10} {}", job.verb, job.path)?,
+        }
+    }
+    if let Some(halt) = &mirror.halt {
+        writeln!(out, "  halted     {} (since {})", halt.why, show::ago(halt.since, now))?;
+        writeln!(out, "             {}", halt.hint)?;
+    }
+    if let Some(why) = &mirror.link.why {
+        write!(out, "  server     {}: {why}", mirror.link.state)?;
+        if let Some(at) = mirror.link.retry_at {
+            write!(out, "; attempt {} in {}", mirror.link.attempts + 1, show::span(at.since(now)))?;
+        }
+        writeln!(out)?;
+        if let Some(hint) = &mirror.link.hint {
+            writeln!(out, "             {hint}")?;
+        }
+    }
+    if let Some(why) = &mirror.watch.why {
+        writeln!(out, "  watch      {why}")?;
+    }
+    for unseen in &mirror.unseen {
+        let path = if unseen.path.is_empty() { "the root" } else { &unseen.path };
+        writeln!(out, "  unseen     {path}: {}", unseen.why)?;
+    }
+    for problem in &mirror.problems {
+        let state = if problem.retry_at.is_some() { "waits" } else { "parked" };
+        write!(out, "  {state:<10} {}: {}", problem.path, problem.why)?;
+        match problem.retry_at {
+            Some(at) => writeln!(out, "; attempt {} in {}", problem.attempts + 1, show::span(at.since(now)))?,
+            None => writeln!(out)?,
+        }
+        writeln!(out, "             {}", problem.hint)?;
+    }
+    write_skipped(out, mirror)?;
+    match mirror.last_success {
+        Some(at) => writeln!(out, "  last       change put on the server {}", show::ago(at, now))?,
+        None if mirror.phase == Phase::InSync => {}
+        None => writeln!(out, "  last       nothing was put on the server yet")?,
+    }
+    Ok(())
+}
+
+fn write_skipped(out: &mut impl Write, mirror: &MirrorStatus) -> io::Result<()> {
+    let skipped = &mirror.skipped;
+    let kinds = [
+        (skipped.symlinks, "symlink", "symlinks"),
+        (skipped.sockets, "socket", "sockets"),
+        (skipped.fifos, "FIFO", "FIFOs"),
+        (skipped.devices, "device", "devices"),
+    ];
+    let shown: Vec<_> = kinds.iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| show::count(*n, one, many)).collect();
+    if shown.is_empty() { Ok(()) } else { writeln!(out, "  skipped    {}", shown.join(", ")) }
+}

@@ -1,0 +1,108 @@
+//! `towline sync`: mirror once, with a progress bar.
+
+use std::{io::Write, sync::Arc, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::{signal::unix, sync::watch};
+use tokio_util::sync::CancellationToken;
+use towline::{
+    clock, config,
+    mirror::{Mirror, MirrorStatus, Until},
+    plan::Halt,
+    watch::KernelWatcher,
+};
+
+use super::{Context, Exit, Failure, assemble, show, status};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  towline sync site && echo everything is on the server")]
+pub(super) struct Args {
+    /// Only these mirrors
+    #[arg(value_name = "MIRROR")]
+    mirrors: Vec<String>,
+}
+
+pub(super) async fn sync(mut context: Context, args: Args) -> Result<Exit, Failure> {
+    let house = assemble::House::open(&context)?;
+    let stop = stop_on_signal()?;
+    let mut worst = Exit::Done;
+    for mirror in house.mirrors(&args.mirrors)? {
+        let last = one(&house, mirror, stop.clone()).await?;
+        let exit = if stop.is_cancelled() { Exit::Failed } else { verdict(&last) };
+        report(&mut context.out, &last, exit)?;
+        worst = worst.max(exit);
+        if stop.is_cancelled() {
+            break;
+        }
+    }
+    Ok(worst)
+}
+
+fn stop_on_signal() -> Result<CancellationToken, Failure> {
+    let stop = CancellationToken::new();
+    let mut term = unix::signal(unix::SignalKind::terminate())?;
+    let mut int = unix::signal(unix::SignalKind::interrupt())?;
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        token.cancel();
+    });
+    Ok(stop)
+}
+
+async fn one(house: &assemble::House, mirror: &config::Mirror, stop: CancellationToken) -> Result<Arc<MirrorStatus>, Failure> {
+    let (engine, handle) =
+        Mirror::<_, KernelWatcher>::new(house.settings(mirror), house.index(mirror)?, house.remote(mirror)?, None)
+            .map_err(Failure::config)?;
+    let bar = tokio::spawn(progress(mirror.name.clone(), handle.status));
+    let last = engine.run(Until::Settled, stop).await.map_err(Failure::failed);
+    let _ = bar.await;
+    last
+}
+
+/// Draws progress on standard error until the mirror ends; nothing where that is no terminal.
+async fn progress(name: String, mut status: watch::Receiver<Arc<MirrorStatus>>) {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} {msg}")
+    {
+        bar.set_style(style);
+    }
+    bar.set_prefix(name);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    while status.changed().await.is_ok() {
+        let now = status.borrow_and_update().clone();
+        let flying: u64 = now.in_flight.iter().map(|job| job.sent).sum();
+        let sent = now.counters.bytes_sent;
+        bar.set_length(sent + now.tally.pending_bytes.max(flying));
+        bar.set_position(sent + flying);
+        bar.set_message(format!("{} left", show::count(now.tally.pending_files, "file", "files")));
+    }
+    bar.finish_and_clear();
+}
+
+/// What the last status of a single pass amounts to.
+fn verdict(last: &MirrorStatus) -> Exit {
+    if let Some(class) = last.link.class {
+        return Exit::of(class);
+    }
+    if matches!(last.halt.as_ref().map(|h| &h.halt), Some(Halt::RootMissing)) {
+        return Exit::Failed;
+    }
+    let pending = last.tally.pending_files + last.tally.pending_dirs + last.tally.pending_removals;
+    if pending > 0 || last.halt.is_some() || !last.unseen.is_empty() { Exit::SomeFailed } else { Exit::Done }
+}
+
+fn report(out: &mut impl Write, last: &MirrorStatus, exit: Exit) -> Result<(), Failure> {
+    let done = &last.counters;
+    let mut parts = vec![format!("{} sent ({})", show::count(done.puts, "file", "files"), show::bytes(done.bytes_sent))];
+    for (n, what) in [(done.renames, "renamed"), (done.removals, "removed"), (done.unchanged, "touched but unchanged")] {
+        if n > 0 {
+            parts.push(format!("{n} {what}"));
+        }
+    }
+    writeln!(out, "{}: {}", last.name, parts.join(", "))?;
+    if exit != Exit::Done {
+        status::write_mirror(&mut std::io::stderr(), last, clock::now())?;
+    }
+    Ok(())
+}
