@@ -49,7 +49,7 @@ pub enum State {
         /// What an operator can do.
         hint: Option<&'static str>,
     },
-    /// The wait is over: one job goes out and shows whether it works again.
+    /// Nobody knows yet, or a wait is over: one job goes out and shows whether it works. So a wrong password is tried once.
     Probing,
     /// The account was refused: nothing is tried again before a restart.
     Stopped {
@@ -76,7 +76,7 @@ impl Link {
     /// A link that was not used yet, with at most `ceiling` connections.
     pub fn new(ceiling: usize) -> Self {
         let ceiling = ceiling.max(1);
-        Self { state: State::Up, attempts: 0, ceiling, limit: ceiling, successes: 0 }
+        Self { state: State::Probing, attempts: 0, ceiling, limit: ceiling, successes: 0 }
     }
 
     /// Goes on where an earlier process stopped.
@@ -200,6 +200,8 @@ mod tests {
     async fn a_failed_link_waits_then_probes_with_one_job_then_is_up() {
         let mut link = Link::new(8);
         let now = Instant::now();
+        assert_eq!(link.allowance(now), 1, "one login shows whether the others may follow");
+        link.works();
         assert_eq!(link.allowance(now), 8);
         link.failed(Class::Transient, "connection refused", None, 0, now, 0.5);
         assert_eq!(link.allowance(now), 0);
@@ -221,6 +223,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_busy_server_gets_as_many_connections_as_it_bore() {
         let mut link = Link::new(8);
+        link.works();
         link.failed(Class::Busy, "421", None, 3, Instant::now(), 0.5);
         assert_eq!(link.allowance(Instant::now()), 3);
         for _ in 0..SUCCESSES_TO_GROW {

@@ -9,6 +9,10 @@
     reason = "a test program: it may panic, print, and is nobody's library"
 )]
 
+mod daemon;
+mod ftps;
+mod layers;
+mod rig;
 mod servers;
 mod support;
 
@@ -16,7 +20,10 @@ use libtest_mimic::{Arguments, Trial};
 
 fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
+    trials.extend(layers::trials());
     trials.extend(servers::trials());
+    trials.extend(ftps::trials());
+    trials.extend(daemon::trials());
     trials
 }
 

@@ -68,6 +68,19 @@ pub fn print_ignored() {
     eprintln!("{text}");
 }
 
+/// How much to do: `small` as a rule, `full` where `TOWLINE_FULL` is set.
+pub fn scaled(small: u64, full: u64) -> u64 {
+    if std::env::var_os("TOWLINE_FULL").is_some() { full } else { small }
+}
+
+/// A seed for a random test, printed so that the run can be repeated: from the variable `name`, else from the clock.
+pub fn seed(name: &str) -> u64 {
+    let given = std::env::var(name).ok().and_then(|value| value.parse().ok());
+    let seed = given.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    eprintln!("seed: {name}={seed}");
+    seed
+}
+
 /// A temporary folder that every user can enter: a server reads it under another account.
 pub fn temp_dir() -> TempDir {
     tempfile::Builder::new().prefix("towline-").permissions(PermissionsExt::from_mode(0o755)).tempdir().unwrap()
