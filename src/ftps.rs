@@ -10,6 +10,8 @@ pub mod error;
 mod policy;
 pub mod profile;
 pub mod proto;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tls;
 
 pub use client::{Client, Found};

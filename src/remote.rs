@@ -57,7 +57,7 @@ pub trait Session: Send + 'static {
     /// Asks for a sign of life (NOOP).
     fn ping(&mut self) -> impl Future<Output = Result<(), RemoteError>> + Send;
 
-    /// Whether it should be closed and replaced before the next job (age, number of transfers).
+    /// Whether it should be closed and replaced by a fresh one at the next idle moment: servers forget TLS sessions.
     fn is_stale(&self) -> bool {
         false
     }

@@ -83,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         }
         // What came while nothing was asked is the good-bye of a server that closes an idle connection.
         self.read_pending().await?;
-        if let Some(last) = self.parser.next()? {
+        if let Some(last) = self.parser.reply()? {
             return Err(Error::Closed { idle: true, last: Some(last) });
         }
         trace!(target: "towline::ftps", "> {command}");
@@ -138,9 +138,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
             });
             match read.await {
                 None => return Ok(()),
-                Some(Ok(0)) => return Err(Error::Closed { idle, last: self.parser.next()? }),
+                Some(Ok(0)) => return Err(Error::Closed { idle, last: self.parser.reply()? }),
                 Some(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                    return Err(Error::Closed { idle, last: self.parser.next()? });
+                    return Err(Error::Closed { idle, last: self.parser.reply()? });
                 }
                 Some(Err(error)) => return Err(Error::Control(error)),
                 Some(Ok(read)) => {
@@ -166,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         let start = Instant::now();
         let mut chunk = [0; 4096];
         loop {
-            if let Some(reply) = self.parser.next()? {
+            if let Some(reply) = self.parser.reply()? {
                 trace!(target: "towline::ftps", "< {reply}");
                 self.begun = None;
                 if !reply.is_preliminary() {

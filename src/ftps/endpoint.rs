@@ -36,6 +36,8 @@ pub struct Endpoint<D> {
     credentials: Credentials,
     profile: Mutex<Profile>,
     on_learn: OnLearn,
+    /// Held while `on_learn` runs, so that what it is told last is what is known last.
+    learning: Mutex<()>,
     /// Logins that are up or under way.
     logins: Arc<AtomicUsize>,
 }
@@ -76,6 +78,7 @@ impl<D: Dial> Endpoint<D> {
             credentials,
             profile: Mutex::new(profile),
             on_learn,
+            learning: Mutex::new(()),
             logins: Arc::default(),
         })
     }
@@ -91,6 +94,7 @@ impl<D: Dial> Endpoint<D> {
     }
 
     pub(super) fn learn(&self, change: impl FnOnce(&mut Profile)) {
+        let _in_order = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
         let now = {
             let mut profile = self.profile.lock().unwrap_or_else(PoisonError::into_inner);
             let before = *profile;

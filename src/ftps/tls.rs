@@ -245,7 +245,7 @@ pub(super) fn is_13<S>(stream: &TlsStream<S>) -> bool {
     stream.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3)
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     #[cfg(feature = "aws-lc-rs")]
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]

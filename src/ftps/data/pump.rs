@@ -51,7 +51,12 @@ where
                         continue;
                     }
                     Poll::Ready(None) => return Poll::Ready(End::Done),
-                    Poll::Pending => Wait::Source,
+                    // Nothing to add: what TLS still holds goes out meanwhile.
+                    Poll::Pending => match Pin::new(&mut *stream).poll_flush(cx) {
+                        Poll::Ready(Err(error)) => return Poll::Ready(End::Broken(error)),
+                        Poll::Ready(Ok(())) => Wait::Source,
+                        Poll::Pending => Wait::Stall,
+                    },
                 }
             } else {
                 match Pin::new(&mut *stream).poll_write(cx, &chunk) {

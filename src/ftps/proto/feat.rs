@@ -62,7 +62,8 @@ impl Features {
                 }
                 // Several lines with one command each, or one with all of them separated by `;` or spaces.
                 "SITE" => {
-                    features.site.extend(rest.split([';', ' ']).filter(|word| !word.is_empty()).map(str::to_ascii_uppercase))
+                    let words = rest.split([';', ' ']).filter(|word| !word.is_empty());
+                    features.site.extend(words.map(str::to_ascii_uppercase));
                 }
                 _ => {}
             }

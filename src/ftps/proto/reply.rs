@@ -107,7 +107,7 @@ impl fmt::Debug for Reply {
 
 /// Takes bytes as they come and gives replies.
 ///
-/// Its buffer is bounded as long as [`Self::next`] is called until it gives `None` after each [`Self::feed`].
+/// Its buffer is bounded as long as [`Self::reply`] is called until it gives `None` after each [`Self::feed`].
 #[derive(Debug, Default)]
 pub struct ReplyParser {
     buffer: Vec<u8>,
@@ -132,7 +132,7 @@ impl ReplyParser {
     ///
     /// # Errors
     /// When the bytes are no reply, or exceed a bound. The stream cannot be used any further.
-    pub fn next(&mut self) -> Result<Option<Reply>, ReplyError> {
+    pub fn reply(&mut self) -> Result<Option<Reply>, ReplyError> {
         while let Some(line) = self.line()? {
             if let Some(reply) = self.take(&line)? {
                 return Ok(Some(reply));
@@ -218,7 +218,7 @@ mod tests {
         let mut replies = Vec::new();
         for chunk in chunks {
             parser.feed(chunk);
-            while let Some(reply) = parser.next()? {
+            while let Some(reply) = parser.reply()? {
                 replies.push(reply);
             }
         }

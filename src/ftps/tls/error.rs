@@ -119,7 +119,7 @@ impl CertificateProblem {
             Untrusted::Pin => {
                 "if the server's key was changed on purpose, set `tls.pin` to the presented one; if not, somebody is in between"
             }
-            Untrusted::Chain(E::UnknownIssuer) => {
+            Untrusted::Chain(E::UnknownIssuer | E::BadSignature) => {
                 "set `tls.ca` to the issuer's certificate, or trust the presented key by `tls.pin`"
             }
             Untrusted::Chain(E::NotValidForName | E::NotValidForNameContext { .. }) => {
@@ -141,6 +141,7 @@ impl fmt::Display for CertificateProblem {
         match &self.untrusted {
             Untrusted::Pin => f.write_str("its public key is not the pinned one")?,
             Untrusted::Chain(E::UnknownIssuer) => f.write_str("its issuer is unknown")?,
+            Untrusted::Chain(E::BadSignature) => f.write_str("it is not signed by the issuer of that name that is known here")?,
             Untrusted::Chain(E::Expired | E::ExpiredContext { .. }) => f.write_str("it has expired")?,
             Untrusted::Chain(E::NotValidYet | E::NotValidYetContext { .. }) => f.write_str("it is not valid yet")?,
             Untrusted::Chain(E::NotValidForName) => f.write_str("it is for another name")?,
