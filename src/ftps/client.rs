@@ -183,6 +183,7 @@ impl<D: Dial> Client<D> {
             None if self.connection.features.mfmt => &[SetTime::Mfmt],
             None => &[SetTime::MdtmSet, SetTime::SiteUtime],
         };
+        let mut for_good = true;
         for way in ways {
             let command = match way {
                 SetTime::Mfmt => Command::Mfmt(seconds, path.clone()),
@@ -195,9 +196,10 @@ impl<D: Dial> Client<D> {
                 return Ok(true);
             }
             debug!(target: "towline::ftps", "{} was refused: {reply}", command.verb());
+            for_good &= reply.is_permanent();
         }
         // A way that FEAT names or that has worked before was refused for this path alone.
-        if known.is_none() && !self.connection.features.mfmt {
+        if known.is_none() && !self.connection.features.mfmt && for_good {
             self.endpoint.learn(|profile| profile.set_time = Some(SetTime::Never));
         }
         Ok(false)

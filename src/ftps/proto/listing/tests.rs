@@ -87,6 +87,14 @@ fn mlst_replies() {
 }
 
 #[test]
+fn a_capped_listing_says_so() {
+    let reply = |text: &str| Reply { code: 226, lines: vec![b"Options: -a -l".to_vec(), text.as_bytes().to_vec()] };
+    assert!(is_capped(&reply("Output truncated to 10000 matches")));
+    assert!(!is_capped(&reply("9998 matches total")));
+    assert!(!Listing { capped: true, ..Listing::default() }.is_complete());
+}
+
+#[test]
 fn bounds() {
     let mut parser = ListingParser::new(Format::Facts);
     assert_eq!(parser.feed(&vec![b'x'; MAX_LINE + 1]), Err(ListingError::LineTooLong));
