@@ -1,0 +1,21 @@
+# Shortcuts; CI uses none of them (.ci/run).
+
+# Every test. As root nothing is skipped.
+test *ARGS:
+    cargo test {{ARGS}}
+
+# All that has to hold before a change is merged.
+ci:
+    .ci/run
+
+# Licences, second versions, sources and advisories, by cargo-deny itself.
+deny:
+    cargo deny --locked check
+
+# Towline, lftp and rclone side by side; `just bench --help` tells of the options.
+bench *ARGS:
+    tests/bench/run {{ARGS}}
+
+# An embedded server, a sample directory, and what happens to it.
+demo *ARGS:
+    cargo run --release -- demo {{ARGS}}
