@@ -1,0 +1,76 @@
+"""What is compared, and how each is called: `NAME-pN[-tuned]`, N being connections or transfers at once. Knows nothing of figures."""
+import os
+import subprocess
+
+from servers import PASSWORD, USER
+
+# What an lftp user has to say to get a verified, encrypted transfer, and the round trips saved that lftp can save.
+LFTP = """set cmd:fail-exit yes; set net:max-retries 3; set net:timeout 60; set net:reconnect-interval-base 1;
+set ftp:ssl-force yes; set ftp:ssl-protect-data yes; set ftp:ssl-protect-list yes; set ssl:verify-certificate yes;
+set ssl:ca-file {ca}; set net:connection-limit 0; set cmd:move-background no; set mirror:parallel-directories yes;"""
+LFTP_TUNED = " set ftp:sync-mode off; set ftp:use-mode-z off;"
+
+
+class Clients:
+    """Commands against one server."""
+
+    def __init__(self, towline, programs, rclone, server, work):
+        self.towline, self.programs, self.server, self.work = towline, programs, server, work
+        self.rclone_program = rclone or programs / "usr/bin/rclone"
+        self.ca = server.directory / "ca.pem"
+        # rclone's --ca-cert does not reach its FTP backend (1.60); Go's own variable does.
+        self.environment = dict(os.environ, HOME=str(work), LC_ALL="C.UTF-8", LD_LIBRARY_PATH=str(programs / "libs"),
+                                SSL_CERT_FILE=str(self.ca), RCLONE_CONFIG="/dev/null", RCLONE_FTP_PASS="")
+
+    def command(self, name, source, scratch):
+        """The command line that mirrors `source` into `up`, and its environment."""
+        client, parallel, *options = name.split("-")
+        call = {"towline": self.call_towline, "lftp": self.call_lftp, "rclone": self.call_rclone}[client]
+        return call(int(parallel[1:]), "tuned" in options, source, scratch)
+
+    def call_towline(self, parallel, _tuned, source, scratch):
+        secret = scratch / "password"
+        secret.touch(mode=0o600)
+        secret.write_text(PASSWORD + "\n")
+        (scratch / "towline.toml").write_text(f"""
+[remote.bench]
+host = "{self.server.address}"
+port = {self.server.port}
+user = "{USER}"
+password = {{ file = "{secret}" }}
+connections = {parallel}
+
+[remote.bench.tls]
+ca = "{self.ca}"
+
+[[mirror]]
+name = "bench"
+source = "{source}"
+remote = "bench"
+path = "{self.server.home}/up"
+""")
+        state = scratch / "state"
+        state.mkdir(mode=0o700)
+        return [self.towline, "--config", scratch / "towline.toml", "--state-dir", state, "sync"], dict(os.environ, HOME=str(self.work))
+
+    def call_lftp(self, parallel, tuned, source, _scratch):
+        script = LFTP.format(ca=self.ca) + (LFTP_TUNED if tuned else "")
+        script += f" open -u {USER},{PASSWORD} -p {self.server.port} ftp://{self.server.address};"
+        script += f" mirror -R --parallel={parallel} {source} up"
+        return [self.programs / "usr/bin/lftp", "--norc", "-c", script], self.environment
+
+    def call_rclone(self, parallel, tuned, source, _scratch):
+        if not self.environment["RCLONE_FTP_PASS"]:
+            hidden = subprocess.run([self.rclone_program, "obscure", "-"], input=PASSWORD, env=self.environment, check=True,
+                                    capture_output=True, text=True).stdout.strip()
+            self.environment["RCLONE_FTP_PASS"] = hidden
+            self.flags = subprocess.run([self.rclone_program, "help", "flags"], env=self.environment, capture_output=True, text=True).stdout
+        extra = []
+        if tuned:
+            # What it can leave out: looking at what is there, and at what it sent. Older versions know a part of it.
+            wanted = ["--no-traverse", "--no-check-dest", "--inplace", "--ftp-no-check-upload"]
+            if self.server.kind == "vsftpd":  # rclone 1.60 cannot resume a TLS 1.3 session there: "illegal parameter"
+                wanted.append("--ftp-disable-tls13")
+            extra = ["--checkers", str(max(parallel, 4)), *[flag for flag in wanted if flag + " " in self.flags]]
+        return [self.rclone_program, "copy", "--transfers", str(parallel), "--ftp-host", self.server.address,
+                "--ftp-port", str(self.server.port), "--ftp-user", USER, "--ftp-explicit-tls", *extra, source, ":ftp:up"], self.environment
