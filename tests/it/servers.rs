@@ -318,7 +318,7 @@ where
 pub fn possible(kind: Kind) -> Result<(), Impossible> {
     match kind {
         Kind::Vsftpd | Kind::PureFtpd if !is_root() => Err(Impossible::NotAllowed(format!("{} needs root", kind.name()))),
-        Kind::Vsftpd if !has_mount_namespaces() => {
+        Kind::Vsftpd if mount_propagation().is_none() => {
             Err(Impossible::NotAllowed("vsftpd's local users need a mount namespace (unshare -m)".to_owned()))
         }
         _ => programs().map(drop),
@@ -352,11 +352,19 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn has_mount_namespaces() -> bool {
-    static YES: OnceLock<bool> = OnceLock::new();
-    *YES.get_or_init(|| {
-        let status = Command::new("unshare").args(["-m", "--propagation", "private", "true"]).stderr(Stdio::null()).status();
-        status.is_ok_and(|status| status.success())
+/// The propagation to give `unshare -m`, so that what is mounted there is seen by nobody else. None where that cannot be had.
+fn mount_propagation() -> Option<&'static str> {
+    // `private` fails in a plain chroot, whose `/` is no mount point. What is mounted there may be private as it is: try, and look.
+    const PROBE: &str = "mount --bind /etc/pam.d /etc/pam.d && ! grep -q ' /etc/pam.d ' /proc/$0/mountinfo
+        private=$?; umount /etc/pam.d; exit $private";
+    static PROPAGATION: OnceLock<Option<&str>> = OnceLock::new();
+    *PROPAGATION.get_or_init(|| {
+        let works = |propagation, script| {
+            let mut command = Command::new("unshare");
+            command.args(["-m", "--propagation", propagation, "sh", "-c", script, &std::process::id().to_string()]);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        if works("private", "true") { Some("private") } else { works("unchanged", PROBE).then_some("unchanged") }
     })
 }
 

@@ -41,7 +41,8 @@ pub(super) fn local(site: &Site) -> Command {
     let mounts = "mount --bind $0/pam.d /etc/pam.d && mount --bind $0/passwd /etc/passwd && mount --bind $0/shadow /etc/shadow";
     let mut command = Command::new("unshare");
     site.environment(&mut command);
-    command.args(["-m", "--propagation", "private", "sh", "-c", &format!("{mounts} && exec \"$1\" \"$0/vsftpd.conf\"")]);
+    let propagation = super::mount_propagation().expect("asked by `possible`");
+    command.args(["-m", "--propagation", propagation, "sh", "-c", &format!("{mounts} && exec \"$1\" \"$0/vsftpd.conf\"")]);
     command.arg(dir.to_string()).arg(site.programs.join("usr/sbin/vsftpd"));
     command
 }
