@@ -135,8 +135,12 @@ impl Link {
         }
     }
 
-    /// A job reached the server and came back, well or refused: the link works. Returns whether it had not.
+    /// A job reached the server and came back, well or refused: the link works. Returns whether it had not. While it waits,
+    /// that was a job of before: it proves nothing, the probe does.
     pub fn works(&mut self) -> bool {
+        if matches!(self.state, State::Waiting { .. }) {
+            return false;
+        }
         let recovered = self.attempts > 0;
         self.attempts = 0;
         if !matches!(self.state, State::Stopped { .. }) {
@@ -209,6 +213,16 @@ mod tests {
         assert_eq!(link.allowance(until), 1);
         assert!(link.works());
         assert_eq!(link.allowance(until), 8);
+    }
+
+    /// Jobs that were running when the server said that it is full once ended the pause.
+    #[tokio::test(start_paused = true)]
+    async fn a_job_of_before_does_not_end_a_wait() {
+        let mut link = Link::new(8);
+        link.works();
+        link.failed(Class::Full, "452", None, 3, Instant::now(), 1.0);
+        assert!(!link.works());
+        assert_eq!((link.allowance(Instant::now()), link.attempts()), (0, 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -50,6 +50,10 @@ pub(super) fn problem(error: &RemoteError) -> Problem {
 
 /// Does `job`. `root` is the local directory; `sent` counts the bytes that went out.
 pub(super) async fn run<S: Session>(session: &mut S, job: &Job, root: &PathBuf, sent: Arc<AtomicU64>) -> Report {
+    // Found out before a body is sent: of a put only the last command names the path itself.
+    if job.operation.touches().any(RelPath::breaks_lines) {
+        return Report::of(Outcome::Failed(Problem::new(Reason::Name, "it has a line break in it")));
+    }
     let done = match &job.operation {
         Operation::Put { path, .. } => return put(session, job, path, root, sent).await,
         Operation::MakeDir { path, .. } => session.make_dir(path).await,

@@ -140,6 +140,11 @@ impl RelPath {
         Self(self.components().map(fold).collect::<Vec<_>>().join(&b'/').into())
     }
 
+    /// Whether it holds a CR or LF: a protocol of lines, such as FTP (RFC 959, section 4.1), cannot carry it.
+    pub fn breaks_lines(&self) -> bool {
+        self.0.iter().any(|b| matches!(b, b'\r' | b'\n'))
+    }
+
     /// For people: lossy UTF-8, control characters escaped.
     pub fn display(&self) -> Cow<'_, str> {
         let text = String::from_utf8_lossy(&self.0);

@@ -23,7 +23,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("missing_root_deletes_nothing_and_goes_on_when_it_is_back", missing),
         ("over_budget_deletes_nothing_until_approved_and_uploads_go_on", over_budget),
         ("server_that_goes_away_is_noticed_and_used_again", server_away),
+        ("frozen_server_is_noticed_and_used_again", frozen),
         ("wrong_password_is_tried_once", wrong_password),
+        ("a_name_with_a_line_break_is_parked_and_nothing_of_it_is_sent", line_break),
         ("connection_limit_is_learnt", connection_limit),
         ("a_moved_directory_is_not_sent_again", moved),
         ("special_files_are_skipped_and_counted", special_files),
@@ -192,6 +194,34 @@ fn server_away() {
     rig.await_sync();
 }
 
+/// Stopped processes: connections stay open, nobody answers.
+fn frozen() {
+    let rig = Rig::new(Kind::ProFtpd, Tls::Both);
+    rig.write("before", "1");
+    let _daemon = rig.run();
+    rig.await_sync();
+    rig.server.freeze();
+    rig.write("meanwhile", "2");
+    let status = rig.await_status("the link is down", |status| status["link"]["state"] == "waiting");
+    assert!(status["link"]["why"].as_str().is_some_and(|why| why.contains("time") || why.contains("within")), "{status:#}");
+    rig.server.thaw();
+    rig.await_sync();
+    assert_eq!(rig.orphans(), Vec::<String>::new());
+}
+
+fn line_break() {
+    let rig = Rig::new(Kind::ProFtpd, Tls::Both);
+    rig.write("victim.txt", "stays");
+    rig.write("a\nDELE victim.txt", "x");
+    rig.write("fine", "y");
+    let output = rig.towline(&["sync"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("a\\nDELE victim.txt") && said.contains("line break"), "{said}");
+    assert_eq!(crate::rig::names(&rig.mirrored()), ["fine", "victim.txt"]);
+    assert_eq!((rig.commands("DELE"), rig.commands("STOR")), (0, 2), "{}", rig.server.log());
+}
+
 fn wrong_password() {
     let rig = Rig::new(Kind::ProFtpd, Tls::Both);
     fs::write(rig.dir.path().join("pass"), "not-it\n").unwrap();
@@ -296,7 +326,7 @@ fn integrity(rig: &Rig) -> u64 {
     let db = rusqlite::Connection::open(file).unwrap();
     let verdict: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(verdict, "ok");
-    db.query_row("SELECT count(*) FROM job", [], |row| row.get(0)).unwrap_or(0)
+    db.query_row("SELECT count(*) FROM job", [], |row| row.get::<_, i64>(0)).map_or(0, i64::unsigned_abs)
 }
 
 /// One random change in the source.

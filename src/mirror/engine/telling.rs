@@ -27,7 +27,12 @@ const PROBLEMS: usize = 100;
 impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// When a snapshot that was put off is due.
     pub(super) fn told_again(&self) -> Option<Instant> {
-        let every = if self.crew.len() > 0 { AT_MOST * 5 } else { AT_MOST };
+        let every = match self.status.borrow().phase {
+            // What is not true any more is taken back at once.
+            Phase::InSync => Duration::ZERO,
+            _ if self.crew.len() > 0 => AT_MOST * 5,
+            _ => AT_MOST,
+        };
         (self.untold || self.crew.len() > 0).then(|| self.told + every)
     }
 
