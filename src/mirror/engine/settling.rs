@@ -168,7 +168,6 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
         }
         let chances: Vec<f64> = turn.settled.iter().map(|_| fastrand::f64()).collect();
-        let last_success = self.last_success;
         let wall = self.wall();
         self.books
             .with(move |index| {
@@ -186,10 +185,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 if !settlements.is_empty() {
                     index.settle(&settlements, wall)?;
                 }
-                for (job, answers) in turn.answered {
-                    index.resolve(job, &answers, wall)?;
-                }
-                index.set_note(Note::LastSuccess, last_success.as_ref())
+                turn.answered.into_iter().try_for_each(|(job, answers)| index.resolve(job, &answers, wall))
             })
             .await?;
         told.iter().for_each(|event| self.tell_observer(event));

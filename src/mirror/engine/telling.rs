@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Mirror;
 use crate::{
-    index::IndexError,
+    index::{Index, IndexError, Note},
     mirror::{
         retry::State,
         status::{HaltStatus, InFlight, LinkStatus, MirrorStatus, PathStatus, Phase},
@@ -45,8 +45,15 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     pub(super) async fn tell_now(&mut self) -> Result<(), IndexError> {
         let now = Instant::now();
         let wall = self.wall();
-        let (tally, problems, next_retry) =
-            self.books.with(move |index| Ok((index.tally(wall)?, index.problems(PROBLEMS)?, index.next_retry(wall)?))).await?;
+        let success = self.last_success.filter(|_| self.last_success != self.status.borrow().last_success);
+        let read = move |index: &mut Index| {
+            if success.is_some() {
+                // Kept here and not with each job: one more transaction for every one would double what they cost.
+                index.set_note(Note::LastSuccess, success.as_ref())?;
+            }
+            Ok((index.tally(wall)?, index.problems(PROBLEMS)?, index.next_retry(wall)?))
+        };
+        let (tally, problems, next_retry) = self.books.with(read).await?;
         self.tally = tally;
         self.next_retry = next_retry;
         self.untold = false;
