@@ -30,6 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("a_moved_directory_is_not_sent_again", moved),
         ("special_files_are_skipped_and_counted", special_files),
         ("second_daemon_is_refused", second_daemon),
+        ("a_watch_limit_is_said_and_scans_find_the_rest", watch_limit),
         ("kill_9_at_random_moments_converges", kill_9),
     ] {
         trials.push(servers::trial(Kind::ProFtpd, format!("daemon::{name}"), move || async move { test() }));
@@ -275,6 +276,20 @@ fn special_files() {
         skipped["symlinks"] == 1 && skipped["fifos"] == 1 && skipped["sockets"] == 1
     });
     drop(socket);
+}
+
+fn watch_limit() {
+    let rig = Rig::new(Kind::ProFtpd, Tls::Both);
+    rig.configure("full_scan = \"10s\"");
+    (0..20).for_each(|i| rig.write(&format!("{i}/file"), "1"));
+    let _daemon = rig.run_with_watches(5);
+    let status = rig.await_status("the limit is said", |status| {
+        status["watch"]["why"].as_str().is_some_and(|why| why.contains("max_user_watches"))
+    });
+    assert_eq!(status["watch"]["complete"], false);
+    rig.await_sync();
+    (0..20).for_each(|i| rig.write(&format!("{i}/file"), "changed"));
+    rig.await_sync();
 }
 
 fn second_daemon() {

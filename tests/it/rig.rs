@@ -92,6 +92,23 @@ impl Rig {
         Daemon(self.command(&["--log", "debug", "run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 
+    /// Starts the daemon in a user namespace of its own that may watch no more than `watches` directories.
+    pub(crate) fn run_with_watches(&self, watches: u32) -> Daemon {
+        let log = fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
+        let towline = self.command(&["run"]);
+        let mut command = Command::new("unshare");
+        command.args([
+            "--user",
+            "--map-root-user",
+            "sh",
+            "-c",
+            "echo \"$0\" > /proc/sys/user/max_inotify_watches && exec \"$@\"",
+        ]);
+        command.arg(watches.to_string()).arg(towline.get_program()).args(towline.get_args());
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", self.dir.path());
+        Daemon(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
