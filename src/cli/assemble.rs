@@ -1,8 +1,9 @@
 //! From a configuration to running parts: the one place where the rooms are joined.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use towline::{
@@ -22,6 +23,8 @@ pub(super) struct House {
     pub(super) config: Config,
     pub(super) state_dir: PathBuf,
     profiles: Arc<Mutex<Profiles>>,
+    /// One endpoint for each remote: its mirrors share what is learnt and know of each other's logins.
+    remotes: Mutex<BTreeMap<String, Arc<FtpsRemote>>>,
     _lock: StateLock,
 }
 
@@ -54,7 +57,7 @@ impl House {
             Failure::failed(e).with_hint(hint)
         })?;
         let profiles = Profiles::open(&state_dir.join("remotes.db")).map_err(Failure::failed)?;
-        Ok(Self { config, state_dir, profiles: Arc::new(Mutex::new(profiles)), _lock: lock })
+        Ok(Self { config, state_dir, profiles: Arc::new(Mutex::new(profiles)), remotes: Mutex::default(), _lock: lock })
     }
 
     /// The mirrors called `names`, or all.
@@ -64,8 +67,10 @@ impl House {
 
     /// The engine's settings for `mirror`.
     pub(super) fn settings(&self, mirror: &config::Mirror) -> Settings {
-        let connections = self.config.remotes.get(&mirror.remote).map_or(1, |remote| usize::from(remote.connections));
-        settings(mirror, connections)
+        let ceiling = self.config.remotes.get(&mirror.remote).map_or(1, |remote| usize::from(remote.connections));
+        // The ceiling is the remote's: its mirrors share it evenly.
+        let mirrors = self.config.mirrors.iter().filter(|other| other.remote == mirror.remote).count().max(1);
+        settings(mirror, (ceiling / mirrors).max(1))
     }
 
     /// The index of `mirror`.
@@ -79,6 +84,10 @@ impl House {
     /// The remote of `mirror`, which remembers what it learns in the state directory.
     pub(super) fn remote(&self, mirror: &config::Mirror) -> Result<Arc<FtpsRemote>, Failure> {
         let remote = remote_of(&self.config, mirror)?;
+        let mut remotes = self.remotes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = remotes.get(&mirror.remote) {
+            return Ok(Arc::new(known.beside(mirror.path.as_bytes()).map_err(Failure::config)?));
+        }
         let endpoint = format!("{}:{}", remote.host, remote.port);
         let known = self.profiles.lock().ok().and_then(|profiles| profiles.load::<Profile>(&endpoint).ok().flatten());
         let profiles = Arc::clone(&self.profiles);
@@ -88,7 +97,9 @@ impl House {
                 tracing::warn!(error = %e, "what was learnt of the server could not be kept");
             }
         };
-        server(remote, &mirror.path, known.unwrap_or_default(), on_learn)
+        let server = server(remote, &mirror.path, known.unwrap_or_default(), on_learn)?;
+        remotes.insert(mirror.remote.clone(), Arc::clone(&server));
+        Ok(server)
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use tokio::{
+    sync::mpsc,
     task::{Id, JoinSet},
     time::{Instant, timeout},
 };
@@ -23,21 +24,21 @@ const KEEP_IDLE: Duration = Duration::from_secs(60);
 /// A session that was idle for longer is asked for a sign of life before a job is given to it.
 const TRUST_IDLE: Duration = Duration::from_secs(5);
 /// Saying good-bye may take this long.
-const GOOD_BYE: Duration = Duration::from_secs(2);
+const GOOD_BYE: Duration = Duration::from_secs(1);
 
 /// What a task is for.
 #[derive(Clone, Debug)]
 pub(super) enum Task {
     /// Do the job.
     Run(Job),
-    /// Ask what became of it.
-    Resolve(Job),
+    /// Ask what became of it, after so many questions in vain.
+    Resolve(Job, u32),
 }
 
 impl Task {
     pub(super) fn job(&self) -> &Job {
         match self {
-            Self::Run(job) | Self::Resolve(job) => job,
+            Self::Run(job) | Self::Resolve(job, _) => job,
         }
     }
 }
@@ -71,11 +72,14 @@ pub(super) struct Crew<R: Remote> {
     idle: Vec<(R::Session, Instant)>,
     tasks: JoinSet<Finished<R::Session>>,
     running: HashMap<Id, Running>,
+    ready: mpsc::UnboundedSender<()>,
 }
 
 impl<R: Remote> Crew<R> {
-    pub(super) fn new(remote: Arc<R>, root: PathBuf) -> Self {
-        Self { remote, root, idle: Vec::new(), tasks: JoinSet::new(), running: HashMap::new() }
+    /// A crew, and where it tells of each task that has its session.
+    pub(super) fn new(remote: Arc<R>, root: PathBuf) -> (Self, mpsc::UnboundedReceiver<()>) {
+        let (ready, readied) = mpsc::unbounded_channel();
+        (Self { remote, root, idle: Vec::new(), tasks: JoinSet::new(), running: HashMap::new(), ready }, readied)
     }
 
     /// Jobs that run now.
@@ -96,6 +100,7 @@ impl<R: Remote> Crew<R> {
     /// Starts `task` on a warm session if there is one, else on a new one.
     pub(super) fn start(&mut self, task: Task) {
         let warm = self.idle.pop();
+        let opened = self.ready.clone();
         let (remote, root) = (Arc::clone(&self.remote), self.root.clone());
         let sent = Arc::new(AtomicU64::new(0));
         let running = Running { task: task.clone(), sent: Arc::clone(&sent) };
@@ -104,13 +109,14 @@ impl<R: Remote> Crew<R> {
                 Ok(session) => session,
                 Err(e) => return (End::NoSession(e), None),
             };
+            let _ = opened.send(());
             match task {
                 Task::Run(job) => {
                     let report = worker::run(&mut session, &job, &root, sent).await;
                     let dead = report.trouble.as_ref().is_some_and(|e| !e.session_survives());
                     (End::Ran(Box::new(report)), (!dead).then_some(session))
                 }
-                Task::Resolve(job) => match worker::resolve(&mut session, &job).await {
+                Task::Resolve(job, _) => match worker::resolve(&mut session, &job).await {
                     Ok(answers) => (End::Answered(answers), Some(session)),
                     Err(e) => {
                         let survives = e.session_survives();
@@ -199,6 +205,8 @@ async fn ready<R: Remote>(remote: &R, warm: Option<(R::Session, Instant)>) -> Re
         Ok(()) => Ok(session),
         Err(e) => {
             tracing::debug!(error = %e, "an idle session had ended");
+            // It must not count as a login that is up.
+            drop(session);
             remote.connect().await
         }
     }

@@ -2,6 +2,7 @@
 //! for the first of an event, an ended job, a command, an alarm.
 
 mod dry;
+mod guarding;
 mod looking;
 mod settling;
 mod telling;
@@ -10,6 +11,7 @@ use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
+    task::{JoinError, JoinHandle},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub use dry::{DryRun, DryRunError, dry_run};
 
 use super::{
-    ApproveError, Command, Event, Handle, MirrorError, Settings, Until,
+    Command, Event, Handle, MirrorError, Settings, Until,
     books::Books,
     crew::{Crew, Task},
     look::Seen,
@@ -28,10 +30,10 @@ use super::{
 use crate::{
     index::{Index, IndexError, Note, Tally},
     model::{Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
-    plan::{self, Approval, Facts, Halt, Policy, Removals, Root, Stage},
+    plan::{self, Approval, Policy, Removals, Stage},
     remote::Remote,
     scan::{Rules, Skipped},
-    watch::{Hint, Settle, Watcher},
+    watch::{Hint, Settle, WatchError, Watcher},
 };
 
 /// Rows planned at once. The larger, the more is planned as one whole; 4,096 rows are planned in a few milliseconds.
@@ -42,12 +44,16 @@ const AHEAD: usize = 16;
 const PROMISES: usize = 48;
 /// A missing root is looked for again after this.
 const ROOT_AGAIN: Duration = Duration::from_secs(2);
+/// How often the root's identity is looked at.
+const GLANCE: Duration = Duration::from_secs(5);
+/// A retry further ahead than this was written by another clock: it is due.
+const FAR_AHEAD: Duration = Duration::from_secs(2 * 3600);
 /// A watcher that could not be started is tried again after this.
 const WATCH_AGAIN: Duration = Duration::from_secs(30);
 /// The full-scan interval while the kernel does not tell of everything.
 const SCAN_UNWATCHED: Duration = Duration::from_secs(60);
 /// Running jobs get this long to finish when the mirror is stopped.
-const WIND_DOWN: Duration = Duration::from_secs(3);
+const WIND_DOWN: Duration = Duration::from_secs(2);
 /// Deletes of the last so long count towards the budget together with those that are planned.
 const RECENT: Duration = Duration::from_secs(600);
 /// In a single pass a path is given up after so many attempts, and so is the link.
@@ -81,7 +87,14 @@ pub struct Mirror<R: Remote, W> {
     books: Books,
     start_watch: StartWatch<W>,
     watcher: Option<W>,
+    /// A watcher that is being started: it visits every directory.
+    starting: Option<JoinHandle<Result<W, WatchError>>>,
+    /// Which root the watcher watches.
+    watched: Option<RootIdentity>,
     watch_again: Instant,
+    /// A look at the root's identity, every few seconds: no event tells of a flipped symlink or a mount.
+    glance: Option<JoinHandle<Option<RootIdentity>>>,
+    glance_at: Instant,
     watch: WatchStatus,
     settle: Settle,
     rules: Option<Rules>,
@@ -109,9 +122,10 @@ pub struct Mirror<R: Remote, W> {
     /// Planned, not promised yet; dropped when something fails or changes.
     backlog: VecDeque<Operation>,
     schedule: Schedule,
-    doubts: VecDeque<Job>,
+    doubts: VecDeque<Doubt>,
     doubtful: PathSet,
     crew: Crew<R>,
+    readied: mpsc::UnboundedReceiver<()>,
     link: Link,
     status: watch::Sender<Arc<MirrorStatus>>,
     commands: mpsc::Receiver<Command>,
@@ -125,10 +139,23 @@ pub struct Mirror<R: Remote, W> {
     told: Instant,
     untold: bool,
     next_retry: Option<UnixMillis>,
+    /// When the last pass began: what became due since then is planned by the next.
+    planned_at: UnixMillis,
+    /// Whether the index holds a note of the link's wait.
+    link_noted: bool,
+}
+
+/// A job of which nobody knows what became of it.
+struct Doubt {
+    job: Job,
+    /// How often the server was asked in vain.
+    asked: u32,
+    /// When it may be asked again.
+    ask_at: Instant,
 }
 
 /// Starts the watcher; on a blocking thread, since it may have to visit every directory. `None`: nothing is watched (one pass).
-pub type StartWatch<W> = Option<Arc<dyn Fn(PathBuf) -> Result<W, crate::watch::WatchError> + Send + Sync>>;
+pub type StartWatch<W> = Option<Arc<dyn Fn(PathBuf) -> Result<W, WatchError> + Send + Sync>>;
 
 impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// A mirror over `index` and `remote`, and the handle on it.
@@ -145,15 +172,21 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let (status, status_rx) =
             watch::channel(Arc::new(MirrorStatus { name: settings.name.clone(), ..MirrorStatus::default() }));
         let (command_tx, commands) = mpsc::channel(8);
+        let (crew, readied) = Crew::new(remote, settings.source.clone());
         let now = Instant::now();
         let mirror = Self {
-            crew: Crew::new(remote, settings.source.clone()),
+            crew,
+            readied,
             link: Link::new(settings.connections),
             settle: Settle::new(settings.quiet),
             books: Books::new(index),
             start_watch,
             watcher: None,
+            starting: None,
+            watched: None,
             watch_again: now,
+            glance: None,
+            glance_at: now + GLANCE,
             watch: WatchStatus::default(),
             rules: Some(rules),
             looking: None,
@@ -186,6 +219,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             told: now,
             untold: true,
             next_retry: None,
+            planned_at: UnixMillis(i64::MIN),
+            link_noted: false,
             settings,
         };
         Ok((mirror, Handle { status: status_rx, commands: command_tx }))
@@ -196,12 +231,13 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// # Errors
     /// When the index cannot be used; jobs that were running are in doubt then and are asked for at the next start.
     pub async fn run(mut self, until: Until, stop: CancellationToken) -> Result<Arc<MirrorStatus>, MirrorError> {
-        self.recover().await?;
+        self.recover(until).await?;
         loop {
             self.wake_retries();
-            self.keep_watching().await;
-            self.look_if_due().await?;
+            self.keep_watching();
+            // In this order: between two looks something is planned, however fast the tree changes.
             self.start_jobs().await?;
+            self.look_if_due().await?;
             self.tell().await?;
             if until == Until::Settled && self.pass_is_over().await? {
                 break;
@@ -211,6 +247,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 () = stop.cancelled() => break,
                 seen = hear(&mut self.looking) => self.note(seen).await?,
                 hint = listen(&mut self.watcher) => self.hear(hint),
+                started = finished(&mut self.starting) => self.watching(started),
+                seen = finished(&mut self.glance) => self.glanced(seen.ok().flatten()),
+                Some(()) = self.readied.recv() => self.link.opened(),
                 (task, end) = self.crew.next() => self.settle(task, end).await?,
                 Some(command) = self.commands.recv() => self.obey(command).await?,
                 () = sleep_until(alarm) => {}
@@ -220,7 +259,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     }
 
     /// Takes up what an earlier process left: jobs in doubt, backoff, halts.
-    async fn recover(&mut self) -> Result<(), IndexError> {
+    async fn recover(&mut self, until: Until) -> Result<(), IndexError> {
         let wall = self.wall();
         let (doubts, link, root, halt, approval, last_success, last_full_scan, tally) = self
             .books
@@ -241,7 +280,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         for job in doubts {
             self.doubt(job);
         }
-        if let Some(note) = link {
+        self.link_noted = link.is_some();
+        // A single pass was asked for by somebody: it tries at once.
+        if let Some(note) = link.filter(|_| until == Until::Stopped) {
             self.link.restore(note, self.wall(), Instant::now());
         }
         (self.known_root, self.halt, self.approval) = (root, halt, approval);
@@ -258,7 +299,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     /// Plans again when a path's backoff is over.
     fn wake_retries(&mut self) {
-        if self.next_retry.is_some_and(|at| at <= self.wall()) {
+        let wall = self.wall();
+        if self.next_retry.is_some_and(|at| at <= wall || at.since(wall) > FAR_AHEAD) {
             self.next_retry = None;
             self.stale = true;
             self.untold = true;
@@ -269,29 +311,39 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         for path in job.operation.touches() {
             self.doubtful.insert(path.clone());
         }
-        self.doubts.push_back(job);
+        self.doubts.push_back(Doubt { job, asked: 0, ask_at: Instant::now() });
+    }
+
+    /// A doubt that may be asked about now.
+    fn next_doubt(&mut self, now: Instant) -> Option<Doubt> {
+        let at = self.doubts.iter().position(|doubt| doubt.ask_at <= now)?;
+        self.doubts.remove(at)
     }
 
     /// Plans ahead and starts what may start. Doubts come first: nothing is planned on a path that is in doubt.
     async fn start_jobs(&mut self) -> Result<(), IndexError> {
         let now = Instant::now();
-        let allowance = self.link.allowance(now);
         self.crew.trim(self.link.limit(), now);
-        while self.crew.len() < allowance
-            && let Some(job) = self.doubts.pop_front()
+        while self.link.allowance(self.crew.len(), now) > 0
+            && let Some(doubt) = self.next_doubt(now)
         {
-            self.crew.start(Task::Resolve(job));
+            self.start(Task::Resolve(doubt.job, doubt.asked));
         }
-        if allowance > 0 {
+        if self.link.allowance(self.crew.len(), now) > 0 || self.crew.len() > 0 {
             self.plan_ahead().await?;
         }
-        while self.crew.len() < allowance
+        while self.link.allowance(self.crew.len(), now) > 0
             && let Some(job) = self.schedule.next()
         {
-            self.crew.start(Task::Run(job));
-            self.untold = true;
+            self.start(Task::Run(job));
         }
         Ok(())
+    }
+
+    fn start(&mut self, task: Task) {
+        self.crew.start(task);
+        self.link.started();
+        self.untold = true;
     }
 
     /// Whether the observed side is whole enough to conclude from.
@@ -310,6 +362,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                     return Ok(());
                 }
                 self.deferred = false;
+                self.planned_at = self.wall();
                 self.guard().await?;
                 self.pass = Pass::Fill { after: None };
             }
@@ -319,7 +372,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 busy.insert(path.clone());
             }
             let plan = plan::plan(&window, &stage, Policy { removals: self.removals }, &busy);
-            self.deferred |= plan.deferred > 0;
+            // Rows that wait for their time or are parked are no reason to plan again when a job ends.
+            self.deferred |= plan.deferred > 0 && !busy.is_empty();
             self.pass = next;
             self.backlog.extend(plan.steps.into_iter().map(|step| step.operation));
             if !plan.records.is_empty() {
@@ -378,104 +432,20 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.stale = true;
     }
 
-    /// Decides whether removals are allowed in the pass that begins.
-    async fn guard(&mut self) -> Result<(), IndexError> {
-        let now = Instant::now();
-        while self.recent_deletes.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > RECENT) {
-            self.recent_deletes.pop_front();
-        }
-        let deletes = self.books.with(|index| index.deletes()).await?;
-        let approval = self.approval.and_then(|a| a.after(std::mem::take(&mut self.approved_done), deletes.files));
-        if approval != self.approval {
-            self.approval = approval;
-            self.books.with(move |index| index.set_note(Note::Approval, approval.as_ref())).await?;
-        }
-        let facts = Facts {
-            root: match (self.root, self.known_root) {
-                (Rooted::Here { identity, .. }, Some(known)) if identity != known => {
-                    Root::Replaced { recorded: known, found: identity }
-                }
-                (Rooted::Here { .. }, _) => Root::Same,
-                (Rooted::Missing | Rooted::Unknown, _) => Root::Missing,
-            },
-            root_empty: matches!(self.root, Rooted::Here { empty: true, .. }),
-            waiting: deletes.files,
-            recorded: deletes.recorded,
-            recent: self.recent_deletes.iter().map(|(_, n)| n).sum(),
-            approved: approval,
-        };
-        // Before anything was looked at there is nothing to conclude from, and nothing to warn of.
-        let halt = if self.root == Rooted::Unknown { None } else { plan::guard(&facts, self.settings.budget) };
-        self.removals = if halt.is_some() || !self.looked { Removals::Held } else { Removals::Allowed };
-        self.set_halt(halt).await
-    }
-
-    async fn set_halt(&mut self, halt: Option<Halt>) -> Result<(), IndexError> {
-        if halt.as_ref() == self.halt.as_ref().map(|note| &note.halt) {
-            return Ok(());
-        }
-        let same_kind = halt.as_ref().map(std::mem::discriminant) == self.halt.as_ref().map(|n| std::mem::discriminant(&n.halt));
-        let since = self.halt.as_ref().filter(|_| same_kind).map_or_else(|| self.wall(), |note| note.since);
-        if let Some(halt) = &halt
-            && !same_kind
-        {
-            tracing::warn!(mirror = %self.settings.name, "removals are halted: {halt}; {}", halt.hint(&self.settings.name));
-            self.tell_observer(&Event::Halted(halt.clone()));
-        }
-        if halt.is_some() {
-            self.withdraw().await?;
-        }
-        self.halt = halt.map(|halt| HaltNote { halt, since });
-        self.untold = true;
-        let note = self.halt.clone();
-        self.books.with(move |index| index.set_note(Note::Hold, note.as_ref())).await
-    }
-
-    async fn obey(&mut self, command: Command) -> Result<(), IndexError> {
-        match command {
-            Command::Approve(answer) => {
-                let result = match &self.halt {
-                    None => Err(ApproveError::NothingHalted),
-                    Some(HaltNote { halt: Halt::RootMissing, .. }) => Err(ApproveError::RootMissing),
-                    Some(_) => Ok(self.books.with(|index| index.deletes()).await?.files),
-                };
-                if let Ok(deletes) = result {
-                    let root = match self.root {
-                        Rooted::Here { identity, .. } => Some(identity),
-                        _ => None,
-                    };
-                    let approval = Approval { deletes, root };
-                    self.approval = Some(approval);
-                    self.known_root = root.or(self.known_root);
-                    self.approved_done = 0;
-                    self.recent_deletes.clear();
-                    let known = self.known_root;
-                    self.books
-                        .with(move |index| {
-                            index.set_note(Note::Root, known.as_ref())?;
-                            index.set_note(Note::Approval, Some(&approval))
-                        })
-                        .await?;
-                    self.stale = true;
-                    tracing::info!(mirror = %self.settings.name, deletes, "removals were approved");
-                }
-                let _ = answer.send(result);
-            }
-        }
-        Ok(())
-    }
-
     /// When the loop must turn even if nothing happens.
     fn alarm(&self) -> Instant {
         let now = Instant::now();
-        let retry = self.next_retry.map(|at| now + at.since(self.wall()));
+        let retry = self.next_retry.filter(|_| !self.stale).map(|at| now + at.since(self.wall()));
+        let doubt = self.doubts.iter().map(|doubt| doubt.ask_at).min().filter(|at| *at > now);
         [
-            Some(self.next_full).filter(|_| self.looking.is_none()),
-            self.settle.deadline().filter(|_| self.looking.is_none()),
+            Some(self.next_full).filter(|_| self.may_look()),
+            self.settle.deadline().filter(|_| self.may_look()),
             self.link.wakes_at(),
             self.crew.trims_at(),
             retry,
-            Some(self.watch_again).filter(|_| self.start_watch.is_some() && self.watcher.is_none()),
+            doubt,
+            Some(self.glance_at).filter(|_| self.glance.is_none() && self.start_watch.is_some()),
+            Some(self.watch_again).filter(|_| self.start_watch.is_some() && self.watcher.is_none() && self.starting.is_none()),
             self.told_again(),
         ]
         .into_iter()
@@ -500,13 +470,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             _ => {}
         }
         let idle = self.looked && self.looking.is_none() && self.settle.deadline().is_none() && self.crew.len() == 0;
-        if !idle
-            || !self.schedule.is_empty()
-            || !self.backlog.is_empty()
-            || !self.doubts.is_empty()
-            || self.stale
-            || self.pass != Pass::Over
-        {
+        let answered = self.doubts.iter().all(|doubt| doubt.asked >= PASS_ATTEMPTS);
+        if !idle || !self.schedule.is_empty() || !self.backlog.is_empty() || !answered || self.stale || self.pass != Pass::Over {
             return Ok(false);
         }
         let waiting = self.books.with(|index| index.problems(1000)).await?;
@@ -541,6 +506,13 @@ async fn hear(looking: &mut Option<mpsc::Receiver<Seen>>) -> Option<Seen> {
         Some(looking) => looking.recv().await,
         None => std::future::pending().await,
     }
+}
+
+async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
+    let Some(running) = task else { return std::future::pending().await };
+    let result = running.await;
+    *task = None;
+    result
 }
 
 async fn listen<W: Watcher>(watcher: &mut Option<W>) -> Hint {

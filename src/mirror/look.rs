@@ -14,6 +14,8 @@ use crate::{
 
 /// Batches between the scanning thread and the loop.
 const BATCHES: usize = 4;
+/// So many bytes are read at most to find moves by content; planning waits for it. Moves by `rename(2)` need none of it.
+const MOST_READ: u64 = 1 << 30;
 
 /// What a looking thread tells, in order.
 pub(super) enum Seen {
@@ -24,7 +26,7 @@ pub(super) enum Seen {
     /// What differs.
     Batch(Vec<Found>),
     /// The scan is over. The last message.
-    Scanned { summary: Summary, rules: Rules },
+    Scanned { summary: Summary, rules: Rules, empty: bool },
     /// The scan could not go on. The last message.
     Failed { why: String, rules: Rules },
     /// A file's content.
@@ -63,7 +65,7 @@ pub(super) fn scan(root: PathBuf, rules: Rules, dirty: Dirty, reader: Reader) ->
             if tx.blocking_send(Seen::Batch(batch)).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         let last = match result {
-            Ok(summary) => Seen::Scanned { summary, rules },
+            Ok(summary) => Seen::Scanned { summary, rules, empty: root.is_empty().unwrap_or(false) },
             Err(e) => Seen::Failed { why: e.to_string(), rules },
         };
         let _ = tx.blocking_send(last);
@@ -71,11 +73,14 @@ pub(super) fn scan(root: PathBuf, rules: Rules, dirty: Dirty, reader: Reader) ->
     rx
 }
 
-/// Reads `files` and tells their digests; one that cannot be read is left out.
+/// Reads `files` and tells their digests; one that cannot be read is left out, and so is what goes beyond `MOST_READ`.
 pub(super) fn digest(root: PathBuf, files: Vec<(RelPath, Fingerprint)>) -> mpsc::Receiver<Seen> {
     let (tx, rx) = mpsc::channel(BATCHES);
     tokio::task::spawn_blocking(move || {
+        let mut left = MOST_READ;
         for (path, print) in files {
+            let Some(rest) = left.checked_sub(print.size) else { continue };
+            left = rest;
             let content = body::read(&root, &path, |_| !tx.is_closed());
             if let Ok(content) = content
                 && content.print == print

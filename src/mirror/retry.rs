@@ -70,13 +70,17 @@ pub struct Link {
     ceiling: usize,
     limit: usize,
     successes: u32,
+    /// A probe is on its way.
+    probed: bool,
+    /// The server was full: only a job that succeeds proves that it is not any more.
+    full: bool,
 }
 
 impl Link {
     /// A link that was not used yet, with at most `ceiling` connections.
     pub fn new(ceiling: usize) -> Self {
         let ceiling = ceiling.max(1);
-        Self { state: State::Probing, attempts: 0, ceiling, limit: ceiling, successes: 0 }
+        Self { state: State::Probing, attempts: 0, ceiling, limit: ceiling, successes: 0, probed: false, full: false }
     }
 
     /// Goes on where an earlier process stopped.
@@ -113,17 +117,32 @@ impl Link {
         self.limit
     }
 
-    /// How many jobs may run at once now. Ends a wait that is over.
-    pub fn allowance(&mut self, now: Instant) -> usize {
+    /// How many more jobs may be started while `running` run. Ends a wait that is over.
+    pub fn allowance(&mut self, running: usize, now: Instant) -> usize {
         if let State::Waiting { until, .. } = self.state
             && until <= now
         {
             self.state = State::Probing;
+            self.probed = false;
         }
         match self.state {
-            State::Up => self.limit,
-            State::Probing => 1,
+            State::Up => self.limit.saturating_sub(running),
+            // Whatever still runs on sessions of before: a long upload does not put the probe off.
+            State::Probing => usize::from(!self.probed),
             State::Waiting { .. } | State::Stopped { .. } => 0,
+        }
+    }
+
+    /// A job was started.
+    pub fn started(&mut self) {
+        self.probed = true;
+    }
+
+    /// A session is open: the probe need not end before others follow, it may be a long upload. Failures still count until
+    /// a job succeeds.
+    pub fn opened(&mut self) {
+        if self.state == State::Probing && !self.full {
+            self.state = State::Up;
         }
     }
 
@@ -143,6 +162,7 @@ impl Link {
         }
         let recovered = self.attempts > 0;
         self.attempts = 0;
+        self.full = false;
         if !matches!(self.state, State::Stopped { .. }) {
             self.state = State::Up;
         }
@@ -177,6 +197,7 @@ impl Link {
         if !matches!(self.state, State::Waiting { .. }) {
             self.attempts = self.attempts.saturating_add(1);
         }
+        self.full = class == Class::Full;
         let why = why.into();
         self.state = if class == Class::Auth {
             State::Stopped { class, why, hint }
@@ -204,15 +225,18 @@ mod tests {
     async fn a_failed_link_waits_then_probes_with_one_job_then_is_up() {
         let mut link = Link::new(8);
         let now = Instant::now();
-        assert_eq!(link.allowance(now), 1, "one login shows whether the others may follow");
+        assert_eq!(link.allowance(0, now), 1, "one login shows whether the others may follow");
+        link.started();
+        assert_eq!(link.allowance(1, now), 0);
+        link.opened();
+        assert_eq!(link.allowance(1, now), 7);
         link.works();
-        assert_eq!(link.allowance(now), 8);
         link.failed(Class::Transient, "connection refused", None, 0, now, 0.5);
-        assert_eq!(link.allowance(now), 0);
+        assert_eq!(link.allowance(0, now), 0);
         let until = link.wakes_at().expect("it waits");
-        assert_eq!(link.allowance(until), 1);
+        assert_eq!(link.allowance(5, until), 1, "jobs that still run do not put the probe off");
         assert!(link.works());
-        assert_eq!(link.allowance(until), 8);
+        assert_eq!(link.allowance(0, until), 8);
     }
 
     /// Jobs that were running when the server said that it is full once ended the pause.
@@ -222,7 +246,12 @@ mod tests {
         link.works();
         link.failed(Class::Full, "452", None, 3, Instant::now(), 1.0);
         assert!(!link.works());
-        assert_eq!((link.allowance(Instant::now()), link.attempts()), (0, 1));
+        assert_eq!((link.allowance(0, Instant::now()), link.attempts()), (0, 1));
+        let until = link.wakes_at().expect("it waits");
+        assert_eq!(link.allowance(0, until), 1);
+        link.started();
+        link.opened();
+        assert_eq!(link.allowance(1, until), 0, "a login does not prove that there is space again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -239,13 +268,13 @@ mod tests {
         let mut link = Link::new(8);
         link.works();
         link.failed(Class::Busy, "421", None, 3, Instant::now(), 0.5);
-        assert_eq!(link.allowance(Instant::now()), 3);
+        assert_eq!(link.allowance(0, Instant::now()), 3);
         for _ in 0..SUCCESSES_TO_GROW {
             link.works();
         }
         assert_eq!(link.limit(), 4);
         link.failed(Class::Busy, "421", None, 0, Instant::now(), 0.5);
-        assert_eq!(link.allowance(Instant::now()), 0, "nobody else is connected: wait");
+        assert_eq!(link.allowance(0, Instant::now()), 0, "nobody else is connected: wait");
     }
 
     #[tokio::test(start_paused = true)]
@@ -253,7 +282,7 @@ mod tests {
         let mut link = Link::new(8);
         link.failed(Class::Auth, "530 no", None, 0, Instant::now(), 0.5);
         assert!(matches!(link.state(), State::Stopped { .. }));
-        assert_eq!(link.allowance(Instant::now() + Duration::from_secs(86_400)), 0);
+        assert_eq!(link.allowance(0, Instant::now() + Duration::from_secs(86_400)), 0);
     }
 
     #[tokio::test(start_paused = true)]

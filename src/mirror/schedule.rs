@@ -82,6 +82,15 @@ impl Schedule {
         self.take_out_all(task.holds_up)
     }
 
+    /// Takes out the jobs that have not started and touch a path of `changed` (the same, an ancestor, a descendant, or one that
+    /// differs in case only), with those that waited for them; oldest first.
+    pub fn withdraw(&mut self, changed: &PathSet) -> Vec<Job> {
+        let changed: PathSet = changed.iter().map(RelPath::folded).collect();
+        let touches = |task: &Task| task.job.is_some() && task.paths.iter().any(|path| changed.overlaps(&path.folded()));
+        let ids = self.tasks.iter().filter(|(_, task)| touches(task)).map(|(id, _)| *id).collect();
+        self.take_out_all(ids)
+    }
+
     /// Takes out every job that has not started, oldest first.
     pub fn drain_waiting(&mut self) -> Vec<Job> {
         let waiting = self.tasks.iter().filter(|(_, task)| task.job.is_some()).map(|(id, _)| *id).collect();

@@ -61,9 +61,20 @@ pub(super) async fn run<S: Session>(session: &mut S, job: &Job, root: &PathBuf, 
         Operation::RemoveDir { path } => session.remove_dir(path).await,
         Operation::Rename { from, to, .. } => session.rename(from, to).await,
     };
-    match done {
-        Ok(()) => Report::of(Outcome::Done(Done::AsPlanned)),
-        Err(e) => Report::failed(e),
+    match (done, &job.operation) {
+        (Ok(()), _) => Report::of(Outcome::Done(Done::AsPlanned)),
+        (Err(e), Operation::Rename { from, .. }) if e.class == Class::Refused => match session.stat(from).await {
+            // Somebody else took it away: let that be recorded, so that the content is sent instead.
+            Ok(None) => {
+                let problem =
+                    Problem::new(Reason::Connection, format_args!("{from} is gone on the server; the content is sent instead"));
+                Report::of(Outcome::InDoubt(problem))
+            }
+            Ok(Some(_)) => Report::failed(e),
+            Err(lost) if lost.session_survives() => Report::failed(e),
+            Err(lost) => Report::failed(lost),
+        },
+        (Err(e), _) => Report::failed(e),
     }
 }
 
@@ -73,20 +84,22 @@ async fn put<S: Session>(session: &mut S, job: &Job, path: &RelPath, root: &Path
     };
     if let Some(digest) = equal_to {
         match body::digest(root.clone(), path.clone()).await {
-            Ok(content) if content.digest == *digest => return touched(session, path, content).await,
+            Ok(content) if content.digest == *digest => {
+                let report = touched(session, path, content).await;
+                return Report { look_again: content.print != *planned, ..report };
+            }
             Ok(_) => {}
             Err(e) => return unread(&e),
         }
     }
     let mut body = FileBody::new(root.clone(), path.clone(), sent);
-    let stored = session.store(temp, &mut body).await;
-    let content = body.finish().await;
-    let bytes = match stored {
+    // Only after a good end is the reader waited for: it may hang on a disk that does not answer.
+    let bytes = match session.store(temp, &mut body).await {
         Ok(bytes) => bytes,
         Err(e) if e.session_survives() => return swept(session, temp, Report::failed(e)).await,
         Err(e) => return Report::failed(e),
     };
-    let content = match content {
+    let content = match body.finish().await {
         Some(Ok(content)) if content.bytes == bytes => content,
         Some(Ok(_)) | None => return swept(session, temp, unread(&body::Unread::Changing)).await,
         Some(Err(e)) => return swept(session, temp, unread(&e)).await,
@@ -147,16 +160,15 @@ async fn swept<S: Session>(session: &mut S, temp: &RelPath, report: Report) -> R
 
 /// Asks the server what is at the paths that a job in doubt touched, after sweeping its temporary file.
 pub(super) async fn resolve<S: Session>(session: &mut S, job: &Job) -> Result<Vec<(RelPath, Option<Stat>)>, RemoteError> {
-    if let Some(temp) = &job.temp {
-        match session.remove_file(temp).await {
-            Err(e) if !e.session_survives() => return Err(e),
-            Err(e) => tracing::warn!(path = %temp, error = %e, "a temporary file could not be removed from the server"),
-            Ok(()) => {}
-        }
-    }
     let mut answers = Vec::with_capacity(2);
+    // What no FTP server can be asked for is on none.
+    let askable = !job.operation.touches().any(RelPath::breaks_lines);
+    if let Some(temp) = job.temp.as_ref().filter(|_| askable) {
+        session.remove_file(temp).await?;
+    }
     for path in job.operation.touches() {
-        answers.push((path.clone(), session.stat(path).await?));
+        let there = if path.breaks_lines() { None } else { session.stat(path).await? };
+        answers.push((path.clone(), there));
     }
     Ok(answers)
 }

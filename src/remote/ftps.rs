@@ -96,6 +96,14 @@ impl<D: Dial> FtpsRemote<D> {
         Ok(Self { endpoint: Arc::new(endpoint), base })
     }
 
+    /// Another directory on the same server, by the same account: what is learnt, and how many logins are up, is shared.
+    ///
+    /// # Errors
+    /// When `base` is no absolute path that FTP can carry.
+    pub fn beside(&self, base: &[u8]) -> Result<Self, SettingsError> {
+        Ok(Self { endpoint: Arc::clone(&self.endpoint), base: Base::new(base)? })
+    }
+
     /// Handshakes so far.
     pub fn stats(&self) -> &Stats {
         self.endpoint.stats()

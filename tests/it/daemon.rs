@@ -30,6 +30,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("a_moved_directory_is_not_sent_again", moved),
         ("special_files_are_skipped_and_counted", special_files),
         ("second_daemon_is_refused", second_daemon),
+        ("an_approval_does_not_end_the_budget", waves),
+        ("a_move_of_what_is_gone_on_the_server_is_sent", moved_but_gone),
+        ("a_source_that_leads_elsewhere_is_noticed_and_watched", flipped),
+        ("two_mirrors_share_a_limited_server", two_mirrors),
         ("a_watch_limit_is_said_and_scans_find_the_rest", watch_limit),
         ("kill_9_at_random_moments_converges", kill_9),
     ] {
@@ -181,6 +185,74 @@ fn over_budget() {
     assert_nothing_was_deleted(&rig, 12);
     approve(&rig);
     rig.await_sync();
+}
+
+/// An approval once turned the budget off for good: what it left over counted against nothing.
+fn waves() {
+    let rig = Rig::new(Kind::ProFtpd, Tls::Both);
+    rig.configure("delete_budget = { files = 5, percent = 25 }");
+    (0..40).for_each(|i| rig.write(&format!("{i}"), format!("file {i}")));
+    let _daemon = rig.run();
+    rig.await_sync();
+    let remove = |files: std::ops::Range<u32>| files.for_each(|i| fs::remove_file(rig.source.join(format!("{i}"))).unwrap());
+    remove(0..20);
+    halted(&rig, "over-budget");
+    approve(&rig);
+    rig.await_sync();
+    remove(20..24);
+    rig.await_sync();
+    remove(24..28);
+    halted(&rig, "over-budget");
+    // Of the last wave, as much as was seen while the budget lasted may be gone.
+    assert!((24..28).contains(&rig.commands("DELE")), "{}", rig.server.log());
+}
+
+/// Somebody removed the file on the server; a rename of it was once refused for ever.
+fn moved_but_gone() {
+    let (rig, _daemon) = ten_files();
+    fs::remove_file(rig.mirrored().join("d/3")).unwrap();
+    fs::rename(rig.source.join("d/3"), rig.source.join("d/three")).unwrap();
+    rig.await_sync();
+}
+
+/// The usual way of a web deployment: `source` is a symlink, and is pointed elsewhere. No event tells of that.
+fn flipped() {
+    let rig = Rig::new(Kind::ProFtpd, Tls::Both);
+    let (one, two) = (rig.dir.path().join("one"), rig.dir.path().join("two"));
+    fs::rename(&rig.source, &one).unwrap();
+    fs::create_dir(&two).unwrap();
+    std::os::unix::fs::symlink(&one, &rig.source).unwrap();
+    rig.write("index", "one");
+    let _daemon = rig.run();
+    rig.await_sync();
+    fs::write(two.join("index"), "two").unwrap();
+    fs::remove_file(&rig.source).unwrap();
+    std::os::unix::fs::symlink(&two, &rig.source).unwrap();
+    halted(&rig, "root-replaced");
+    approve(&rig);
+    rig.await_sync();
+    rig.write("later", "the new directory is watched");
+    rig.await_sync();
+}
+
+/// ProFTPD says 530 to a correct password when it has enough sessions; only who knows of the other mirror's can tell.
+fn two_mirrors() {
+    let server = Server::start(Kind::ProFtpd, Options { max_clients: Some(2), ..Options::default() });
+    let rig = Rig::with(server);
+    let other = rig.dir.path().join("other");
+    fs::create_dir(&other).unwrap();
+    rig.configure(&format!(
+        "[[mirror]]\nname = \"other\"\nsource = \"other\"\nremote = \"lab\"\npath = {:?}\nquiet = \"50ms\"",
+        rig.server.remote("other")
+    ));
+    for i in 0..30 {
+        rig.write(&format!("{i}"), vec![b'x'; 20_000]);
+        fs::write(other.join(format!("{i}")), vec![b'y'; 20_000]).unwrap();
+    }
+    let _daemon = rig.run();
+    rig.await_sync();
+    let arrived = || crate::rig::tree(&other) == crate::rig::tree(&rig.server.root.join("other"));
+    assert!(wait_until(PATIENCE, arrived), "{}\n{}", rig.log(), rig.server.log());
 }
 
 fn server_away() {

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use tokio::{task::JoinError, time::Instant};
 
-use super::{Mirror, ROOT_AGAIN, Rooted, SCAN_UNWATCHED, WATCH_AGAIN};
+use super::{GLANCE, Mirror, ROOT_AGAIN, Rooted, SCAN_UNWATCHED, WATCH_AGAIN};
 use crate::{
     index::{IndexError, Note},
     mirror::{
         look::{self, Seen},
         status::UnseenStatus,
     },
-    model::Observation,
+    model::{Observation, PathSet, RootIdentity},
     remote::Remote,
-    scan::{Found, RootError, Rules, Summary},
-    watch::{Dirty, Hint, Settle, Watcher},
+    scan::{Found, Root, RootError, Rules, Summary},
+    watch::{Dirty, Hint, Settle, WatchError, Watcher},
 };
 
 /// At most so many places that could not be looked at are shown.
@@ -24,19 +24,41 @@ const DIGESTS: usize = 10_000;
 
 impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Starts the watcher if none runs. Whatever happened before it ran is found by a full scan.
-    pub(super) async fn keep_watching(&mut self) {
+    pub(super) fn keep_watching(&mut self) {
         let Some(start) = &self.start_watch else {
             return;
         };
-        if self.watcher.is_some() || Instant::now() < self.watch_again {
-            return;
+        let now = Instant::now();
+        if now >= self.glance_at && self.glance.is_none() {
+            let root = self.settings.source.clone();
+            self.glance = Some(tokio::task::spawn_blocking(move || Root::open(&root).ok().map(|root| root.identity())));
+            self.glance_at = now + GLANCE;
         }
-        let (start, root) = (Arc::clone(start), self.settings.source.clone());
-        let started = tokio::task::spawn_blocking(move || start(root)).await;
+        if self.watcher.is_none() && self.starting.is_none() && now >= self.watch_again {
+            let (start, root) = (Arc::clone(start), self.settings.source.clone());
+            self.starting = Some(tokio::task::spawn_blocking(move || start(root)));
+        }
+    }
+
+    /// The root was looked at: another one than the watcher's, or none, is a reason to look at everything.
+    pub(super) fn glanced(&mut self, found: Option<RootIdentity>) {
+        let same = match self.root {
+            Rooted::Here { identity, .. } => found == Some(identity),
+            Rooted::Missing => found.is_none(),
+            Rooted::Unknown => true,
+        };
+        if !same && self.looking.is_none() {
+            self.next_full = Instant::now();
+        }
+    }
+
+    /// A watcher was started, or could not be.
+    pub(super) fn watching(&mut self, started: Result<Result<W, WatchError>, JoinError>) {
         self.untold = true;
         match started {
             Ok(Ok(watcher)) => {
                 self.watcher = Some(watcher);
+                self.watched = None;
                 self.watch.complete = true;
                 self.watch.why = None;
                 self.next_full = Instant::now();
@@ -82,10 +104,15 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.settle.hear(hint, Instant::now());
     }
 
+    /// One look at a time; and the first waits for the watcher, so that one is enough.
+    pub(super) fn may_look(&self) -> bool {
+        self.looking.is_none() && (self.looked || self.starting.is_none())
+    }
+
     /// Starts a scan if one is due and none runs.
     pub(super) async fn look_if_due(&mut self) -> Result<(), IndexError> {
         let now = Instant::now();
-        if self.looking.is_some() {
+        if !self.may_look() {
             return Ok(());
         }
         let dirty = if now >= self.next_full {
@@ -142,6 +169,14 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         match seen {
             Some(Seen::Root { identity, empty }) => {
                 self.root = Rooted::Here { identity, empty };
+                if self.watched.is_some_and(|watched| watched != identity) {
+                    // The watcher hears what happens in a directory that is not the root any more.
+                    self.watcher = None;
+                    self.watched = None;
+                    self.watch_again = Instant::now();
+                } else if self.watcher.is_some() {
+                    self.watched = Some(identity);
+                }
                 if self.known_root.is_none() {
                     self.known_root = Some(identity);
                     self.books.with(move |index| index.set_note(Note::Root, Some(&identity))).await?;
@@ -149,8 +184,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
             Some(Seen::NoRoot(e)) => self.rootless(&e).await?,
             Some(Seen::Batch(found)) => self.observe(found).await?,
-            Some(Seen::Scanned { summary, rules }) => {
+            Some(Seen::Scanned { summary, rules, empty }) => {
                 self.rules = Some(rules);
+                if let Rooted::Here { identity, .. } = self.root {
+                    // As it is now: it may have been emptied while it was scanned.
+                    self.root = Rooted::Here { identity, empty };
+                }
                 self.scanned(summary).await?;
             }
             Some(Seen::Failed { why, rules }) => {
@@ -198,13 +237,17 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
         }
         let wall = self.wall();
+        let paths = seen.iter().map(|observation| match observation {
+            Observation::Is(path, _) | Observation::Gone(path) | Observation::Ignored(path) => path.clone(),
+        });
+        let changed: PathSet = paths.collect();
         let observed = self.books.with(move |index| index.observe(&seen, wall)).await?;
         if observed.changed > 0 {
             self.untold = true;
             self.stale = true;
             // While the first scan runs, batch after batch only adds to what is to be sent.
             if !self.fresh {
-                self.replan();
+                self.outdate(&changed).await?;
             }
         }
         Ok(())

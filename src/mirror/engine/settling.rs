@@ -2,15 +2,16 @@
 
 use tokio::time::Instant;
 
-use super::Mirror;
+use super::{Doubt, Mirror};
 use crate::{
     index::{IndexError, Note},
     mirror::{
         Event,
         crew::{End, Task},
-        retry::{self, State},
+        retry::{self, LinkNote, State},
+        worker,
     },
-    model::{Done, Job, JobId, Operation, Outcome, Problem, Reason, RelPath, Settlement, Stat},
+    model::{Done, Job, JobId, Operation, Outcome, PathSet, Problem, Reason, RelPath, Settlement, Stat},
     remote::{Remote, RemoteError},
     watch::{Hint, Watcher},
 };
@@ -34,8 +35,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.untold = true;
         self.stale |= self.deferred;
         self.write(turn).await?;
-        if self.is_down() != down_before {
-            self.link_changed().await?;
+        if self.is_down() && !down_before {
+            self.link_down().await?;
+        }
+        if self.link_noted && self.link.attempts() == 0 {
+            self.link_noted = false;
+            self.books.with(|index| index.set_note(Note::Link, None::<&LinkNote>)).await?;
         }
         Ok(())
     }
@@ -44,8 +49,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         matches!(self.link.state(), State::Waiting { .. } | State::Stopped { .. })
     }
 
-    /// The link went down or came back: keep it, say it, and while it is down promise nothing.
-    async fn link_changed(&mut self) -> Result<(), IndexError> {
+    /// The link went down: keep it, say it, and while it is down promise nothing.
+    async fn link_down(&mut self) -> Result<(), IndexError> {
         if let State::Waiting { why, hint, .. } | State::Stopped { why, hint, .. } = self.link.state() {
             let (why, hint) = (why.clone(), hint.unwrap_or("it is tried again by itself"));
             tracing::warn!(mirror = %self.settings.name, attempts = self.link.attempts(), "the server cannot be used: {why}; {hint}");
@@ -53,6 +58,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             self.withdraw().await?;
         }
         let note = self.link.note(self.wall(), Instant::now());
+        self.link_noted = note.is_some();
         self.books.with(move |index| index.set_note(Note::Link, note.as_ref())).await
     }
 
@@ -76,18 +82,37 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 let problem = Problem::new(Reason::Connection, "the task that did it ended unexpectedly");
                 self.ended(job, Outcome::InDoubt(problem), turn);
             }
-            (Task::Resolve(job), End::Answered(answers)) => {
+            (Task::Resolve(job, _), End::Answered(answers)) => {
                 self.link_works();
                 self.doubtless(&job);
                 self.stale = true;
                 turn.answered.push((job.id, answers));
             }
-            (Task::Resolve(job), End::NoSession(e) | End::Unanswered(e)) => {
+            (Task::Resolve(job, asked), End::NoSession(e)) => {
                 self.link_failed(&e);
-                self.doubts.push_back(job);
+                self.doubts.push_back(Doubt { job, asked, ask_at: Instant::now() });
             }
-            (Task::Resolve(job), End::Died | End::Ran(_)) => self.doubts.push_back(job),
+            (Task::Resolve(job, asked), End::Unanswered(e)) => {
+                if e.session_survives() {
+                    self.link_works()
+                } else {
+                    self.link_failed(&e)
+                }
+                let problem = worker::problem(&e);
+                self.ask_later(job, asked, problem, turn);
+            }
+            (Task::Resolve(job, asked), End::Died | End::Ran(_)) => {
+                let problem = Problem::new(Reason::Connection, "the question about it ended unexpectedly");
+                self.ask_later(job, asked, problem, turn);
+            }
         }
+    }
+
+    /// The server did not say what became of a job: that is this path's problem, with a backoff of its own, and no other's.
+    fn ask_later(&mut self, job: Job, asked: u32, problem: Problem, turn: &mut Turn) {
+        let wait = retry::backoff(asked.saturating_add(1), fastrand::f64());
+        self.doubts.push_back(Doubt { job: job.clone(), asked: asked.saturating_add(1), ask_at: Instant::now() + wait });
+        turn.settled.push((job, Outcome::InDoubt(problem)));
     }
 
     /// A job ended: those that build on it are taken back if it failed.
@@ -119,7 +144,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 Operation::Rename { .. } => counters.renames += 1,
                 Operation::RemoveFile { .. } => {
                     counters.removals += 1;
-                    if self.approval.is_some() {
+                    if self.approval.is_some_and(|approval| approval.deletes > self.approved_done) {
                         self.approved_done += 1;
                     } else {
                         self.recent_deletes.push_back((Instant::now(), 1));
@@ -140,7 +165,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             self.doubtful.remove(path);
         }
         // Another job in doubt may touch the same path.
-        let others: Vec<RelPath> = self.doubts.iter().flat_map(|job| job.operation.touches().cloned()).collect();
+        let asking = self.crew.running().filter_map(|running| match &running.task {
+            Task::Resolve(job, _) => Some(job),
+            Task::Run(_) => None,
+        });
+        let doubted = self.doubts.iter().map(|doubt| &doubt.job).chain(asking);
+        let others: Vec<RelPath> = doubted.flat_map(|job| job.operation.touches().cloned()).collect();
         for path in others {
             self.doubtful.insert(path);
         }
@@ -217,6 +247,17 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     pub(super) async fn withdraw(&mut self) -> Result<(), IndexError> {
         self.replan();
         let jobs = self.schedule.drain_waiting();
+        self.take_back(jobs).await
+    }
+
+    /// Takes back what was planned or promised, and not begun, for paths that look different now.
+    pub(super) async fn outdate(&mut self, changed: &PathSet) -> Result<(), IndexError> {
+        self.backlog.retain(|operation| !operation.touches().any(|path| changed.overlaps(path)));
+        let jobs = self.schedule.withdraw(changed);
+        self.take_back(jobs).await
+    }
+
+    async fn take_back(&mut self, jobs: Vec<Job>) -> Result<(), IndexError> {
         if jobs.is_empty() {
             return Ok(());
         }

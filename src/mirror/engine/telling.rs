@@ -46,12 +46,13 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let now = Instant::now();
         let wall = self.wall();
         let success = self.last_success.filter(|_| self.last_success != self.status.borrow().last_success);
+        let planned_at = self.planned_at;
         let read = move |index: &mut Index| {
             if success.is_some() {
                 // Kept here and not with each job: one more transaction for every one would double what they cost.
                 index.set_note(Note::LastSuccess, success.as_ref())?;
             }
-            Ok((index.tally(wall)?, index.problems(PROBLEMS)?, index.next_retry(wall)?))
+            Ok((index.tally(wall)?, index.problems(PROBLEMS)?, index.next_retry(planned_at)?))
         };
         let (tally, problems, next_retry) = self.books.with(read).await?;
         self.tally = tally;

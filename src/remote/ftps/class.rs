@@ -67,6 +67,8 @@ fn of_refusal(verb: &str, reply: &Reply) -> Class {
         452 | 552 => Class::Full,
         // Pure-FTPd says 451 to renames that can never work.
         451 if matches!(verb, "RNFR" | "RNTO") => Class::Refused,
+        // No path was refused, but a way to connect.
+        _ if matches!(verb, "EPSV" | "PASV") => Class::Transient,
         // The server forgot the login.
         530 => Class::Transient,
         _ if reply.is_transient() => Class::Transient,
