@@ -9,6 +9,7 @@
     reason = "a test program: it may panic, print, and is nobody's library"
 )]
 
+mod convergence;
 mod daemon;
 mod ftps;
 mod layers;
@@ -21,6 +22,7 @@ use libtest_mimic::{Arguments, Trial};
 fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(layers::trials());
+    trials.extend(convergence::trials());
     trials.extend(servers::trials());
     trials.extend(ftps::trials());
     trials.extend(daemon::trials());

@@ -1,0 +1,89 @@
+//! The whole engine over random histories with faults, and over one small story with a fault at every point: both sides
+//! must end equal. Not the place for what the planner or the index can show alone.
+//!
+//! `TOWLINE_SEED=n` lives exactly history number n of each kind; `TOWLINE_FULL` lives more of them.
+
+mod ground;
+mod history;
+mod scenario;
+mod stage;
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use libtest_mimic::Trial;
+
+use crate::support;
+use ground::Ears;
+use history::Mix;
+
+/// Histories that are lived at once: most of their time they wait for the disk's clock to tick.
+const AT_ONCE: u64 = 4;
+
+/// Every kind of history: its name, how many as a rule and in full, what may go wrong.
+fn mixes() -> Vec<(&'static str, u64, u64, Mix)> {
+    let overflow = Ears { overflow: 20, deaf: 0 };
+    let deaf = Ears { overflow: 0, deaf: 15 };
+    let all = Mix { ears: Ears { overflow: 5, deaf: 10 }, faults: 6, crashes: true, meanwhile: 6, fold: false };
+    vec![
+        ("perfect_events", 60, 400, Mix::default()),
+        ("changes_meanwhile", 60, 400, Mix { meanwhile: 15, ..Mix::default() }),
+        ("overflow", 40, 300, Mix { ears: overflow, ..Mix::default() }),
+        ("lost_events_then_a_scan", 40, 300, Mix { ears: deaf, ..Mix::default() }),
+        ("faults_of_the_server", 60, 400, Mix { faults: 10, ..Mix::default() }),
+        ("crashes", 60, 400, Mix { crashes: true, ..Mix::default() }),
+        ("everything", 80, 600, all),
+        ("a_server_that_folds_case", 40, 300, Mix { faults: 5, fold: true, ..Mix::default() }),
+    ]
+}
+
+/// The trials.
+pub fn trials() -> Vec<Trial> {
+    let mut trials: Vec<Trial> = mixes()
+        .into_iter()
+        .map(|(name, small, full, mix)| {
+            Trial::test(format!("convergence::{name}"), move || {
+                let seeds = match std::env::var("TOWLINE_SEED").ok().and_then(|seed| seed.parse::<u64>().ok()) {
+                    Some(seed) => seed..seed + 1,
+                    None => {
+                        let first = support::seed("TOWLINE_SEED");
+                        first..first + support::scaled(small, full)
+                    }
+                };
+                each(seeds, |seed| history::live(mix, seed).map_err(|wrong| format!("{name}, TOWLINE_SEED={seed}: {wrong}")));
+                Ok(())
+            })
+        })
+        .collect();
+    trials.extend(scenario::trials());
+    trials
+}
+
+/// Does `live` for every number, some at once. Panics with the first that goes wrong.
+fn each(numbers: std::ops::Range<u64>, live: impl Fn(u64) -> Result<(), String> + Sync) {
+    let next = AtomicU64::new(numbers.start);
+    let wrong: Mutex<Option<String>> = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE.min(numbers.end - numbers.start) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= numbers.end {
+                        return;
+                    }
+                    let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| live(number)));
+                    let found = lived.unwrap_or_else(|_| Err(format!("number {number} panicked")));
+                    if let Err(found) = found {
+                        wrong.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(found);
+                        next.store(numbers.end, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    if let Some(wrong) = wrong.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        panic!("{wrong}");
+    }
+}

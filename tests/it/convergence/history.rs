@@ -1,0 +1,143 @@
+//! A random history: edits while the mirror runs, while it is down and while it does something, with what may go wrong. It
+//! must end with both sides equal. The same seed gives the same history; only threads may meet differently.
+
+use std::{sync::PoisonError, time::Duration};
+
+use towline::remote::{
+    Class,
+    memory::{Fault, Faults, Primitive},
+};
+
+use super::{
+    ground::Ears,
+    stage::{End, Scene, Stage, Wrong},
+};
+
+/// What may go wrong in a history.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mix {
+    /// How the watcher fails.
+    pub ears: Ears,
+    /// So many of a hundred calls of the server go wrong.
+    pub faults: u32,
+    /// Whether the mirror is killed.
+    pub crashes: bool,
+    /// So many of a hundred calls of the server meet an edit.
+    pub meanwhile: u32,
+    /// The server takes names that differ in case only for one.
+    pub fold: bool,
+}
+
+/// Lives history number `seed` of this kind.
+pub fn live(mix: Mix, seed: u64) -> Result<(), Wrong> {
+    // The engine's own chances, too.
+    fastrand::seed(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let stage = Stage::new(random.u64(..), mix.fold, mix.ears, random.usize(1..=4));
+    let told = History { mix, random, rounds: 0, stage: &stage }.play();
+    told.map_err(|wrong| format!("{wrong}\n{}", stage.story()))
+}
+
+struct History<'s> {
+    mix: Mix,
+    random: fastrand::Rng,
+    /// So many bursts of edits are still to come.
+    rounds: usize,
+    stage: &'s Stage,
+}
+
+impl History<'_> {
+    fn play(mut self) -> Result<(), Wrong> {
+        self.edit(12);
+        self.rounds = self.random.usize(2..6);
+        while self.rounds > 0 {
+            self.misbehave();
+            let stage = self.stage;
+            let end = stage.live(async |scene| self.direct(scene).await)?;
+            stage.check_visible()?;
+            stage.ground().log.push(format!("{end:?}"));
+            self.edit(5);
+        }
+        self.stage.conclude()
+    }
+
+    /// One life.
+    async fn direct(&mut self, scene: &mut Scene<'_>) -> Result<End, Wrong> {
+        while self.rounds > 0 {
+            self.pass_time(scene).await?;
+            self.rounds -= 1;
+            self.edit(8);
+            let chance = self.random.u32(..100);
+            if chance < 5 || (chance < 40 && self.mix.crashes) {
+                self.pass_time(scene).await?;
+                return Ok(if chance < 5 { End::Stopped } else { End::Killed });
+            }
+        }
+        scene.reach_sync().await?;
+        Ok(End::Stopped)
+    }
+
+    async fn pass_time(&mut self, scene: &mut Scene<'_>) -> Result<(), Wrong> {
+        match self.random.u8(..5) {
+            0 | 1 => {
+                scene.watch(Duration::from_secs(600), true).await?;
+            }
+            2 => {
+                let span = Duration::from_millis(self.random.u64(..2000));
+                scene.watch(span, false).await?;
+            }
+            3 => {
+                for _ in 0..self.random.usize(..200) {
+                    tokio::task::yield_now().await;
+                }
+            }
+            _ => {
+                // The disk does not know of simulated time: it gets some that is real.
+                for _ in 0..self.random.usize(..6) {
+                    std::thread::sleep(Duration::from_millis(4));
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn edit(&mut self, most: usize) {
+        for _ in 0..self.random.usize(..=most) {
+            self.stage.ground().edit();
+        }
+    }
+
+    /// Tells the server how to behave in the life that comes.
+    fn misbehave(&mut self) {
+        let mut random = self.random.fork();
+        let (mix, ground, doom) = (self.mix, self.stage.shared_ground(), self.stage.doom.clone());
+        let killed_at = (mix.crashes && random.bool()).then(|| random.u64(..40));
+        self.stage.remote.set_faults(Faults::script(move |number, primitive| {
+            if random.u32(..100) < mix.meanwhile {
+                ground.lock().unwrap_or_else(PoisonError::into_inner).edit();
+            }
+            if killed_at == Some(number) {
+                doom.at(number);
+                return if random.bool() { Fault::LostReply } else { Fault::Cut };
+            }
+            if random.u32(..100) < mix.faults { fault(&mut random, primitive) } else { Fault::None }
+        }));
+    }
+}
+
+fn fault(random: &mut fastrand::Rng, primitive: Primitive) -> Fault {
+    match (random.u8(..12), primitive) {
+        (0, _) => Fault::Fail(Class::Transient),
+        (1, _) => Fault::Fail(Class::Protocol),
+        (2, Primitive::Connect) => Fault::Fail(Class::Busy),
+        (3, Primitive::Connect) => Fault::Fail(Class::Tls),
+        // A server that cannot set a time is taken as it is, and the times differ.
+        (2, Primitive::Store | Primitive::MakeDir) => Fault::Fail(Class::Full),
+        (3, Primitive::Store | Primitive::Rename | Primitive::MakeDir | Primitive::RemoveFile | Primitive::Size) => {
+            Fault::Fail(Class::Refused)
+        }
+        (4..=7, _) => Fault::LostReply,
+        _ => Fault::Cut,
+    }
+}
