@@ -124,6 +124,10 @@ pub struct Mirror<R: Remote, W> {
     schedule: Schedule,
     doubts: VecDeque<Doubt>,
     doubtful: PathSet,
+    /// Files that turned out to be other than what was observed: nothing is done there before they were looked at again.
+    unsure: PathSet,
+    /// Those of them that the running scan looks at.
+    reviewed: PathSet,
     crew: Crew<R>,
     readied: mpsc::UnboundedReceiver<()>,
     link: Link,
@@ -208,6 +212,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             schedule: Schedule::default(),
             doubts: VecDeque::new(),
             doubtful: PathSet::default(),
+            unsure: PathSet::default(),
+            reviewed: PathSet::default(),
             status,
             commands,
             tally: Tally::default(),
@@ -368,7 +374,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
             let (window, stage, next) = self.next_window().await?;
             let mut busy = self.schedule.busy().clone();
-            for path in self.doubtful.iter() {
+            for path in self.doubtful.iter().chain(self.unsure.iter()).chain(self.reviewed.iter()) {
                 busy.insert(path.clone());
             }
             let plan = plan::plan(&window, &stage, Policy { removals: self.removals }, &busy);

@@ -11,7 +11,7 @@ use crate::{
         look::{self, Seen},
         status::UnseenStatus,
     },
-    model::{Observation, PathSet, RootIdentity},
+    model::{Observation, PathSet, RelPath, RootIdentity},
     remote::Remote,
     scan::{Found, Root, RootError, Rules, Summary},
     watch::{Dirty, Hint, Settle, WatchError, Watcher},
@@ -109,6 +109,13 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.looking.is_none() && (self.looked || self.starting.is_none())
     }
 
+    /// The file at `path` is not what was observed: it is left alone until it was looked at again. Sending it before that
+    /// could go on and on, as fast as the server takes it.
+    pub(super) fn look_again(&mut self, path: RelPath) {
+        self.settle.hear(Hint::Path(path.clone()), Instant::now());
+        self.unsure.insert(path);
+    }
+
     /// Starts a scan if one is due and none runs.
     pub(super) async fn look_if_due(&mut self) -> Result<(), IndexError> {
         let now = Instant::now();
@@ -150,6 +157,13 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             self.unseen.clear();
             self.next_full = now + self.interval();
         }
+        let looks_at = |path: &&RelPath| match &dirty {
+            Dirty::Everything => true,
+            Dirty::Paths(dirty) => dirty.iter().any(|dirty| path.is_at_or_below(dirty)),
+        };
+        let (reviewed, unsure): (Vec<_>, Vec<_>) = self.unsure.iter().partition(looks_at);
+        let (reviewed, unsure) = (reviewed.into_iter().cloned().collect(), unsure.into_iter().cloned().collect());
+        (self.reviewed, self.unsure) = (reviewed, unsure);
         self.looking_at_all = all;
         self.looking = Some(look::scan(self.settings.source.clone(), rules, dirty, reader));
         self.untold = true;
@@ -211,6 +225,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     async fn rootless(&mut self, why: &RootError) -> Result<(), IndexError> {
         self.looking = None;
+        self.reviewed = PathSet::default();
         self.root = Rooted::Missing;
         self.watcher = None;
         self.watch.complete = false;
@@ -255,6 +270,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     async fn scanned(&mut self, summary: Summary) -> Result<(), IndexError> {
         self.looking = None;
+        self.reviewed = PathSet::default();
         self.stale = true;
         self.untold = true;
         if self.looking_at_all {
@@ -278,6 +294,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     fn scan_failed(&mut self, why: String) {
         tracing::warn!(mirror = %self.settings.name, why, "a scan failed; everything is looked at again");
         self.looking = None;
+        for path in std::mem::take(&mut self.reviewed).iter() {
+            self.unsure.insert(path.clone());
+        }
         self.unseen = vec![UnseenStatus { path: String::new(), why }];
         self.next_full = Instant::now() + ROOT_AGAIN;
         self.untold = true;

@@ -13,7 +13,7 @@ use crate::{
     },
     model::{Done, Job, JobId, Operation, Outcome, PathSet, Problem, Reason, RelPath, Settlement, Stat},
     remote::{Remote, RemoteError},
-    watch::{Hint, Watcher},
+    watch::Watcher,
 };
 
 /// What one turn's ended tasks come to.
@@ -70,7 +70,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                     None => self.link_works(),
                 }
                 if report.look_again {
-                    self.settle.hear(Hint::Path(job.operation.path().clone()), Instant::now());
+                    self.look_again(job.operation.path().clone());
                 }
                 self.ended(job, report.outcome, turn);
             }

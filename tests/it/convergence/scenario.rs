@@ -57,11 +57,7 @@ pub fn trials() -> Vec<Trial> {
         });
         Ok(())
     });
-    vec![
-        crash("crash_before_every_operation", Fault::Cut),
-        crash("crash_after_every_operation", Fault::LostReply),
-        fail,
-    ]
+    vec![crash("crash_before_every_operation", Fault::Cut), crash("crash_after_every_operation", Fault::LostReply), fail]
 }
 
 /// The mirror is killed when call `number` is over; `fault` says whether it happened.
