@@ -5,8 +5,12 @@ pub mod client;
 
 use std::{
     collections::BTreeMap,
+    fs::DirBuilder,
     io,
-    os::unix::{fs::PermissionsExt, net::UnixStream},
+    os::unix::{
+        fs::{DirBuilderExt, PermissionsExt},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -66,7 +70,7 @@ pub enum BindError {
 }
 
 /// Opens the socket at `path` with mode 0600, taking the place of one that a dead daemon left. The socket has its mode
-/// before it has its name.
+/// before it has its name. Its directory is made (mode 0700) if it is missing: `$XDG_RUNTIME_DIR` is empty after a login.
 ///
 /// # Errors
 /// When another daemon listens there, or the system refuses.
@@ -74,10 +78,12 @@ pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
     if UnixStream::connect(path).is_ok() {
         return Err(BindError::InUse(path.to_owned()));
     }
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    let fresh = PathBuf::from(fresh);
+    // No longer than the path itself, whose length has a limit.
+    let fresh = path.with_extension("new");
     let open = || {
+        if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        }
         let _ = std::fs::remove_file(&fresh);
         let listener = UnixListener::bind(&fresh)?;
         std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o600))?;
@@ -142,6 +148,24 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(matches!(bind(&path), Err(BindError::InUse(_))));
         drop(listener);
+    }
+
+    #[tokio::test]
+    async fn a_missing_directory_is_made_for_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = dir.path().join("run/towline");
+        drop(bind(&runtime.join("control.sock")).unwrap());
+        assert_eq!(std::fs::metadata(&runtime).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[tokio::test]
+    async fn the_longest_path_that_is_allowed_works() {
+        let dir = tempfile::tempdir().unwrap();
+        let longest = if cfg!(target_os = "macos") { 103 } else { 107 };
+        let fill = longest - dir.path().as_os_str().len() - "//control.sock".len();
+        let path = dir.path().join("x".repeat(fill)).join("control.sock");
+        assert_eq!(path.as_os_str().len(), longest);
+        drop(bind(&path).unwrap());
     }
 
     #[tokio::test]
