@@ -7,7 +7,7 @@ use std::{
 };
 
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{Method, Request, body::Bytes, client::conn::http1};
+use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, time::timeout};
@@ -36,9 +36,15 @@ pub enum ClientError {
         /// Why.
         source: io::Error,
     },
+    /// The daemon has no mirror of this name.
+    #[error("{0}")]
+    NoSuchMirror(String),
     /// The daemon said no, and why.
     #[error("{0}")]
     Refused(String),
+    /// The daemon took too long: it hangs, or is stopped.
+    #[error("the daemon did not answer within {} s", .0.as_secs())]
+    Timeout(Duration),
     /// The conversation broke off.
     #[error("the daemon did not answer: {0}")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -70,7 +76,7 @@ impl Client {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|source| ClientError::NotRunning { socket: self.socket.clone(), source })?;
-        timeout(PATIENCE, exchange(stream, method, path)).await.map_err(|e| ClientError::Broken(Box::new(e)))?
+        timeout(PATIENCE, exchange(stream, method, path)).await.map_err(|_| ClientError::Timeout(PATIENCE))?
     }
 }
 
@@ -80,14 +86,15 @@ async fn exchange<T: DeserializeOwned>(stream: UnixStream, method: Method, path:
     let request =
         Request::builder().method(method).uri(path).header("host", "towline").body(Empty::<Bytes>::new()).map_err(broken)?;
     let response = sender.send_request(request).await.map_err(broken)?;
-    let ok = response.status().is_success();
+    let status = response.status();
     let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(ClientError::Broken)?.to_bytes();
     driver.abort();
-    if ok {
+    if status.is_success() {
         return serde_json::from_slice(&body).map_err(broken);
     }
     let refusal: Refusal = serde_json::from_slice(&body).map_err(broken)?;
-    Err(ClientError::Refused(refusal.error))
+    let refused = if status == StatusCode::NOT_FOUND { ClientError::NoSuchMirror } else { ClientError::Refused };
+    Err(refused(refusal.error))
 }
 
 fn broken(e: impl std::error::Error + Send + Sync + 'static) -> ClientError {
