@@ -1,6 +1,6 @@
 //! Logging: to the journal when systemd listens there, else to standard error. Secrets never reach it: their type has no Debug.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt};
 
@@ -36,8 +36,10 @@ pub fn start(level: &str) -> Result<(), LevelError> {
         }
         None => {
             let stderr = tracing_subscriber::fmt::layer()
-                .with_writer(std::io::stderr)
-                .with_ansi(std::io::stderr().is_terminal())
+                .with_writer(Line::new)
+                .with_ansi(io::stderr().is_terminal())
+                // They would be printed, and a print to a closed standard error panics.
+                .log_internal_errors(false)
                 .with_target(false);
             tracing::subscriber::set_global_default(registry.with(stderr))
         }
@@ -45,4 +47,30 @@ pub fn start(level: &str) -> Result<(), LevelError> {
     // A second start in one process (tests) keeps the first.
     drop(result);
     Ok(())
+}
+
+/// One message on standard error. On a terminal it takes the place of a progress bar, which is then drawn again below.
+struct Line {
+    terminal: bool,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self { terminal: io::stderr().is_terminal() }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, message: &[u8]) -> io::Result<usize> {
+        let mut stderr = io::stderr().lock();
+        if self.terminal {
+            stderr.write_all(b"\r\x1b[2K")?;
+        }
+        stderr.write_all(message)?;
+        Ok(message.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
