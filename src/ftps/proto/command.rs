@@ -23,6 +23,10 @@ pub enum ArgumentError {
     /// A byte that ends a command line, or a string in the server.
     #[error("FTP cannot carry a line break or a NUL byte")]
     Unsendable,
+    /// 0xFF and a byte behind it that telnet takes for a command (RFC 854): servers that speak telnet on the control
+    /// connection swallow both and answer out of turn. Of the servers measured ProFTPD does.
+    #[error("FTP cannot carry the byte 0xff before one from 0xf0 to 0xff")]
+    Telnet,
     /// Longer than any server takes.
     #[error("it is longer than {MAX_LINE} bytes")]
     TooLong,
@@ -32,6 +36,7 @@ fn check(bytes: &[u8]) -> Result<(), ArgumentError> {
     match bytes {
         b"" => Err(ArgumentError::Empty),
         _ if bytes.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)) => Err(ArgumentError::Unsendable),
+        _ if bytes.windows(2).any(|pair| pair[0] == 0xff && pair[1] >= 0xf0) => Err(ArgumentError::Telnet),
         _ if bytes.len() > MAX_LINE => Err(ArgumentError::TooLong),
         _ => Ok(()),
     }
@@ -267,6 +272,9 @@ mod tests {
         for bad in [&b"a\rb"[..], b"a\nDELE b", b"a\0b", b"\n"] {
             assert_eq!(Pathname::new(bad), Err(ArgumentError::Unsendable));
             assert_eq!(Argument::new(bad).err(), Some(ArgumentError::Unsendable));
+        }
+        for telnet in [&b"a\xff\xfeb"[..], b"\xff\xff"] {
+            assert_eq!(Pathname::new(telnet), Err(ArgumentError::Telnet));
         }
         assert_eq!(Pathname::new(b""), Err(ArgumentError::Empty));
         assert_eq!(Pathname::new(vec![b'x'; MAX_LINE + 1]), Err(ArgumentError::TooLong));
