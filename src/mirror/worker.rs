@@ -164,7 +164,11 @@ pub(super) async fn resolve<S: Session>(session: &mut S, job: &Job) -> Result<Ve
     // What no FTP server can be asked for is on none.
     let askable = !job.operation.touches().any(RelPath::breaks_lines);
     if let Some(temp) = job.temp.as_ref().filter(|_| askable) {
-        session.remove_file(temp).await?;
+        // A refusal does not say whether anything is there.
+        match session.remove_file(temp).await {
+            Err(e) if !e.session_survives() || session.stat(temp).await?.is_some() => return Err(e),
+            _ => {}
+        }
     }
     for path in job.operation.touches() {
         let there = if path.breaks_lines() { None } else { session.stat(path).await? };

@@ -145,17 +145,22 @@ impl RelPath {
         self.0.iter().any(|b| matches!(b, b'\r' | b'\n'))
     }
 
-    /// For people: lossy UTF-8, control characters escaped.
+    /// For people: what is not UTF-8, control characters and those that change the direction of text are escaped.
     pub fn display(&self) -> Cow<'_, str> {
-        let text = String::from_utf8_lossy(&self.0);
-        if text.chars().any(char::is_control) {
-            Cow::Owned(
-                text.chars()
-                    .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-                    .collect(),
-            )
-        } else {
-            text
+        let unfit =
+            |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        match std::str::from_utf8(&self.0) {
+            Ok(text) if !text.contains(unfit) => Cow::Borrowed(text),
+            _ => {
+                let mut shown = String::new();
+                for chunk in self.0.utf8_chunks() {
+                    for c in chunk.valid().chars() {
+                        if unfit(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+                    }
+                    shown.extend(chunk.invalid().escape_ascii().map(char::from));
+                }
+                Cow::Owned(shown)
+            }
         }
     }
 }
@@ -259,6 +264,19 @@ mod tests {
 
     fn path(text: &str) -> RelPath {
         RelPath::new(text).expect("a valid path")
+    }
+
+    #[test]
+    fn shown_names_are_told_apart_and_harmless() {
+        for (name, shown) in [
+            (&b"plain \xc3\xa4"[..], "plain ä"),
+            (b"a\nb\x1b[31m", "a\\nb\\u{1b}[31m"),
+            (b"latin\xe9", "latin\\xe9"),
+            (b"latin\xe8", "latin\\xe8"),
+            ("gpj.\u{202e}exe".as_bytes(), "gpj.\\u{202e}exe"),
+        ] {
+            assert_eq!(RelPath::new(name).unwrap().to_string(), shown);
+        }
     }
 
     #[test]
