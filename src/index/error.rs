@@ -74,9 +74,9 @@ impl IndexError {
             Self::AlreadyRunning { .. } => Some("stop the other one, or give this one a --state-dir of its own"),
             Self::Full(_) => Some("free space on the disk that holds the state directory"),
             Self::Io(_) => Some("check the disk that holds the state directory, and its permissions"),
-            Self::Corrupt(_) => {
-                Some("move the file away and start again: the tree is then compared with the server from scratch")
-            }
+            Self::Corrupt(_) => Some(
+                "move the file away (and those beside it that end in -wal and -shm) and start again: everything is then sent again",
+            ),
             Self::Lost | Self::NoSuchJob(_) | Self::Unwritable(_) | Self::Sqlite(_) => None,
         }
     }

@@ -16,6 +16,9 @@ use crate::{
     model::{Kind, PathError, RelPath, Stat},
 };
 
+/// What to do when the mirror's directory can neither be used nor made.
+const NO_BASE: &str = "make the mirror's directory on the server and let the account write to it, or correct `path`";
+
 /// A server, an account on it, and a directory there.
 #[derive(Clone, Debug)]
 pub struct FtpsSettings {
@@ -120,7 +123,10 @@ impl<D: Dial> Remote for FtpsRemote<D> {
 
     async fn connect(&self) -> Result<FtpsSession<D>, RemoteError> {
         let mut client = Client::connect(self.endpoint.clone()).await?;
-        self.base.ensure(&mut client).await?;
+        self.base.ensure(&mut client).await.map_err(|error| {
+            let error = RemoteError::from(error);
+            if error.class == Class::Refused && error.hint.is_none() { error.with_hint(NO_BASE) } else { error }
+        })?;
         Ok(FtpsSession { client, base: self.base.clone() })
     }
 }
