@@ -7,9 +7,11 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
+mod out;
 mod plan;
 mod run;
 mod show;
+mod signals;
 mod status;
 mod sync;
 
@@ -22,6 +24,10 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use exit::{Exit, Failure};
+use out::Out;
+
+/// Where the options of every verb are listed.
+const GLOBAL: &str = "Options of every command";
 
 /// Keeps a directory on an FTPS server equal to a directory on this machine: continuously, encrypted, unattended.
 #[derive(Debug, Parser)]
@@ -35,13 +41,13 @@ use exit::{Exit, Failure};
 )]
 struct Cli {
     /// The configuration file [default: $TOWLINE_CONFIG, ~/.config/towline/towline.toml, /etc/towline/towline.toml]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = GLOBAL)]
     config: Option<PathBuf>,
     /// Where the state is kept [default: $STATE_DIRECTORY, ~/.local/state/towline]
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true, help_heading = GLOBAL)]
     state_dir: Option<PathBuf>,
     /// What is logged: error, warn, info, debug or trace
-    #[arg(long, value_name = "LEVEL", global = true)]
+    #[arg(long, value_name = "LEVEL", global = true, help_heading = GLOBAL)]
     log: Option<String>,
     #[command(subcommand)]
     verb: Verb,
@@ -59,6 +65,9 @@ enum Verb {
     /// Mirror once, then end: 0 done, 3 some paths failed
     Sync(sync::Args),
     /// Mirror until stopped
+    #[command(
+        after_help = "Example:\n  towline run                        SIGTERM or Ctrl-C ends it\n  towline --log debug run            tells more"
+    )]
     Run,
     /// Show what the running daemon does
     Status(status::Args),
@@ -70,7 +79,7 @@ enum Verb {
 struct Context {
     config: Option<PathBuf>,
     state_dir: Option<PathBuf>,
-    out: io::Stdout,
+    out: Out,
 }
 
 impl Context {
@@ -101,7 +110,7 @@ pub(crate) fn main() -> ExitCode {
 fn act(cli: Cli) -> Result<Exit, Failure> {
     let level = cli.log.unwrap_or_else(|| if matches!(cli.verb, Verb::Run) { "info" } else { "warn" }.to_owned());
     towline::telemetry::start(&level).map_err(Failure::usage)?;
-    let context = Context { config: cli.config, state_dir: cli.state_dir, out: io::stdout() };
+    let context = Context { config: cli.config, state_dir: cli.state_dir, out: Out::new() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     let result = runtime.block_on(async {
         match cli.verb {

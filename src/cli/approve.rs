@@ -1,10 +1,17 @@
-//! `towline approve`: release the removals that wait.
+//! `towline approve`: release the removals that wait. Tells the daemon; where none runs, leaves word for the next pass.
 
 use std::io::Write;
 
-use towline::control::client::Client;
+use serde::Deserialize;
+use towline::{
+    control::client::{Client, ClientError},
+    index::{Index, IndexError, Note},
+    mirror::{ApproveError, index_file},
+    model::RootIdentity,
+    plan::{Approval, Halt},
+};
 
-use super::{Context, Exit, Failure, assemble};
+use super::{Context, Exit, Failure, assemble, show};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  towline approve site")]
@@ -15,8 +22,50 @@ pub(super) struct Args {
 
 pub(super) async fn approve(mut context: Context, args: Args) -> Result<Exit, Failure> {
     let socket = assemble::socket(&context)?;
-    let approved = Client::new(&socket).approve(&args.mirror).await.map_err(Failure::failed)?;
-    let files = if approved.deletes == 1 { "file" } else { "files" };
-    writeln!(context.out, "{}: the removal of {} {files} goes on", args.mirror, approved.deletes)?;
+    let (deletes, when) = match Client::new(&socket).approve(&args.mirror).await {
+        Ok(approved) => (approved.deletes, ""),
+        Err(e @ ClientError::NotRunning { .. }) => {
+            // Without a configuration there is nothing but the daemon that could have been meant.
+            let Ok(config) = assemble::config(&context) else { return Err(Failure::new(Exit::Unavailable, e)) };
+            assemble::select(&config, std::slice::from_ref(&args.mirror))?;
+            (leave_word(&context, &args.mirror)?, " with the next `towline sync` or `towline run`")
+        }
+        Err(e @ ClientError::NoSuchMirror(_)) => return Err(Failure::usage(e)),
+        Err(e @ ClientError::Refused(_)) => return Err(Failure::failed(e)),
+        Err(e) => return Err(Failure::new(Exit::Unavailable, e)),
+    };
+    writeln!(context.out, "{}: the removal of {} goes on{when}", args.mirror, show::count(deletes, "file", "files"))?;
     Ok(Exit::Done)
+}
+
+/// Why removals wait, as the last pass noted it.
+#[derive(Deserialize)]
+struct Held {
+    halt: Halt,
+}
+
+/// Approves what the last pass held back. How many files that are.
+fn leave_word(context: &Context, mirror: &str) -> Result<u64, Failure> {
+    let house = assemble::House::open(context)?;
+    let file = index_file(&house.state_dir, mirror);
+    if !file.exists() {
+        return Err(Failure::failed(ApproveError::NothingHalted));
+    }
+    let config = house.mirrors(&[mirror.to_owned()])?;
+    let mut index = house.index(config[0])?;
+    release(&mut index).map_err(|e| Failure::state(&file, e))?.map_err(Failure::failed)
+}
+
+/// As a running mirror does it.
+fn release(index: &mut Index) -> Result<Result<u64, ApproveError>, IndexError> {
+    let root = match index.note::<Held>(Note::Hold)?.map(|held| held.halt) {
+        None => return Ok(Err(ApproveError::NothingHalted)),
+        Some(Halt::RootMissing) => return Ok(Err(ApproveError::RootMissing)),
+        Some(Halt::RootReplaced { found, .. }) => Some(found),
+        Some(Halt::RootEmptied { .. } | Halt::OverBudget { .. }) => index.note::<RootIdentity>(Note::Root)?,
+    };
+    let deletes = index.deletes()?.files;
+    index.set_note(Note::Root, root.as_ref())?;
+    index.set_note(Note::Approval, Some(&Approval { deletes, root }))?;
+    Ok(Ok(deletes))
 }

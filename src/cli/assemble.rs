@@ -2,15 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
+use secrecy::SecretString;
 use towline::{
     clock,
     config::{self, Config},
     ftps::{self, Pin, Profile, Timeouts, TlsSettings},
-    index::{Index, Profiles, StateLock},
+    index::{Index, IndexError, Profiles, StateLock},
     mirror::{Settings, index_file},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
@@ -30,21 +31,32 @@ pub(super) struct House {
 
 /// Reads the configuration.
 pub(super) fn config(context: &Context) -> Result<Config, Failure> {
-    let file = Config::find(context.config.as_deref(), &Context::env).map_err(Failure::config)?;
-    Config::load(&file).map_err(|e| {
+    let wrong = |e: config::ConfigError| {
         let hint = e.hint();
         Failure::config(e).with_hint(hint)
-    })
+    };
+    let file = Config::find(context.config.as_deref(), &Context::env).map_err(wrong)?;
+    let config = Config::load(&file).map_err(wrong)?;
+    if config.mirrors.is_empty() {
+        return Err(Failure::said(Exit::Config, format_args!("{}: no mirror is configured", file.display()))
+            .with_hint(Some("add a [[mirror]] with name, source, remote and path")));
+    }
+    Ok(config)
 }
 
 /// The state directory.
 pub(super) fn state_dir(context: &Context) -> Result<PathBuf, Failure> {
-    config::state_dir(context.state_dir.as_deref(), &Context::env).map_err(Failure::config)
+    config::state_dir(context.state_dir.as_deref(), &Context::env).map_err(no_place)
 }
 
 /// The control socket.
 pub(super) fn socket(context: &Context) -> Result<PathBuf, Failure> {
-    config::socket_path(&state_dir(context)?, &Context::env).map_err(Failure::config)
+    config::socket_path(&state_dir(context)?, &Context::env).map_err(no_place)
+}
+
+fn no_place(e: config::DirError) -> Failure {
+    let hint = e.hint();
+    Failure::config(e).with_hint(Some(hint))
 }
 
 impl House {
@@ -56,7 +68,16 @@ impl House {
             let hint = e.hint();
             Failure::failed(e).with_hint(hint)
         })?;
-        let profiles = Profiles::open(&state_dir.join("remotes.db")).map_err(Failure::failed)?;
+        let learnt = state_dir.join("remotes.db");
+        let profiles = Profiles::open(&learnt).map_err(|e| {
+            let damaged = matches!(e, IndexError::Corrupt(_));
+            let failure = Failure::state(&learnt, e);
+            if damaged {
+                failure.with_hint(Some("remove this file: what it says of the servers is learnt again"))
+            } else {
+                failure
+            }
+        })?;
         Ok(Self { config, state_dir, profiles: Arc::new(Mutex::new(profiles)), remotes: Mutex::default(), _lock: lock })
     }
 
@@ -66,28 +87,29 @@ impl House {
     }
 
     /// The engine's settings for `mirror`.
-    pub(super) fn settings(&self, mirror: &config::Mirror) -> Settings {
+    ///
+    /// # Errors
+    /// As for [`settings`].
+    pub(super) fn settings(&self, mirror: &config::Mirror) -> Result<Settings, Failure> {
         let ceiling = self.config.remotes.get(&mirror.remote).map_or(1, |remote| usize::from(remote.connections));
         // The ceiling is the remote's: its mirrors share it evenly.
         let mirrors = self.config.mirrors.iter().filter(|other| other.remote == mirror.remote).count().max(1);
-        settings(mirror, (ceiling / mirrors).max(1))
+        settings(mirror, (ceiling / mirrors).max(1), &self.state_dir)
     }
 
     /// The index of `mirror`.
     pub(super) fn index(&self, mirror: &config::Mirror) -> Result<Index, Failure> {
-        Index::open(&index_file(&self.state_dir, &mirror.name), clock::now()).map_err(|e| {
-            let hint = e.hint();
-            Failure::failed(e).with_hint(hint)
-        })
+        let file = index_file(&self.state_dir, &mirror.name);
+        Index::open(&file, clock::now()).map_err(|e| Failure::state(&file, e))
     }
 
     /// The remote of `mirror`, which remembers what it learns in the state directory.
-    pub(super) fn remote(&self, mirror: &config::Mirror) -> Result<Arc<FtpsRemote>, Failure> {
+    pub(super) async fn remote(&self, mirror: &config::Mirror) -> Result<Arc<FtpsRemote>, Failure> {
         let remote = remote_of(&self.config, mirror)?;
-        let mut remotes = self.remotes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = remotes.get(&mirror.remote) {
+        if let Some(known) = self.remotes.lock().unwrap_or_else(PoisonError::into_inner).get(&mirror.remote) {
             return Ok(Arc::new(known.beside(mirror.path.as_bytes()).map_err(Failure::config)?));
         }
+        let password = password(remote).await?;
         let endpoint = format!("{}:{}", remote.host, remote.port);
         let known = self.profiles.lock().ok().and_then(|profiles| profiles.load::<Profile>(&endpoint).ok().flatten());
         let profiles = Arc::clone(&self.profiles);
@@ -97,8 +119,8 @@ impl House {
                 tracing::warn!(error = %e, "what was learnt of the server could not be kept");
             }
         };
-        let server = server(remote, &mirror.path, known.unwrap_or_default(), on_learn)?;
-        remotes.insert(mirror.remote.clone(), Arc::clone(&server));
+        let server = server(remote, password, &mirror.path, known.unwrap_or_default(), on_learn)?;
+        self.remotes.lock().unwrap_or_else(PoisonError::into_inner).insert(mirror.remote.clone(), Arc::clone(&server));
         Ok(server)
     }
 }
@@ -117,19 +139,53 @@ pub(super) fn select<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a
     names.iter().map(find).collect()
 }
 
-/// The engine's settings for `mirror`.
-pub(super) fn settings(mirror: &config::Mirror, connections: usize) -> Settings {
-    Settings {
+/// The engine's settings for `mirror`, whose state is in `state_dir`.
+///
+/// # Errors
+/// When the state cannot be told from what is to be mirrored.
+pub(super) fn settings(mirror: &config::Mirror, connections: usize, state_dir: &Path) -> Result<Settings, Failure> {
+    let mut ignore = mirror.ignore.clone();
+    // The state changes with everything that is done: mirrored, it would never come to rest.
+    if let Ok(inside) = resolved(state_dir).strip_prefix(resolved(&mirror.source)) {
+        let pattern = inside.to_str().and_then(only).ok_or_else(|| {
+            let (name, dir) = (&mirror.name, state_dir.display());
+            Failure::said(Exit::Config, format_args!("the source of the mirror {name} holds Towline's own state, {dir}"))
+                .with_hint(Some("keep the state elsewhere (--state-dir), or mirror another directory"))
+        })?;
+        tracing::info!(mirror = %mirror.name, "the state directory lies in the source; it is not mirrored");
+        ignore.push(pattern);
+    }
+    Ok(Settings {
         name: mirror.name.clone(),
         source: mirror.source.clone(),
-        ignore: mirror.ignore.clone(),
+        ignore,
         quiet: mirror.quiet,
         full_scan: mirror.full_scan,
         budget: Budget { files: mirror.delete_budget.files.into(), percent: mirror.delete_budget.percent },
         connections,
         clock: clock::now,
         observer: None,
+    })
+}
+
+/// `path` without symlinks, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The gitignore pattern that matches the directory `path` below the root and nothing else; none for the root.
+fn only(path: &str) -> Option<String> {
+    if path.is_empty() || path.contains(['\n', '\r']) {
+        return None;
     }
+    let escaped: String = path
+        .chars()
+        .flat_map(|c| {
+            let special = matches!(c, '\\' | '*' | '?' | '[' | ']' | '{' | '}' | '!' | '#' | ' ');
+            special.then_some('\\').into_iter().chain([c])
+        })
+        .collect();
+    Some(format!("/{escaped}/"))
 }
 
 /// The remote that `mirror` names.
@@ -139,17 +195,23 @@ pub(super) fn remote_of<'a>(config: &'a Config, mirror: &config::Mirror) -> Resu
     })
 }
 
+/// The password of `remote`; on a thread of its own, since a command may take its time.
+pub(super) async fn password(remote: &config::Remote) -> Result<SecretString, Failure> {
+    let source = remote.password.clone();
+    tokio::task::spawn_blocking(move || source.read()).await.map_err(Failure::failed)?.map_err(|e| {
+        let hint = e.hint();
+        Failure::config(e).with_hint(Some(hint))
+    })
+}
+
 /// An FTPS remote whose tree begins at `base`.
 pub(super) fn server(
     remote: &config::Remote,
+    password: SecretString,
     base: &str,
     profile: Profile,
     on_learn: impl Fn(&Profile) + Send + Sync + 'static,
 ) -> Result<Arc<FtpsRemote>, Failure> {
-    let password = remote.password.read().map_err(|e| {
-        let hint = e.hint();
-        Failure::config(e).with_hint(Some(hint))
-    })?;
     let settings = FtpsSettings {
         host: remote.host.clone(),
         port: remote.port,
@@ -157,12 +219,7 @@ pub(super) fn server(
         password,
         base: base.as_bytes().to_vec(),
         tls: tls(&remote.tls),
-        timeouts: Timeouts {
-            connect: remote.timeouts.connect,
-            reply: remote.timeouts.reply,
-            stall: remote.timeouts.stall,
-            ..Timeouts::default()
-        },
+        timeouts: Timeouts { connect: remote.timeouts.connect, reply: remote.timeouts.reply, stall: remote.timeouts.stall },
     };
     Ok(Arc::new(FtpsRemote::new(settings, profile, Arc::new(on_learn)).map_err(Failure::config)?))
 }
@@ -181,5 +238,19 @@ fn tls(tls: &config::Tls) -> TlsSettings {
             config::TlsVersion::V1_2 => ftps::TlsVersion::V12,
             config::TlsVersion::V1_3 => ftps::TlsVersion::V13,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_is_matched_by_name_alone() {
+        let of = |path: &str| only(path).unwrap_or_default();
+        assert_eq!(of(".local/state/towline"), "/.local/state/towline/");
+        assert_eq!(of("a [b]*?!"), r"/a\ \[b\]\*\?\!/");
+        assert_eq!(only(""), None);
+        assert_eq!(only("a\nb"), None);
     }
 }

@@ -1,13 +1,16 @@
 //! `towline check`: is the configuration right, and with `--online`, does each server let us in?
 
-use std::io::Write;
+use std::{io::Write, sync::Arc};
 
+use secrecy::SecretString;
 use towline::{
+    config::{self, PasswordSource},
     ftps::Profile,
-    remote::{Remote, Session},
+    remote::{Class, Remote, Session, ftps::FtpsRemote},
+    scan::Root,
 };
 
-use super::{Context, Exit, Failure, assemble};
+use super::{Context, Exit, Failure, assemble, out::Out};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  towline --config towline.toml check --online")]
@@ -19,26 +22,24 @@ pub(super) struct Args {
 
 pub(super) async fn check(mut context: Context, args: Args) -> Result<Exit, Failure> {
     let config = assemble::config(&context)?;
+    let state_dir = assemble::state_dir(&context)?;
     let mut worst = Exit::Done;
     for mirror in &config.mirrors {
         let remote = assemble::remote_of(&config, mirror)?;
-        writeln!(
-            context.out,
-            "{}: {} -> ftps://{}@{}:{}{}",
-            mirror.name,
-            mirror.source.display(),
-            remote.user,
-            remote.host,
-            remote.port,
-            mirror.path
-        )?;
-        if !mirror.source.is_dir() {
-            writeln!(context.out, "  the local directory is missing: nothing is mirrored until it is there")?;
+        let (here, path) = (mirror.source.display(), &mirror.path);
+        writeln!(context.out, "{}: {here} -> ftps://{}@{}:{}{path}", mirror.name, remote.user, remote.host, remote.port)?;
+        if let Err(e) = Root::open(&mirror.source) {
+            writeln!(context.out, "  {e}\n    {}", e.hint())?;
             worst = worst.max(Exit::Failed);
         }
-        if args.online {
-            worst = worst.max(login(&mut context, remote, &mirror.path).await?);
+        if let Err(failure) = assemble::settings(mirror, 1, &state_dir) {
+            worst = worst.max(show(&mut context.out, &failure)?);
         }
+        worst = worst.max(match server(remote, &mirror.path, args.online).await {
+            Err(failure) => show(&mut context.out, &failure)?,
+            Ok(server) if args.online => login(&mut context.out, &server).await?,
+            Ok(_) => Exit::Done,
+        });
     }
     if worst == Exit::Done {
         writeln!(context.out, "configuration is right")?;
@@ -46,18 +47,37 @@ pub(super) async fn check(mut context: Context, args: Args) -> Result<Exit, Fail
     Ok(worst)
 }
 
-async fn login(context: &mut Context, remote: &towline::config::Remote, path: &str) -> Result<Exit, Failure> {
-    let server = assemble::server(remote, path, Profile::default(), |_| {})?;
+/// The remote, with all that has to be on this machine for it: certificates, and the password as far as it can be read without
+/// a side effect. Where a service gets it from the service manager, a shell has none.
+async fn server(remote: &config::Remote, path: &str, online: bool) -> Result<Arc<FtpsRemote>, Failure> {
+    let password = match remote.password {
+        PasswordSource::File(_) => assemble::password(remote).await?,
+        _ if online => assemble::password(remote).await?,
+        _ => SecretString::from("not read"),
+    };
+    assemble::server(remote, password, path, Profile::default(), |_| {})
+}
+
+fn show(out: &mut Out, failure: &Failure) -> Result<Exit, Failure> {
+    writeln!(out, "  {}", failure.cause())?;
+    if let Some(hint) = failure.hint() {
+        writeln!(out, "    {hint}")?;
+    }
+    Ok(failure.exit)
+}
+
+async fn login(out: &mut Out, server: &FtpsRemote) -> Result<Exit, Failure> {
     match server.connect().await {
         Ok(session) => {
-            writeln!(context.out, "  logged in over {}", session.tls_version())?;
+            writeln!(out, "  logged in over {}", session.tls_version())?;
             session.close().await;
             Ok(Exit::Done)
         }
         Err(e) => {
-            writeln!(context.out, "  no login: {e}")?;
+            let what = if e.class == Class::Refused { "logged in, but the directory cannot be used" } else { "no login" };
+            writeln!(out, "  {what}: {e}")?;
             if let Some(hint) = e.hint {
-                writeln!(context.out, "    {hint}")?;
+                writeln!(out, "    {hint}")?;
             }
             Ok(Exit::of(e.class))
         }

@@ -28,7 +28,7 @@ use towline::{
     watch::KernelWatcher,
 };
 
-use super::{Context, Exit, Failure, show};
+use super::{Context, Exit, Failure, show, signals::Signals};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  towline demo --for 20s")]
@@ -74,6 +74,7 @@ const EDITS: &[Edit] = &[
 
 pub(super) async fn demo(mut context: Context, args: Args) -> Result<Exit, Failure> {
     let deadline = args.limit.map(|limit| Instant::now() + limit);
+    let mut signals = Signals::new()?;
     let scratch = Scratch::new()?;
     let (source, served) = (scratch.0.join("site"), scratch.0.join("server"));
     sample(&source)?;
@@ -90,7 +91,7 @@ pub(super) async fn demo(mut context: Context, args: Args) -> Result<Exit, Failu
 
     let shown = tokio::select! {
         shown = show_edits(out, &source, &served, handle, &mut heard, deadline) => shown,
-        _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
+        () = signals.received() => Ok(Exit::Done),
     };
     stop.cancel();
     let ended = running.await.map_err(Failure::failed)?;
@@ -134,7 +135,7 @@ async fn show_edits(
     }
 }
 
-/// Prints events until both trees are equal and the mirror says so.
+/// Prints events until something was done, both trees are equal and the mirror says so.
 async fn settled(
     out: &mut impl Write,
     source: &Path,
@@ -143,13 +144,16 @@ async fn settled(
     heard: &mut mpsc::UnboundedReceiver<Event>,
 ) -> Result<bool, Failure> {
     let patience = Instant::now() + PATIENCE;
+    let mut done = false;
     let mut status = handle.status.clone();
     loop {
         while let Ok(event) = heard.try_recv() {
+            done |= matches!(event, Event::Settled { outcome: Outcome::Done(_), .. });
             print(out, &event)?;
         }
         let in_sync = status.borrow_and_update().phase == Phase::InSync;
-        if in_sync && tree(source)? == tree(served)? {
+        // A touched file is equal before it was looked at.
+        if done && in_sync && tree(source)? == tree(served)? {
             return Ok(true);
         }
         if timeout_at(patience, status.changed()).await.is_err() {

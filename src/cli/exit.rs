@@ -1,8 +1,10 @@
 //! How the program ends: exit codes, and failures with the advice that goes with them.
 
-use std::{fmt, io, process::ExitCode};
+use std::{fmt, io, path::Path, process::ExitCode};
 
-use towline::remote::Class;
+use towline::{index::IndexError, remote::Class};
+
+use super::out;
 
 /// The exit codes (those from 64 on are `sysexits.h`'s).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +26,9 @@ impl Exit {
             Class::Auth => Self::Credentials,
             Class::Tls | Class::Protocol => Self::Protocol,
             Class::Transient | Class::Busy => Self::Unavailable,
-            Class::Full | Class::Refused | Class::NotEmpty | Class::Name => Self::SomeFailed,
+            Class::Full => Self::SomeFailed,
+            // Of the link, not of a path: the mirror's own directory was refused, so nothing could be done.
+            Class::Refused | Class::NotEmpty | Class::Name => Self::Failed,
         }
     }
 }
@@ -60,6 +64,13 @@ impl Failure {
         Self::new(Exit::Config, error)
     }
 
+    /// The state in `file` cannot be used.
+    pub(crate) fn state(file: &Path, error: IndexError) -> Self {
+        let hint = error.hint();
+        let error = anyhow::Error::new(error).context(format!("cannot use the state in {}", file.display()));
+        Self::failed(error).with_hint(hint)
+    }
+
     pub(crate) fn said(exit: Exit, words: impl fmt::Display) -> Self {
         Self::new(exit, anyhow::anyhow!("{words}"))
     }
@@ -71,7 +82,7 @@ impl Failure {
 
     /// Whether somebody stopped reading what we print: no failure of ours.
     pub(crate) fn is_closed_pipe(&self) -> bool {
-        self.error.chain().any(|e| e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
+        self.error.chain().any(out::is_closed_pipe)
     }
 }
 
@@ -81,8 +92,19 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Failure {
+    /// For people, where there are several mirrors.
+    pub(crate) fn of(&self, mirror: &str) -> String {
+        self.to_string().replacen("towline: ", &format!("towline: {mirror}: "), 1)
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// What happened, on one line.
+    pub(crate) fn cause(&self) -> String {
         let mut shown = String::new();
         for cause in self.error.chain() {
             let cause = cause.to_string();
@@ -94,7 +116,13 @@ impl fmt::Display for Failure {
                 shown.push_str(&cause);
             }
         }
-        writeln!(f, "towline: {shown}")?;
+        shown
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "towline: {}", self.cause())?;
         match &self.hint {
             Some(hint) => writeln!(f, "  hint: {hint}"),
             None => Ok(()),

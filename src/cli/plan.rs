@@ -1,16 +1,19 @@
 //! `towline plan`: what would be done, and why. Works on a copy of the state, so it disturbs no daemon.
 
-use std::io::Write;
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 use towline::{
-    clock,
+    clock, config,
     index::{Index, Reader},
-    mirror::{self, index_file},
+    mirror::{self, DryRunError, index_file},
     model::Operation,
     plan::Step,
 };
 
-use super::{Context, Exit, Failure, assemble, show};
+use super::{Context, Exit, Failure, assemble, out::Out, show, signals::Signals};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  towline plan site")]
@@ -21,32 +24,67 @@ pub(super) struct Args {
 }
 
 pub(super) async fn plan(mut context: Context, args: Args) -> Result<Exit, Failure> {
+    let mut signals = Signals::new()?;
     let config = assemble::config(&context)?;
     let state_dir = assemble::state_dir(&context)?;
+    let mut worst = Exit::Done;
     for mirror in assemble::select(&config, &args.mirrors)? {
-        let scratch = Scratch::new().map_err(Failure::failed)?;
-        let copy = scratch.0.join("plan.db");
-        let original = index_file(&state_dir, &mirror.name);
-        if original.exists() {
-            Reader::open(&original).and_then(|reader| reader.copy_to(&copy)).map_err(Failure::failed)?;
-        }
-        let index = Index::open(&copy, clock::now()).map_err(Failure::failed)?;
-        let mut lines = Vec::new();
-        let run = mirror::dry_run(&assemble::settings(mirror, 1), index, |step| lines.push(line(&step)))
-            .await
-            .map_err(|e| Failure::failed(e).with_hint(None::<String>))?;
-        writeln!(context.out, "{}: {}", mirror.name, if lines.is_empty() { "nothing to do" } else { "would" })?;
-        for line in lines {
-            writeln!(context.out, "  {line}")?;
-        }
-        if let Some(halt) = run.halt {
-            writeln!(context.out, "  {} wait: {halt}", show::count(run.held as u64, "removal", "removals"))?;
-        }
-        for unseen in run.unseen {
-            writeln!(context.out, "  unseen: {unseen}")?;
+        let planned = tokio::select! {
+            planned = one(&mut context.out, mirror, &state_dir) => planned,
+            // The copy of the state must not stay behind.
+            () = signals.received() => return Err(Failure::said(Exit::Failed, "interrupted")),
+        };
+        match planned {
+            Err(failure) if !failure.is_closed_pipe() => {
+                let _ = write!(io::stderr(), "{}", failure.of(&mirror.name));
+                worst = worst.max(failure.exit);
+            }
+            planned => planned?,
         }
     }
-    Ok(Exit::Done)
+    Ok(worst)
+}
+
+async fn one(out: &mut Out, mirror: &config::Mirror, state_dir: &Path) -> Result<(), Failure> {
+    let settings = assemble::settings(mirror, 1, state_dir)?;
+    let scratch = Scratch::new()?;
+    let copy = scratch.0.join("plan.db");
+    let original = index_file(state_dir, &mirror.name);
+    // What may not be looked at is not taken for missing: the plan would be to send everything.
+    let exists = original.try_exists().map_err(|e| {
+        Failure::failed(anyhow::Error::new(e).context(format!("cannot read the state in {}", original.display())))
+            .with_hint(Some("run it as the user that runs towline, or name another --state-dir"))
+    })?;
+    if exists {
+        Reader::open(&original).and_then(|reader| reader.copy_to(&copy)).map_err(|e| Failure::state(&original, e))?;
+    }
+    let index = Index::open(&copy, clock::now()).map_err(|e| Failure::state(&copy, e))?;
+    let mut lines = Vec::new();
+    let run = mirror::dry_run(&settings, index, |step| lines.push(line(&step))).await.map_err(|e| {
+        let hint = match &e {
+            DryRunError::Index(e) => e.hint(),
+            DryRunError::Root(e) => Some(e.hint()),
+            DryRunError::Rules(_) | DryRunError::Scan(_) => None,
+        };
+        Failure::failed(e).with_hint(hint)
+    })?;
+    let does = match (lines.is_empty(), run.held) {
+        (false, _) => "would",
+        (true, 0) => "nothing to do",
+        (true, _) => "nothing to do but what waits",
+    };
+    writeln!(out, "{}: {does}", mirror.name)?;
+    for line in lines {
+        writeln!(out, "  {line}")?;
+    }
+    if let Some(halt) = run.halt {
+        writeln!(out, "  {} would wait: {halt}", show::count(run.held as u64, "removal", "removals"))?;
+        writeln!(out, "    {}", halt.hint(&mirror.name))?;
+    }
+    for unseen in run.unseen {
+        writeln!(out, "  unseen: {unseen}")?;
+    }
+    Ok(())
 }
 
 fn line(step: &Step) -> String {

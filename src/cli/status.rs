@@ -44,6 +44,12 @@ pub(super) fn write_mirror(out: &mut impl Write, mirror: &MirrorStatus, now: Uni
         show::count(tally.recorded_files, "file", "files"),
         show::bytes(tally.recorded_bytes)
     )?;
+    write_details(out, mirror, now)
+}
+
+/// What is left to do, and why.
+pub(super) fn write_details(out: &mut impl Write, mirror: &MirrorStatus, now: UnixMillis) -> io::Result<()> {
+    let tally = &mirror.tally;
     let pending = tally.pending_files + tally.pending_dirs + tally.pending_removals;
     if pending > 0 {
         write!(out, "  pending    {}", show::count(tally.pending_files, "file", "files"))?;
@@ -87,6 +93,9 @@ pub(super) fn write_mirror(out: &mut impl Write, mirror: &MirrorStatus, now: Uni
     for unseen in &mirror.unseen {
         let path = if unseen.path.is_empty() { "the root" } else { &unseen.path };
         writeln!(out, "  unseen     {path}: {}", unseen.why)?;
+    }
+    if mirror.unseen.iter().any(|unseen| !unseen.path.is_empty()) {
+        writeln!(out, "             mend this, or add it to the ignore rules; what lies below is not mirrored until then")?;
     }
     for problem in &mirror.problems {
         let state = if problem.retry_at.is_some() { "waits" } else { "parked" };

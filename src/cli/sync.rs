@@ -3,16 +3,17 @@
 use std::{io::Write, sync::Arc, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::{signal::unix, sync::watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use towline::{
     clock, config,
-    mirror::{Mirror, MirrorStatus, Until},
+    index::Note,
+    mirror::{Mirror, MirrorError, MirrorStatus, Until},
     plan::Halt,
     watch::KernelWatcher,
 };
 
-use super::{Context, Exit, Failure, assemble, show, status};
+use super::{Context, Exit, Failure, assemble, show, signals::Signals, status};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  towline sync site && echo everything is on the server")]
@@ -23,13 +24,23 @@ pub(super) struct Args {
 }
 
 pub(super) async fn sync(mut context: Context, args: Args) -> Result<Exit, Failure> {
+    let mut signals = Signals::new()?;
     let house = assemble::House::open(&context)?;
-    let stop = stop_on_signal()?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        signals.received().await;
+        token.cancel();
+    });
     let mut worst = Exit::Done;
     for mirror in house.mirrors(&args.mirrors)? {
-        let last = one(&house, mirror, stop.clone()).await?;
+        let last = one(&house, mirror, &stop).await?;
         let exit = if stop.is_cancelled() { Exit::Failed } else { verdict(&last) };
-        report(&mut context.out, &last, exit)?;
+        match report(&mut context.out, &last, exit) {
+            // How it ended counts, whether or not somebody reads of it.
+            Err(failure) if !failure.is_closed_pipe() => return Err(failure),
+            _ => {}
+        }
         worst = worst.max(exit);
         if stop.is_cancelled() {
             break;
@@ -38,24 +49,24 @@ pub(super) async fn sync(mut context: Context, args: Args) -> Result<Exit, Failu
     Ok(worst)
 }
 
-fn stop_on_signal() -> Result<CancellationToken, Failure> {
-    let stop = CancellationToken::new();
-    let mut term = unix::signal(unix::SignalKind::terminate())?;
-    let mut int = unix::signal(unix::SignalKind::interrupt())?;
-    let token = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-        token.cancel();
-    });
-    Ok(stop)
-}
-
-async fn one(house: &assemble::House, mirror: &config::Mirror, stop: CancellationToken) -> Result<Arc<MirrorStatus>, Failure> {
+async fn one(house: &assemble::House, mirror: &config::Mirror, stop: &CancellationToken) -> Result<Arc<MirrorStatus>, Failure> {
+    let remote = tokio::select! {
+        remote = house.remote(mirror) => remote?,
+        () = stop.cancelled() => return Err(Failure::said(Exit::Failed, "interrupted")),
+    };
+    let mut index = house.index(mirror)?;
+    // Somebody asks for a pass now: that an earlier one failed is no reason not to try.
+    index.set_note(Note::Link, None::<&()>).map_err(Failure::failed)?;
     let (engine, handle) =
-        Mirror::<_, KernelWatcher>::new(house.settings(mirror), house.index(mirror)?, house.remote(mirror)?, None)
-            .map_err(Failure::config)?;
+        Mirror::<_, KernelWatcher>::new(house.settings(mirror)?, index, remote, None).map_err(Failure::config)?;
     let bar = tokio::spawn(progress(mirror.name.clone(), handle.status));
-    let last = engine.run(Until::Settled, stop).await.map_err(Failure::failed);
+    let last = engine.run(Until::Settled, stop.clone()).await.map_err(|e| {
+        let hint = match &e {
+            MirrorError::Index(e) => e.hint(),
+            MirrorError::Rules(_) => None,
+        };
+        Failure::failed(e).with_hint(hint)
+    });
     let _ = bar.await;
     last
 }
@@ -88,8 +99,7 @@ fn verdict(last: &MirrorStatus) -> Exit {
     if matches!(last.halt.as_ref().map(|h| &h.halt), Some(Halt::RootMissing)) {
         return Exit::Failed;
     }
-    let pending = last.tally.pending_files + last.tally.pending_dirs + last.tally.pending_removals;
-    if pending > 0 || last.halt.is_some() || !last.unseen.is_empty() { Exit::SomeFailed } else { Exit::Done }
+    if pending(last) > 0 || last.halt.is_some() || !last.unseen.is_empty() { Exit::SomeFailed } else { Exit::Done }
 }
 
 fn report(out: &mut impl Write, last: &MirrorStatus, exit: Exit) -> Result<(), Failure> {
@@ -100,9 +110,26 @@ fn report(out: &mut impl Write, last: &MirrorStatus, exit: Exit) -> Result<(), F
             parts.push(format!("{n} {what}"));
         }
     }
-    writeln!(out, "{}: {}", last.name, parts.join(", "))?;
     if exit != Exit::Done {
-        status::write_mirror(&mut std::io::stderr(), last, clock::now())?;
+        // The details first: they end the progress, the result ends the run. Nothing can be done if nobody reads them.
+        let mut stderr = std::io::stderr();
+        let _ = writeln!(stderr, "{}: not everything is on the server", last.name)
+            .and_then(|()| status::write_details(&mut stderr, last, clock::now()));
     }
+    writeln!(out, "{}: {}; {}", last.name, parts.join(", "), outcome(last, exit))?;
     Ok(())
+}
+
+/// How the pass ended, in words.
+fn outcome(last: &MirrorStatus, exit: Exit) -> String {
+    let left = pending(last);
+    match exit {
+        Exit::Done => "in sync".into(),
+        _ if left > 0 => format!("{} left to do", show::count(left, "change is", "changes are")),
+        _ => "not everything could be looked at".into(),
+    }
+}
+
+fn pending(last: &MirrorStatus) -> u64 {
+    last.tally.pending_files + last.tally.pending_dirs + last.tally.pending_removals
 }
