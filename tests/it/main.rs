@@ -9,6 +9,7 @@
     reason = "a test program: it may panic, print, and is nobody's library"
 )]
 
+mod cli;
 mod convergence;
 mod daemon;
 mod ftps;
@@ -26,6 +27,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(servers::trials());
     trials.extend(ftps::trials());
     trials.extend(daemon::trials());
+    trials.extend(cli::trials());
     trials
 }
 
