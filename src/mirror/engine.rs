@@ -306,7 +306,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Plans again when a path's backoff is over.
     fn wake_retries(&mut self) {
         let wall = self.wall();
-        if self.next_retry.is_some_and(|at| at <= wall || at.since(wall) > FAR_AHEAD) {
+        // Once is enough: while the server cannot be used nothing is planned, and this would come true at every turn.
+        if !self.stale && self.next_retry.is_some_and(|at| at <= wall || at.since(wall) > FAR_AHEAD) {
             self.next_retry = None;
             self.stale = true;
             self.untold = true;
@@ -369,6 +370,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 }
                 self.deferred = false;
                 self.planned_at = self.wall();
+                self.next_retry = None;
+                self.untold = true;
                 self.guard().await?;
                 self.pass = Pass::Fill { after: None };
             }
@@ -486,7 +489,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     /// Lets running jobs finish for a moment, takes back what was promised but not begun, says good-bye.
     async fn wind_down(mut self) -> Result<Arc<MirrorStatus>, MirrorError> {
+        let stale = self.stale;
         self.withdraw().await?;
+        self.stale = stale;
         let deadline = Instant::now() + WIND_DOWN;
         while self.crew.len() > 0 {
             tokio::select! {

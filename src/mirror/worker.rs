@@ -161,20 +161,25 @@ async fn swept<S: Session>(session: &mut S, temp: &RelPath, report: Report) -> R
 /// Asks the server what is at the paths that a job in doubt touched, after sweeping its temporary file.
 pub(super) async fn resolve<S: Session>(session: &mut S, job: &Job) -> Result<Vec<(RelPath, Option<Stat>)>, RemoteError> {
     let mut answers = Vec::with_capacity(2);
-    // What no FTP server can be asked for is on none.
-    let askable = !job.operation.touches().any(RelPath::breaks_lines);
-    if let Some(temp) = job.temp.as_ref().filter(|_| askable) {
-        // A refusal does not say whether anything is there.
+    if let Some(temp) = &job.temp {
         match session.remove_file(temp).await {
-            Err(e) if !e.session_survives() || session.stat(temp).await?.is_some() => return Err(e),
+            // A refusal does not say whether anything is there.
+            Err(e) if !e.session_survives() || there(session, temp).await?.is_some() => return Err(e),
             _ => {}
         }
     }
     for path in job.operation.touches() {
-        let there = if path.breaks_lines() { None } else { session.stat(path).await? };
-        answers.push((path.clone(), there));
+        answers.push((path.clone(), there(session, path).await?));
     }
     Ok(answers)
+}
+
+/// What is at `path` on the server. A name that cannot be sent is on none.
+async fn there<S: Session>(session: &mut S, path: &RelPath) -> Result<Option<Stat>, RemoteError> {
+    match session.stat(path).await {
+        Err(e) if e.class == Class::Name => Ok(None),
+        result => result,
+    }
 }
 
 fn seconds(nanos: i64) -> i64 {
