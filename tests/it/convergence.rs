@@ -1,7 +1,7 @@
 //! The whole engine over random histories with faults, and over one small story with a fault at every point: both sides
 //! must end equal. Not the place for what the planner or the index can show alone.
 //!
-//! `TOWLINE_SEED=n` lives exactly history number n of each kind; `TOWLINE_FULL` lives more of them.
+//! `TOWLINE_SEED=n` lives exactly history number n of each kind; `TOWLINE_FULL` lives more of them, `TOWLINE_CASES=n` so many.
 
 mod ground;
 mod history;
@@ -18,6 +18,7 @@ use libtest_mimic::Trial;
 use crate::support;
 use ground::Ears;
 use history::Mix;
+use stage::Tale;
 
 /// Histories that are lived at once: most of their time they wait for the disk's clock to tick.
 const AT_ONCE: u64 = 4;
@@ -45,20 +46,33 @@ pub fn trials() -> Vec<Trial> {
         .into_iter()
         .map(|(name, small, full, mix)| {
             Trial::test(format!("convergence::{name}"), move || {
-                let seeds = match std::env::var("TOWLINE_SEED").ok().and_then(|seed| seed.parse::<u64>().ok()) {
-                    Some(seed) => seed..seed + 1,
-                    None => {
-                        let first = support::seed("TOWLINE_SEED");
-                        first..first + support::scaled(small, full)
-                    }
+                let count = match (number("TOWLINE_SEED"), number("TOWLINE_CASES")) {
+                    (Some(_), _) => 1,
+                    (None, Some(cases)) => cases,
+                    (None, None) => support::scaled(small, full),
                 };
-                each(seeds, |seed| history::live(mix, seed).map_err(|wrong| format!("{name}, TOWLINE_SEED={seed}: {wrong}")));
+                let first = support::seed("TOWLINE_SEED");
+                let sum = Mutex::new(Tale::default());
+                each(first..first + count, |seed| {
+                    let tale = history::live(mix, seed).map_err(|wrong| format!("{name}, TOWLINE_SEED={seed}: {wrong}"))?;
+                    let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+                    sum.lives += tale.lives;
+                    sum.edits += tale.edits;
+                    sum.calls += tale.calls;
+                    sum.in_sync += tale.in_sync;
+                    Ok(())
+                });
+                eprintln!("{name}: {count} histories, none diverged; {:?}", sum.into_inner().unwrap_or_default());
                 Ok(())
             })
         })
         .collect();
     trials.extend(scenario::trials());
     trials
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// Does `live` for every number, some at once. Panics with the first that goes wrong.

@@ -10,7 +10,7 @@ use towline::remote::{
 
 use super::{
     ground::Ears,
-    stage::{End, Scene, Stage, Wrong},
+    stage::{End, Scene, Stage, Tale, Wrong},
 };
 
 /// What may go wrong in a history.
@@ -29,13 +29,13 @@ pub struct Mix {
 }
 
 /// Lives history number `seed` of this kind.
-pub fn live(mix: Mix, seed: u64) -> Result<(), Wrong> {
+pub fn live(mix: Mix, seed: u64) -> Result<Tale, Wrong> {
     // The engine's own chances, too.
     fastrand::seed(seed);
     let mut random = fastrand::Rng::with_seed(seed);
     let stage = Stage::new(random.u64(..), mix.fold, mix.ears, random.usize(1..=4));
     let told = History { mix, random, rounds: 0, stage: &stage }.play();
-    told.map_err(|wrong| format!("{wrong}\n{}", stage.story()))
+    told.map(|()| stage.tale()).map_err(|wrong| format!("{wrong}\n{}", stage.story()))
 }
 
 struct History<'s> {

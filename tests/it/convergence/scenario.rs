@@ -4,7 +4,7 @@ use std::{
     fs,
     path::Path,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -12,7 +12,7 @@ use std::{
 use libtest_mimic::Trial;
 use towline::remote::{
     Class,
-    memory::{Fault, Faults},
+    memory::{Fault, Faults, Primitive},
 };
 
 use super::{
@@ -22,8 +22,8 @@ use super::{
 };
 use crate::support;
 
-/// More calls than the story takes.
-const CALLS: u64 = 120;
+/// At least as many calls as the story takes.
+const CALLS: u64 = 70;
 
 const FAULTS: [Fault; 11] = [
     Fault::LostReply,
@@ -57,7 +57,60 @@ pub fn trials() -> Vec<Trial> {
         });
         Ok(())
     });
-    vec![crash("crash_before_every_operation", Fault::Cut), crash("crash_after_every_operation", Fault::LostReply), fail]
+    vec![
+        crash("crash_before_every_operation", Fault::Cut),
+        crash("crash_after_every_operation", Fault::LostReply),
+        fail,
+        Trial::test("convergence::a_file_that_changed_since_it_was_looked_at_is_sent_once", || Ok(changed_since()?)),
+        Trial::test("convergence::a_temporary_file_that_the_server_holds_on_to_is_swept_later", || Ok(held_on_to()?)),
+    ]
+}
+
+/// It was once sent over and over, until it was looked at again: what was sent was never what had been observed.
+fn changed_since() -> Result<(), Wrong> {
+    let stage = Stage::new(0, false, Ears::default(), 2);
+    stage.ground().put("f", b"as it was looked at");
+    let ground = stage.shared_ground();
+    stage.remote.set_faults(Faults::script(move |number, _| {
+        if number == 0 {
+            ground.lock().unwrap_or_else(PoisonError::into_inner).put("f", b"as it is sent");
+        }
+        Fault::None
+    }));
+    sync(&stage)?;
+    stage.check_rest()?;
+    let puts = stage.remote.log().iter().filter(|call| call.primitive == Primitive::Store).count();
+    if puts == 1 { Ok(()) } else { Err(format!("it was sent {puts} times")) }
+}
+
+/// It once stayed for good, and with it the directory that it lay in. Servers refuse to remove the file of an upload that was
+/// cut off until they have noticed that it was.
+fn held_on_to() -> Result<(), Wrong> {
+    let stage = Stage::new(0, false, Ears::default(), 2);
+    fs::create_dir(stage.ground().root().join("d")).unwrap();
+    stage.ground().put("d/f", b"cut off");
+    let (mut cut, mut refusals) = (false, 0);
+    stage.remote.set_faults(Faults::script(move |_, primitive| match primitive {
+        Primitive::Store if !cut => {
+            cut = true;
+            Fault::Cut
+        }
+        Primitive::RemoveFile if refusals < 5 => {
+            refusals += 1;
+            Fault::Fail(Class::Refused)
+        }
+        _ => Fault::None,
+    }));
+    sync(&stage)?;
+    stage.check_rest()
+}
+
+/// One life, until all is in sync.
+fn sync(stage: &Stage) -> Result<End, Wrong> {
+    stage.live(async |scene| {
+        scene.watch_until_sync().await?;
+        Ok(End::Stopped)
+    })
 }
 
 /// The mirror is killed when call `number` is over; `fault` says whether it happened.
@@ -71,11 +124,10 @@ fn crash_at(number: u64, fault: Fault) -> Result<(), Wrong> {
         doom.at(number);
         fault
     }));
-    let ended = stage.live(async |scene| {
-        scene.watch_until_sync().await?;
-        Ok(End::Stopped)
-    });
-    let told = ended.and_then(|_| stage.conclude());
+    let told = match sync(&stage) {
+        Ok(End::Killed) if number + 1 == CALLS => Err("the story has more calls than that".into()),
+        ended => ended.and_then(|_| stage.conclude()),
+    };
     told.map_err(|wrong| format!("{wrong}\n{}", stage.story()))
 }
 
@@ -89,10 +141,7 @@ fn fail_at(number: u64, fault: Fault) -> Result<(), Wrong> {
         meets.fetch_or(now, Ordering::Relaxed);
         if now { fault } else { Fault::None }
     }));
-    let ended = stage.live(async |scene| {
-        scene.watch_until_sync().await?;
-        Ok(End::Stopped)
-    });
+    let ended = sync(&stage);
     // A refused account waits for a restart, every other fault mends itself.
     let told = match (ended, fault) {
         (Ok(_), Fault::Fail(Class::Auth)) if met.load(Ordering::Relaxed) => stage.conclude(),

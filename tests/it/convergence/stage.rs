@@ -74,6 +74,21 @@ pub struct Stage {
     /// The call of the server that ends the life once it was answered; shared with scripts.
     pub doom: Doom,
     connections: usize,
+    lives: Cell<u64>,
+    times_in_sync: Cell<u64>,
+}
+
+/// What a stage has seen, in numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tale {
+    /// Lives of the engine.
+    pub lives: u64,
+    /// Things done to the directory.
+    pub edits: u64,
+    /// Calls of the server.
+    pub calls: u64,
+    /// How often the status said that all was in sync, and it was.
+    pub in_sync: u64,
 }
 
 /// Ends a life at a call of the server: what came of the call is never heard.
@@ -113,7 +128,15 @@ impl Stage {
             remote: MemoryRemote::new(Options { manners, strict: true }),
             doom: Doom(Arc::new(AtomicU64::new(NEVER))),
             connections,
+            lives: Cell::new(0),
+            times_in_sync: Cell::new(0),
         }
+    }
+
+    /// What it has seen so far.
+    pub fn tale(&self) -> Tale {
+        let calls = self.remote.log().len() as u64;
+        Tale { lives: self.lives.get(), edits: self.ground().edits, calls, in_sync: self.times_in_sync.get() }
     }
 
     /// The local side.
@@ -131,6 +154,7 @@ impl Stage {
     pub fn live(&self, direct: impl AsyncFnOnce(&mut Scene<'_>) -> Result<End, Wrong>) -> Result<End, Wrong> {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         self.doom.at(NEVER);
+        self.lives.set(self.lives.get() + 1);
         let ended = runtime.block_on(async {
             CLOCK.set((CLOCK.get().0, Some(Instant::now())));
             let ended = self.act(direct).await;
@@ -341,6 +365,7 @@ impl Scene<'_> {
         }
         if !deaf {
             self.stage.compare().map_err(|e| format!("the status says that all is in sync, but {e}"))?;
+            self.stage.times_in_sync.set(self.stage.times_in_sync.get() + 1);
         }
         Ok(true)
     }
