@@ -13,9 +13,9 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::worker::{self, Report};
+use super::worker::{self, Answers, Report};
 use crate::{
-    model::{Job, RelPath, Stat},
+    model::Job,
     remote::{Remote, RemoteError, Session},
 };
 
@@ -48,7 +48,7 @@ pub(super) enum End {
     /// The job ran.
     Ran(Box<Report>),
     /// The server answered what is at the job's paths.
-    Answered(Vec<(RelPath, Option<Stat>)>),
+    Answered(Answers),
     /// No session could be had: nothing was tried.
     NoSession(RemoteError),
     /// The question was not answered.

@@ -1,7 +1,7 @@
 //! Does one job on the server, and finds out what became of a job that is in doubt. Every step of a put is here, in order.
 
 use std::{
-    path::PathBuf,
+    path::Path,
     sync::{Arc, atomic::AtomicU64},
 };
 
@@ -49,7 +49,7 @@ pub(super) fn problem(error: &RemoteError) -> Problem {
 }
 
 /// Does `job`. `root` is the local directory; `sent` counts the bytes that went out.
-pub(super) async fn run<S: Session>(session: &mut S, job: &Job, root: &PathBuf, sent: Arc<AtomicU64>) -> Report {
+pub(super) async fn run<S: Session>(session: &mut S, job: &Job, root: &Path, sent: Arc<AtomicU64>) -> Report {
     // Found out before a body is sent: of a put only the last command names the path itself.
     if job.operation.touches().any(RelPath::breaks_lines) {
         return Report::of(Outcome::Failed(Problem::new(Reason::Name, "it has a line break in it")));
@@ -78,12 +78,12 @@ pub(super) async fn run<S: Session>(session: &mut S, job: &Job, root: &PathBuf, 
     }
 }
 
-async fn put<S: Session>(session: &mut S, job: &Job, path: &RelPath, root: &PathBuf, sent: Arc<AtomicU64>) -> Report {
+async fn put<S: Session>(session: &mut S, job: &Job, path: &RelPath, root: &Path, sent: Arc<AtomicU64>) -> Report {
     let (Operation::Put { print: planned, equal_to, .. }, Some(temp)) = (&job.operation, &job.temp) else {
         return Report::of(Outcome::Failed(Problem::new(Reason::Connection, "a put without a temporary name")));
     };
     if let Some(digest) = equal_to {
-        match body::digest(root.clone(), path.clone()).await {
+        match body::digest(root.to_owned(), path.clone()).await {
             Ok(content) if content.digest == *digest => {
                 let report = touched(session, path, content).await;
                 return Report { look_again: content.print != *planned, ..report };
@@ -92,7 +92,7 @@ async fn put<S: Session>(session: &mut S, job: &Job, path: &RelPath, root: &Path
             Err(e) => return unread(&e),
         }
     }
-    let mut body = FileBody::new(root.clone(), path.clone(), sent);
+    let mut body = FileBody::new(root.to_owned(), path.clone(), sent);
     // Only after a good end is the reader waited for: it may hang on a disk that does not answer.
     let bytes = match session.store(temp, &mut body).await {
         Ok(bytes) => bytes,
@@ -158,8 +158,11 @@ async fn swept<S: Session>(session: &mut S, temp: &RelPath, report: Report) -> R
     }
 }
 
+/// What the server says is at each path that a job touches.
+pub(super) type Answers = Vec<(RelPath, Option<Stat>)>;
+
 /// Asks the server what is at the paths that a job in doubt touched, after sweeping its temporary file.
-pub(super) async fn resolve<S: Session>(session: &mut S, job: &Job) -> Result<Vec<(RelPath, Option<Stat>)>, RemoteError> {
+pub(super) async fn resolve<S: Session>(session: &mut S, job: &Job) -> Result<Answers, RemoteError> {
     let mut answers = Vec::with_capacity(2);
     if let Some(temp) = &job.temp {
         match session.remove_file(temp).await {

@@ -5,6 +5,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
+    clippy::print_stdout,
     unreachable_pub,
     reason = "a test program: it may panic, print, and is nobody's library"
 )]

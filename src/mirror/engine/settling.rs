@@ -9,9 +9,9 @@ use crate::{
         Event,
         crew::{End, Task},
         retry::{self, LinkNote, State},
-        worker,
+        worker::{self, Answers},
     },
-    model::{Done, Job, JobId, Operation, Outcome, PathSet, Problem, Reason, RelPath, Settlement, Stat},
+    model::{Done, Job, JobId, Operation, Outcome, PathSet, Problem, Reason, RelPath, Settlement},
     remote::{Remote, RemoteError},
     watch::Watcher,
 };
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Default)]
 struct Turn {
     settled: Vec<(Job, Outcome)>,
-    answered: Vec<(JobId, Vec<(RelPath, Option<Stat>)>)>,
+    answered: Vec<(JobId, Answers)>,
 }
 
 impl<R: Remote, W: Watcher> Mirror<R, W> {
@@ -94,9 +94,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
             (Task::Resolve(job, asked), End::Unanswered(e)) => {
                 if e.session_survives() {
-                    self.link_works()
+                    self.link_works();
                 } else {
-                    self.link_failed(&e)
+                    self.link_failed(&e);
                 }
                 let problem = worker::problem(&e);
                 self.ask_later(job, asked, problem, turn);
