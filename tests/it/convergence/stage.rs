@@ -43,6 +43,8 @@ pub type Wrong = String;
 const LONG: Duration = Duration::from_secs(24 * 3600);
 /// So often is the engine polled in a life at most: it waits for something, it does not spin.
 const POLLS: u32 = 100_000;
+/// A status is never older than this when there is something new to tell: the engine makes one twice a second at least.
+const LAG: Duration = Duration::from_secs(1);
 /// No call of the server ends the life.
 const NEVER: u64 = u64::MAX;
 
@@ -110,8 +112,17 @@ impl Doom {
 pub struct Scene<'s> {
     stage: &'s Stage,
     handle: Handle,
-    /// The number of edits when the engine was last known to have heard everything.
-    heard: Option<u64>,
+    heard: Option<Heard>,
+}
+
+/// The engine has heard of everything; what it says from then on it must know.
+struct Heard {
+    /// So many edits had been made.
+    edits: u64,
+    /// When that was found.
+    at: Instant,
+    /// The status of that moment, which may be older.
+    status: Arc<MirrorStatus>,
 }
 
 impl Stage {
@@ -348,7 +359,7 @@ impl Scene<'_> {
     }
 
     /// Whether the status says that all is in sync, and it can know. Then it must be true.
-    fn judge(&mut self, status: &MirrorStatus) -> Result<bool, Wrong> {
+    fn judge(&mut self, status: &Arc<MirrorStatus>) -> Result<bool, Wrong> {
         if status.phase == Phase::Halted {
             let _ = self.handle.commands.try_send(Command::Approve(oneshot::channel().0));
         }
@@ -357,14 +368,19 @@ impl Scene<'_> {
             let ground = self.stage.ground();
             (ground.edits, ground.all_heard(), ground.deaf)
         };
-        // A status may be older than what was heard since; the next one is not.
-        let informed = self.heard == Some(edits) && all_heard;
-        self.heard = all_heard.then_some(edits);
+        if !all_heard {
+            self.heard = None;
+            return Ok(false);
+        }
+        let heard = self.heard.take().filter(|heard| heard.edits == edits);
+        let heard = heard.unwrap_or_else(|| Heard { edits, at: Instant::now(), status: Arc::clone(status) });
+        let informed = !Arc::ptr_eq(&heard.status, status) || heard.at.elapsed() > LAG;
+        self.heard = Some(heard);
         if !informed || status.phase != Phase::InSync {
             return Ok(false);
         }
         if !deaf {
-            self.stage.compare().map_err(|e| format!("the status says that all is in sync, but {e}"))?;
+            self.stage.compare().map_err(|e| format!("the status says that all is in sync, but {e}\n{status:#?}"))?;
             self.stage.times_in_sync.set(self.stage.times_in_sync.get() + 1);
         }
         Ok(true)
