@@ -19,3 +19,11 @@ bench *ARGS:
 # An embedded server, a sample directory, and what happens to it.
 demo *ARGS:
     cargo run --release -- demo {{ARGS}}
+
+# kill -9 at 100 random moments; `TOWLINE_SEED=n just kill` repeats one run.
+kill:
+    TOWLINE_FULL=1 cargo test --test it -- kill_9 --nocapture
+
+# Thousands of random histories of the whole engine, with faults, crashes and lost events.
+chaos:
+    TOWLINE_FULL=1 cargo test --test it -- convergence --nocapture

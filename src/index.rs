@@ -207,6 +207,14 @@ impl Index {
     pub fn release(&mut self) -> Result<usize, IndexError> {
         self.write(NO_TIME, |books| books.change_problems(held::Held::release))
     }
+
+    /// Forgets every failure: parked rows and those that wait are due again, as if they had never been tried. How many.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn start_over(&mut self) -> Result<usize, IndexError> {
+        self.write(NO_TIME, |books| books.change_problems(held::Held::start_over))
+    }
 }
 
 /// Promises and what became of them.

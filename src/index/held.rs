@@ -101,6 +101,13 @@ impl Held {
         parked
     }
 
+    /// What failed is due again, and its attempts are forgotten. Whether there was something to forget.
+    pub(super) fn start_over(&mut self) -> bool {
+        let failed = self.problem.is_some() || self.attempts > 0;
+        self.clear();
+        failed
+    }
+
     /// A rule ignores the path now. Whether anything was known of it.
     pub(super) fn forget(&mut self) -> bool {
         let known = !self.is_nothing();

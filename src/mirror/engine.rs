@@ -115,6 +115,8 @@ pub struct Mirror<R: Remote, W> {
     recent_deletes: VecDeque<(Instant, u64)>,
     removals: Removals,
     pass: Pass,
+    /// The pass is for removals alone, since the server is full.
+    make_room: bool,
     /// Something changed since the last pass began.
     stale: bool,
     /// The last pass left rows out because jobs on their paths were running.
@@ -206,6 +208,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             recent_deletes: VecDeque::new(),
             removals: Removals::Held,
             pass: Pass::Over,
+            make_room: false,
             stale: true,
             deferred: false,
             backlog: VecDeque::new(),
@@ -270,7 +273,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let (doubts, link, root, halt, approval, last_success, last_full_scan, tally) = self
             .books
             .with(move |index| {
-                index.release()?;
+                // Somebody who asks for a single pass wants everything tried; a daemon only what waits for nothing else.
+                if until == Until::Settled {
+                    index.start_over()?
+                } else {
+                    index.release()?
+                };
                 Ok((
                     index.in_doubt()?,
                     index.note(Note::Link)?,
@@ -373,7 +381,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.next_retry = None;
                 self.untold = true;
                 self.guard().await?;
-                self.pass = Pass::Fill { after: None };
+                // A full server is helped by removals, and only every other pass tries whether a put fits again.
+                self.make_room = self.link.is_full() && !self.make_room;
+                self.stale |= self.make_room;
+                self.pass = if self.make_room { Pass::Vacate { before: None } } else { Pass::Fill { after: None } };
             }
             let (window, stage, next) = self.next_window().await?;
             let mut busy = self.schedule.busy().clone();

@@ -138,6 +138,11 @@ impl Link {
         self.probed = true;
     }
 
+    /// Whether the last failure was a full server, and nothing has succeeded since.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
     /// A session is open: the probe need not end before others follow, it may be a long upload. Failures still count until
     /// a job succeeds.
     pub fn opened(&mut self) {

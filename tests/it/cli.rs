@@ -524,8 +524,14 @@ fn full() {
     (0..4).for_each(|i| rig.write(&format!("{i}"), vec![i; 400_000]));
     ends(&rig.towline(&["sync"]), 3, &["no space on the server", "free space on the server"]);
     let daemon = rig.run();
-    rig.await_status("the mirror waits", |status| status["phase"] == "waiting" && status["link"]["class"] == "full");
-    mount("mount", &["-o", "remount,size=8m"]);
+    let is_full = |status: &serde_json::Value| status["phase"] == "waiting" && status["link"]["class"] == "full";
+    rig.await_status("the mirror waits", is_full);
+    mount("mount", &["-o", "remount,size=2m"]);
+    rig.await_sync();
+    // Removals make room: once they waited behind the puts that needed it.
+    (4..8).for_each(|i| rig.write(&format!("{i}"), vec![i; 400_000]));
+    rig.await_status("the mirror waits again", is_full);
+    (0..4).for_each(|i| std::fs::remove_file(rig.source.join(format!("{i}"))).unwrap());
     rig.await_sync();
     drop(daemon);
     assert_eq!(rig.orphans(), Vec::<String>::new());

@@ -155,6 +155,20 @@ fn a_failure_waits_for_its_time_or_for_a_change() {
 }
 
 #[test]
+fn starting_over_forgets_every_failure() {
+    let mut fresh = Fresh::new();
+    fresh.sees(&[("parked", file(1, 1)), ("later", file(1, 2))]);
+    for (name, inode, retry_at) in [("parked", 1, None), ("later", 2, Some(at(1000)))] {
+        let job = fresh.begin(put(name, 1, inode));
+        fresh.settle(&job, Outcome::Failed(refused()), retry_at);
+    }
+    assert_eq!(fresh.index.start_over().unwrap(), 2);
+    assert!(fresh.index.window(None, 10, at(2)).unwrap().rows.iter().all(|row| row.due));
+    let tally = fresh.index.tally(at(2)).unwrap();
+    assert_eq!((tally.waiting, tally.parked, fresh.index.attempts(&p("later")).unwrap()), (0, 0, 0));
+}
+
+#[test]
 fn a_row_is_pending_since_it_first_differed() {
     let mut fresh = Fresh::new();
     let oldest = |fresh: &Fresh| fresh.index.tally(at(9)).unwrap().oldest_pending;
