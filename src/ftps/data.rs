@@ -208,14 +208,24 @@ async fn open<D: Dial>(
         Ok(data) => return Ok(Opened { data, transfer, complete }),
         Err(error) => error,
     };
-    // If it was the server that broke the handshake off, it has a reply that says more.
-    if matches!(error, Error::Tls(TlsError::Io(_) | TlsError::Failed(_) | TlsError::Version(_))) {
+    // If it was the server that broke it off, it has a reply that says more: ProFTPD closes the port right behind its 550,
+    // and the connect may meet the one before the other is read.
+    let patience = match error {
+        Error::Tls(TlsError::Io(_) | TlsError::Failed(_) | TlsError::Version(_)) => endpoint.timeouts.reply,
+        // A port that a firewall blocks: the server waits for us in vain, and says nothing for long.
+        Error::Connect { .. } => GRACE,
+        _ => return Err(error),
+    };
+    let last_word = async {
         while !transfer.has_ended() {
-            let Ok(reply) = control.final_reply().await else { break };
-            if let Verdict::Failed(failure, reply) = transfer.on_reply(reply) {
+            if let Verdict::Failed(failure, reply) = transfer.on_reply(control.final_reply().await?) {
                 return Err(Error::Transfer { verb, failure, reply });
             }
         }
+        Ok(())
+    };
+    if let Ok(Err(refused @ Error::Transfer { .. })) = timeout(patience, last_word).await {
+        return Err(refused);
     }
     Err(error)
 }
