@@ -66,6 +66,6 @@ fn release(index: &mut Index) -> Result<Result<u64, ApproveError>, IndexError> {
     };
     let deletes = index.deletes()?.files;
     index.set_note(Note::Root, root.as_ref())?;
-    index.set_note(Note::Approval, Some(&Approval { deletes, root }))?;
+    index.set_note(Note::Approval, Some(&Approval { deletes, root: None }))?;
     Ok(Ok(deletes))
 }

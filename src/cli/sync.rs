@@ -7,7 +7,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use towline::{
     clock, config,
-    index::Note,
     mirror::{Mirror, MirrorError, MirrorStatus, Until},
     plan::Halt,
     watch::KernelWatcher,
@@ -54,9 +53,7 @@ async fn one(house: &assemble::House, mirror: &config::Mirror, stop: &Cancellati
         remote = house.remote(mirror) => remote?,
         () = stop.cancelled() => return Err(Failure::said(Exit::Failed, "interrupted")),
     };
-    let mut index = house.index(mirror)?;
-    // Somebody asks for a pass now: that an earlier one failed is no reason not to try.
-    index.set_note(Note::Link, None::<&()>).map_err(Failure::failed)?;
+    let index = house.index(mirror)?;
     let (engine, handle) =
         Mirror::<_, KernelWatcher>::new(house.settings(mirror)?, index, remote, None).map_err(Failure::config)?;
     let bar = tokio::spawn(progress(mirror.name.clone(), handle.status));
