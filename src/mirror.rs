@@ -10,6 +10,7 @@ mod look;
 mod properties;
 pub mod retry;
 pub mod schedule;
+pub mod seats;
 pub mod status;
 mod worker;
 
@@ -18,6 +19,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use engine::{DryRun, DryRunError, Mirror, StartWatch, dry_run};
+pub use seats::Seats;
 pub use status::{MirrorStatus, Phase};
 
 use crate::{
@@ -42,8 +44,8 @@ pub struct Settings {
     pub full_scan: Duration,
     /// More deletes than this wait for an approval.
     pub budget: Budget,
-    /// At most so many sessions.
-    pub connections: usize,
+    /// The sessions of its remote, which it may share with other mirrors.
+    pub seats: Seats,
     /// The wall clock: [`crate::clock::now`], or a simulated one.
     pub clock: fn() -> UnixMillis,
     /// Is told of everything that was done.

@@ -12,7 +12,7 @@ use towline::{
     config::{self, Config},
     ftps::{self, Pin, Profile, Timeouts, TlsSettings},
     index::{Index, IndexError, Profiles, StateLock},
-    mirror::{Settings, index_file},
+    mirror::{Seats, Settings, index_file},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
 };
@@ -26,6 +26,8 @@ pub(super) struct House {
     profiles: Arc<Mutex<Profiles>>,
     /// One endpoint for each remote: its mirrors share what is learnt and know of each other's logins.
     remotes: Mutex<BTreeMap<String, Arc<FtpsRemote>>>,
+    /// The sessions of each remote, which its mirrors share.
+    seats: Mutex<BTreeMap<String, Seats>>,
     _lock: StateLock,
 }
 
@@ -78,7 +80,14 @@ impl House {
                 failure
             }
         })?;
-        Ok(Self { config, state_dir, profiles: Arc::new(Mutex::new(profiles)), remotes: Mutex::default(), _lock: lock })
+        Ok(Self {
+            config,
+            state_dir,
+            profiles: Arc::new(Mutex::new(profiles)),
+            remotes: Mutex::default(),
+            seats: Mutex::default(),
+            _lock: lock,
+        })
     }
 
     /// The mirrors called `names`, or all.
@@ -91,10 +100,12 @@ impl House {
     /// # Errors
     /// As for [`settings`].
     pub(super) fn settings(&self, mirror: &config::Mirror) -> Result<Settings, Failure> {
-        let ceiling = self.config.remotes.get(&mirror.remote).map_or(1, |remote| usize::from(remote.connections));
-        // The ceiling is the remote's: its mirrors share it evenly.
-        let mirrors = self.config.mirrors.iter().filter(|other| other.remote == mirror.remote).count().max(1);
-        settings(mirror, (ceiling / mirrors).max(1), &self.state_dir)
+        let seats = {
+            let ceiling = self.config.remotes.get(&mirror.remote).map_or(1, |remote| usize::from(remote.connections));
+            let mut all = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(mirror.remote.clone()).or_insert_with(|| Seats::new(ceiling)).clone()
+        };
+        settings(mirror, seats, &self.state_dir)
     }
 
     /// The index of `mirror`.
@@ -143,7 +154,7 @@ pub(super) fn select<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a
 ///
 /// # Errors
 /// When the state cannot be told from what is to be mirrored.
-pub(super) fn settings(mirror: &config::Mirror, connections: usize, state_dir: &Path) -> Result<Settings, Failure> {
+pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) -> Result<Settings, Failure> {
     let mut ignore = mirror.ignore.clone();
     // The state changes with everything that is done: mirrored, it would never come to rest.
     if let Ok(inside) = resolved(state_dir).strip_prefix(resolved(&mirror.source)) {
@@ -162,7 +173,7 @@ pub(super) fn settings(mirror: &config::Mirror, connections: usize, state_dir: &
         quiet: mirror.quiet,
         full_scan: mirror.full_scan,
         budget: Budget { files: mirror.delete_budget.files.into(), percent: mirror.delete_budget.percent },
-        connections,
+        seats,
         clock: clock::now,
         observer: None,
     })

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use towline::{
     config::{self, PasswordSource},
     ftps::Profile,
+    mirror::Seats,
     remote::{Class, Remote, Session, ftps::FtpsRemote},
     scan::Root,
 };
@@ -32,7 +33,7 @@ pub(super) async fn check(mut context: Context, args: Args) -> Result<Exit, Fail
             writeln!(context.out, "  {e}\n    {}", e.hint())?;
             worst = worst.max(Exit::Failed);
         }
-        if let Err(failure) = assemble::settings(mirror, 1, &state_dir) {
+        if let Err(failure) = assemble::settings(mirror, Seats::new(1), &state_dir) {
             worst = worst.max(show(&mut context.out, &failure)?);
         }
         worst = worst.max(match server(remote, &mirror.path, args.online).await {

@@ -21,7 +21,7 @@ use towline::{
     clock,
     ftps::{Profile, Timeouts, TlsSettings},
     index::Index,
-    mirror::{Event, Handle, Mirror, Phase, Settings, Until},
+    mirror::{Event, Handle, Mirror, Phase, Seats, Settings, Until},
     model::{Done, Operation, Outcome},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
@@ -230,7 +230,7 @@ fn mirror(
         quiet: Duration::from_millis(200),
         full_scan: Duration::from_secs(3600),
         budget: Budget { files: 50, percent: 25 },
-        connections: 4,
+        seats: Seats::new(4),
         clock: clock::now,
         observer: Some(Arc::new(move |event: &Event| drop(events.send(event.clone())))),
     };

@@ -8,7 +8,7 @@ use std::{
 use towline::{
     clock, config,
     index::{Index, Reader},
-    mirror::{self, DryRunError, index_file},
+    mirror::{self, DryRunError, Seats, index_file},
     model::Operation,
     plan::Step,
 };
@@ -46,7 +46,7 @@ pub(super) async fn plan(mut context: Context, args: Args) -> Result<Exit, Failu
 }
 
 async fn one(out: &mut Out, mirror: &config::Mirror, state_dir: &Path) -> Result<(), Failure> {
-    let settings = assemble::settings(mirror, 1, state_dir)?;
+    let settings = assemble::settings(mirror, Seats::new(1), state_dir)?;
     let scratch = Scratch::new()?;
     let copy = scratch.0.join("plan.db");
     let original = index_file(state_dir, &mirror.name);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    future::Future,
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
@@ -13,10 +14,13 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::worker::{self, Answers, Report};
+use super::{
+    seats::{Member, Seat, Seats},
+    worker::{self, Answers, Report},
+};
 use crate::{
     model::Job,
-    remote::{Remote, RemoteError, Session},
+    remote::{Class, Remote, RemoteError, Session},
 };
 
 /// An idle session is closed after this; every server measured waits at least five minutes.
@@ -64,12 +68,26 @@ pub(super) struct Running {
     pub(super) sent: Arc<AtomicU64>,
 }
 
-type Finished<S> = (End, Option<S>);
+type Finished<S> = (End, Option<Placed<S>>);
+
+/// A session and its seat.
+struct Placed<S> {
+    session: S,
+    seat: Seat,
+}
+
+impl<S: Session> Placed<S> {
+    async fn close(self) {
+        let _ = timeout(GOOD_BYE, self.session.close()).await;
+        drop(self.seat);
+    }
+}
 
 pub(super) struct Crew<R: Remote> {
     remote: Arc<R>,
     root: PathBuf,
-    idle: Vec<(R::Session, Instant)>,
+    seats: Member,
+    idle: Vec<(Placed<R::Session>, Instant)>,
     tasks: JoinSet<Finished<R::Session>>,
     running: HashMap<Id, Running>,
     ready: mpsc::UnboundedSender<()>,
@@ -77,9 +95,30 @@ pub(super) struct Crew<R: Remote> {
 
 impl<R: Remote> Crew<R> {
     /// A crew, and where it tells of each task that has its session.
-    pub(super) fn new(remote: Arc<R>, root: PathBuf) -> (Self, mpsc::UnboundedReceiver<()>) {
+    pub(super) fn new(remote: Arc<R>, root: PathBuf, seats: &Seats) -> (Self, mpsc::UnboundedReceiver<()>) {
         let (ready, readied) = mpsc::unbounded_channel();
-        (Self { remote, root, idle: Vec::new(), tasks: JoinSet::new(), running: HashMap::new(), ready }, readied)
+        let (idle, tasks, running) = (Vec::new(), JoinSet::new(), HashMap::new());
+        (Self { remote, root, seats: seats.join(), idle, tasks, running, ready }, readied)
+    }
+
+    /// How many sessions this mirror may have now.
+    pub(super) fn share(&self) -> usize {
+        self.seats.share()
+    }
+
+    /// How many sessions the mirrors of this remote may have together.
+    pub(super) fn limit(&self) -> usize {
+        self.seats.limit()
+    }
+
+    /// A job went well.
+    pub(super) fn worked(&self) {
+        self.seats.worked();
+    }
+
+    /// The server turned a session away; whether that was because of the others that are up.
+    pub(super) fn turned_away(&self) -> bool {
+        self.seats.turned_away()
     }
 
     /// Jobs that run now.
@@ -92,7 +131,7 @@ impl<R: Remote> Crew<R> {
         self.running.len()
     }
 
-    /// Sessions that are open or being opened.
+    /// Sessions that are open, being opened, or waited for.
     pub(super) fn sessions(&self) -> usize {
         self.running.len() + self.idle.len()
     }
@@ -102,11 +141,12 @@ impl<R: Remote> Crew<R> {
         let warm = self.idle.pop();
         let opened = self.ready.clone();
         let (remote, root) = (Arc::clone(&self.remote), self.root.clone());
+        let seat = self.seats.seat();
         let sent = Arc::new(AtomicU64::new(0));
         let running = Running { task: task.clone(), sent: Arc::clone(&sent) };
         let handle = self.tasks.spawn(async move {
-            let mut session = match ready(&*remote, warm).await {
-                Ok(session) => session,
+            let Placed { mut session, seat } = match ready(&*remote, warm, seat).await {
+                Ok(placed) => placed,
                 Err(e) => return (End::NoSession(e), None),
             };
             let _ = opened.send(());
@@ -114,30 +154,30 @@ impl<R: Remote> Crew<R> {
                 Task::Run(job) => {
                     let report = worker::run(&mut session, &job, &root, sent).await;
                     let dead = report.trouble.as_ref().is_some_and(|e| !e.session_survives());
-                    (End::Ran(Box::new(report)), (!dead).then_some(session))
+                    (End::Ran(Box::new(report)), (!dead).then_some(Placed { session, seat }))
                 }
                 Task::Resolve(job, _) => match worker::resolve(&mut session, &job).await {
-                    Ok(answers) => (End::Answered(answers), Some(session)),
+                    Ok(answers) => (End::Answered(answers), Some(Placed { session, seat })),
                     Err(e) => {
                         let survives = e.session_survives();
-                        (End::Unanswered(e), survives.then_some(session))
+                        (End::Unanswered(e), survives.then_some(Placed { session, seat }))
                     }
                 },
             }
         });
         self.running.insert(handle.id(), running);
+        self.seats.busy_with(self.running.len());
     }
 
-    /// The next task that ends; never, while none runs. Cancel-safe.
-    pub(super) async fn next(&mut self) -> (Task, End) {
+    /// The next task that ends, or `None` when somebody begins to wait for a session. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<(Task, End)> {
         loop {
-            match self.tasks.join_next_with_id().await {
-                Some(joined) => {
-                    if let Some(done) = self.ended(joined) {
-                        return done;
-                    }
-                }
-                None => std::future::pending().await,
+            let joined = tokio::select! {
+                Some(joined) = self.tasks.join_next_with_id() => joined,
+                () = self.seats.called() => return None,
+            };
+            if let Some(done) = self.ended(joined) {
+                return Some(done);
             }
         }
     }
@@ -156,21 +196,30 @@ impl<R: Remote> Crew<R> {
         if let Some(session) = session {
             self.idle.push((session, Instant::now()));
         }
-        self.running.remove(&id).map(|running| (running.task, end))
+        let running = self.running.remove(&id);
+        self.seats.busy_with(self.running.len());
+        running.map(|running| (running.task, end))
     }
 
-    /// Closes idle sessions that were not used for long, and those above `limit`.
-    pub(super) fn trim(&mut self, limit: usize, now: Instant) {
-        let spare = self.sessions().saturating_sub(limit.max(1));
-        let mut kept = Vec::new();
-        for (i, (session, since)) in self.idle.drain(..).enumerate() {
-            if i < spare || now.saturating_duration_since(since) >= KEEP_IDLE {
-                tokio::spawn(timeout(GOOD_BYE, session.close()));
-            } else {
-                kept.push((session, since));
-            }
-        }
+    /// Closes idle sessions that were not used for long, those above this mirror's share, and those whose turn is over.
+    pub(super) fn trim(&mut self, now: Instant) {
+        let spare = self.sessions().saturating_sub(self.seats.share());
+        self.part_with(spare);
+        let is_old = |(placed, since): &(Placed<_>, Instant)| {
+            now.saturating_duration_since(*since) >= KEEP_IDLE || placed.seat.is_due(now)
+        };
+        let (old, kept) = self.idle.drain(..).partition(is_old);
         self.idle = kept;
+        close(old);
+    }
+
+    /// Gives up idle sessions for those who wait; to be called when no job is left for them.
+    pub(super) fn make_way(&mut self) {
+        self.part_with(self.seats.waiting());
+    }
+
+    fn part_with(&mut self, count: usize) {
+        close(self.idle.drain(..count.min(self.idle.len())).collect());
     }
 
     /// When the next idle session is due to be closed.
@@ -182,32 +231,41 @@ impl<R: Remote> Crew<R> {
     pub(super) async fn dismiss(mut self) {
         self.tasks.shutdown().await;
         let mut farewells = JoinSet::new();
-        for (session, _) in self.idle.drain(..) {
-            farewells.spawn(timeout(GOOD_BYE, session.close()));
+        for (placed, _) in self.idle.drain(..) {
+            farewells.spawn(placed.close());
         }
         while farewells.join_next().await.is_some() {}
     }
 }
 
-/// A session that answers: the warm one if it still does, else a new one.
-async fn ready<R: Remote>(remote: &R, warm: Option<(R::Session, Instant)>) -> Result<R::Session, RemoteError> {
-    let Some((mut session, since)) = warm else {
-        return remote.connect().await;
-    };
-    if session.is_stale() {
-        let _ = timeout(GOOD_BYE, session.close()).await;
-        return remote.connect().await;
+fn close<S: Session>(sessions: Vec<(Placed<S>, Instant)>) {
+    for (placed, _) in sessions {
+        tokio::spawn(placed.close());
     }
-    if since.elapsed() < TRUST_IDLE {
-        return Ok(session);
-    }
-    match session.ping().await {
-        Ok(()) => Ok(session),
-        Err(e) => {
-            tracing::debug!(error = %e, "an idle session had ended");
-            // It must not count as a login that is up.
-            drop(session);
-            remote.connect().await
+}
+
+/// A session that answers: the warm one if it still does, else a new one, for which a seat is waited.
+async fn ready<R: Remote>(
+    remote: &R,
+    warm: Option<(Placed<R::Session>, Instant)>,
+    seat: impl Future<Output = Option<Seat>>,
+) -> Result<Placed<R::Session>, RemoteError> {
+    let seat = match warm {
+        None => seat.await.ok_or_else(|| RemoteError::new(Class::Transient, "the mirrors of this remote have ended"))?,
+        Some((Placed { session, seat }, _)) if session.is_stale() => {
+            let _ = timeout(GOOD_BYE, session.close()).await;
+            seat
         }
-    }
+        Some((placed, since)) if since.elapsed() < TRUST_IDLE => return Ok(placed),
+        Some((Placed { mut session, seat }, _)) => match session.ping().await {
+            Ok(()) => return Ok(Placed { session, seat }),
+            Err(e) => {
+                tracing::debug!(error = %e, "an idle session had ended");
+                // It must not count as a login that is up.
+                drop(session);
+                seat
+            }
+        },
+    };
+    Ok(Placed { session: remote.connect().await?, seat })
 }

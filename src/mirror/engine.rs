@@ -178,12 +178,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let (status, status_rx) =
             watch::channel(Arc::new(MirrorStatus { name: settings.name.clone(), ..MirrorStatus::default() }));
         let (command_tx, commands) = mpsc::channel(8);
-        let (crew, readied) = Crew::new(remote, settings.source.clone());
+        let (crew, readied) = Crew::new(remote, settings.source.clone(), &settings.seats);
         let now = Instant::now();
         let mirror = Self {
             crew,
             readied,
-            link: Link::new(settings.connections),
+            link: Link::new(),
             settle: Settle::new(settings.quiet),
             books: Books::new(index),
             start_watch,
@@ -259,7 +259,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 started = finished(&mut self.starting) => self.watching(started),
                 seen = finished(&mut self.glance) => self.glanced(seen.ok().flatten()),
                 Some(()) = self.readied.recv() => self.link.opened(),
-                (task, end) = self.crew.next() => self.settle(task, end).await?,
+                ended = self.crew.next() => match ended {
+                    Some((task, end)) => self.settle(task, end).await?,
+                    None => {} // The turn gives up sessions that somebody waits for.
+                },
                 Some(command) = self.commands.recv() => self.obey(command).await?,
                 () = sleep_until(alarm) => {}
             }
@@ -338,21 +341,27 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Plans ahead and starts what may start. Doubts come first: nothing is planned on a path that is in doubt.
     async fn start_jobs(&mut self) -> Result<(), IndexError> {
         let now = Instant::now();
-        self.crew.trim(self.link.limit(), now);
-        while self.link.allowance(self.crew.len(), now) > 0
+        self.crew.trim(now);
+        while self.allowance(now) > 0
             && let Some(doubt) = self.next_doubt(now)
         {
             self.start(Task::Resolve(doubt.job, doubt.asked));
         }
-        if self.link.allowance(self.crew.len(), now) > 0 || self.crew.len() > 0 {
+        if self.allowance(now) > 0 || self.crew.len() > 0 {
             self.plan_ahead().await?;
         }
-        while self.link.allowance(self.crew.len(), now) > 0
+        while self.allowance(now) > 0
             && let Some(job) = self.schedule.next()
         {
             self.start(Task::Run(job));
         }
+        self.crew.make_way();
         Ok(())
+    }
+
+    /// How many more tasks may be started.
+    fn allowance(&mut self, now: Instant) -> usize {
+        self.link.allowance(self.crew.len(), self.crew.share(), now)
     }
 
     fn start(&mut self, task: Task) {
@@ -506,7 +515,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let deadline = Instant::now() + WIND_DOWN;
         while self.crew.len() > 0 {
             tokio::select! {
-                (task, end) = self.crew.next() => self.settle(task, end).await?,
+                Some((task, end)) = self.crew.next() => self.settle(task, end).await?,
                 () = sleep_until(deadline) => break,
             }
         }

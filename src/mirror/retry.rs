@@ -12,8 +12,6 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
 /// No backoff is shorter: a server that refuses at once is not hammered.
 const SHORTEST: Duration = Duration::from_millis(100);
-/// So many successes in a row raise the number of connections by one.
-const SUCCESSES_TO_GROW: u32 = 100;
 
 /// Exponential backoff with full jitter: evenly between nothing and a ceiling that doubles with each attempt, within bounds.
 /// `attempts` counts the failures so far (at least 1), `chance` lies in 0..1.
@@ -62,25 +60,27 @@ pub enum State {
     },
 }
 
-/// The state of one mirror's link to its server: backs off as a whole, learns how many connections are allowed.
+/// The state of one mirror's link to its server, which backs off as a whole.
 #[derive(Debug)]
 pub struct Link {
     state: State,
     attempts: u32,
-    ceiling: usize,
-    limit: usize,
-    successes: u32,
     /// A probe is on its way.
     probed: bool,
     /// The server was full: only a job that succeeds proves that it is not any more.
     full: bool,
 }
 
+impl Default for Link {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Link {
-    /// A link that was not used yet, with at most `ceiling` connections.
-    pub fn new(ceiling: usize) -> Self {
-        let ceiling = ceiling.max(1);
-        Self { state: State::Probing, attempts: 0, ceiling, limit: ceiling, successes: 0, probed: false, full: false }
+    /// A link that was not used yet.
+    pub fn new() -> Self {
+        Self { state: State::Probing, attempts: 0, probed: false, full: false }
     }
 
     /// Goes on where an earlier process stopped.
@@ -112,13 +112,8 @@ impl Link {
         self.attempts
     }
 
-    /// How many connections may be used, as far as is known.
-    pub fn limit(&self) -> usize {
-        self.limit
-    }
-
-    /// How many more jobs may be started while `running` run. Ends a wait that is over.
-    pub fn allowance(&mut self, running: usize, now: Instant) -> usize {
+    /// How many more jobs may be started while `running` run and there may be `share`. Ends a wait that is over.
+    pub fn allowance(&mut self, running: usize, share: usize, now: Instant) -> usize {
         if let State::Waiting { until, .. } = self.state
             && until <= now
         {
@@ -126,7 +121,7 @@ impl Link {
             self.probed = false;
         }
         match self.state {
-            State::Up => self.limit.saturating_sub(running),
+            State::Up => share.saturating_sub(running),
             // Whatever still runs on sessions of before: a long upload does not put the probe off.
             State::Probing => usize::from(!self.probed),
             State::Waiting { .. } | State::Stopped { .. } => 0,
@@ -171,30 +166,16 @@ impl Link {
         if !matches!(self.state, State::Stopped { .. }) {
             self.state = State::Up;
         }
-        self.successes += 1;
-        if self.successes >= SUCCESSES_TO_GROW {
-            self.successes = 0;
-            self.limit = (self.limit + 1).min(self.ceiling);
-        }
         recovered
     }
 
-    /// A failure of the whole link. `others` counts the jobs that run on other sessions now: with any of them up, a server
-    /// that has enough of us only lowers the limit.
-    pub fn failed(
-        &mut self,
-        class: Class,
-        why: impl Into<String>,
-        hint: Option<&'static str>,
-        others: usize,
-        now: Instant,
-        chance: f64,
-    ) {
-        self.successes = 0;
-        if class == Class::Busy && others > 0 {
-            self.limit = others.min(self.limit).max(1);
-            return;
-        }
+    /// One session too many was tried: the next attempt waits for another one to end.
+    pub fn turned_away(&mut self) {
+        self.probed = false;
+    }
+
+    /// A failure of the whole link.
+    pub fn failed(&mut self, class: Class, why: impl Into<String>, hint: Option<&'static str>, now: Instant, chance: f64) {
         if matches!(self.state, State::Stopped { .. }) {
             return;
         }
@@ -228,78 +209,76 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failed_link_waits_then_probes_with_one_job_then_is_up() {
-        let mut link = Link::new(8);
+        let mut link = Link::new();
         let now = Instant::now();
-        assert_eq!(link.allowance(0, now), 1, "one login shows whether the others may follow");
+        assert_eq!(link.allowance(0, 8, now), 1, "one login shows whether the others may follow");
         link.started();
-        assert_eq!(link.allowance(1, now), 0);
+        assert_eq!(link.allowance(1, 8, now), 0);
         link.opened();
-        assert_eq!(link.allowance(1, now), 7);
+        assert_eq!(link.allowance(1, 8, now), 7);
         link.works();
-        link.failed(Class::Transient, "connection refused", None, 0, now, 0.5);
-        assert_eq!(link.allowance(0, now), 0);
+        link.failed(Class::Transient, "connection refused", None, now, 0.5);
+        assert_eq!(link.allowance(0, 8, now), 0);
         let until = link.wakes_at().expect("it waits");
-        assert_eq!(link.allowance(5, until), 1, "jobs that still run do not put the probe off");
+        assert_eq!(link.allowance(5, 8, until), 1, "jobs that still run do not put the probe off");
         assert!(link.works());
-        assert_eq!(link.allowance(0, until), 8);
+        assert_eq!(link.allowance(0, 8, until), 8);
     }
 
     /// Jobs that were running when the server said that it is full once ended the pause.
     #[tokio::test(start_paused = true)]
     async fn a_job_of_before_does_not_end_a_wait() {
-        let mut link = Link::new(8);
+        let mut link = Link::new();
         link.works();
-        link.failed(Class::Full, "452", None, 3, Instant::now(), 1.0);
+        link.failed(Class::Full, "452", None, Instant::now(), 1.0);
         assert!(!link.works());
-        assert_eq!((link.allowance(0, Instant::now()), link.attempts()), (0, 1));
+        assert_eq!((link.allowance(0, 8, Instant::now()), link.attempts()), (0, 1));
         let until = link.wakes_at().expect("it waits");
-        assert_eq!(link.allowance(0, until), 1);
+        assert_eq!(link.allowance(0, 8, until), 1);
         link.started();
         link.opened();
-        assert_eq!(link.allowance(1, until), 0, "a login does not prove that there is space again");
+        assert_eq!(link.allowance(1, 8, until), 0, "a login does not prove that there is space again");
     }
 
     #[tokio::test(start_paused = true)]
     async fn eight_sessions_that_fail_together_are_one_failure() {
-        let mut link = Link::new(8);
+        let mut link = Link::new();
         for _ in 0..8 {
-            link.failed(Class::Transient, "reset", None, 3, Instant::now(), 0.5);
+            link.failed(Class::Transient, "reset", None, Instant::now(), 0.5);
         }
         assert_eq!(link.attempts(), 1);
     }
 
+    /// A first login that met the limit while another mirror's sessions were up left the link without a probe.
     #[tokio::test(start_paused = true)]
-    async fn a_busy_server_gets_as_many_connections_as_it_bore() {
-        let mut link = Link::new(8);
+    async fn one_session_too_many_does_not_stop_the_others() {
+        let mut link = Link::new();
+        link.started();
+        link.turned_away();
+        assert_eq!(link.allowance(0, 8, Instant::now()), 1);
         link.works();
-        link.failed(Class::Busy, "421", None, 3, Instant::now(), 0.5);
-        assert_eq!(link.allowance(0, Instant::now()), 3);
-        for _ in 0..SUCCESSES_TO_GROW {
-            link.works();
-        }
-        assert_eq!(link.limit(), 4);
-        link.failed(Class::Busy, "421", None, 0, Instant::now(), 0.5);
-        assert_eq!(link.allowance(0, Instant::now()), 0, "nobody else is connected: wait");
+        link.turned_away();
+        assert_eq!(link.allowance(1, 3, Instant::now()), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refused_account_stops_after_one_attempt() {
-        let mut link = Link::new(8);
-        link.failed(Class::Auth, "530 no", None, 0, Instant::now(), 0.5);
+        let mut link = Link::new();
+        link.failed(Class::Auth, "530 no", None, Instant::now(), 0.5);
         assert!(matches!(link.state(), State::Stopped { .. }));
-        assert_eq!(link.allowance(0, Instant::now() + Duration::from_secs(86_400)), 0);
+        assert_eq!(link.allowance(0, 8, Instant::now() + Duration::from_secs(86_400)), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_wait_survives_a_restart_but_not_a_clock_jump() {
         let (now, wall) = (Instant::now(), UnixMillis(1_000_000));
-        let mut link = Link::new(8);
-        link.failed(Class::Transient, "down", None, 0, now, 1.0);
+        let mut link = Link::new();
+        link.failed(Class::Transient, "down", None, now, 1.0);
         let note = link.note(wall, now).expect("something to keep");
-        let mut again = Link::new(8);
+        let mut again = Link::new();
         again.restore(note.clone(), wall, now);
         assert_eq!(again.wakes_at(), Some(now + Duration::from_secs(1)));
-        let mut jumped = Link::new(8);
+        let mut jumped = Link::new();
         jumped.restore(note, UnixMillis(-1_000_000_000), now);
         assert_eq!(jumped.wakes_at(), Some(now + LONGEST));
     }

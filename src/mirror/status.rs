@@ -115,7 +115,7 @@ pub struct LinkStatus {
     pub state: String,
     /// Sessions that are open.
     pub sessions: usize,
-    /// How many the server is believed to allow.
+    /// How many the server is believed to allow to all mirrors of the remote together.
     pub limit: usize,
     /// Failures in a row.
     pub attempts: u32,

@@ -12,7 +12,7 @@ use crate::{
         worker::{self, Answers},
     },
     model::{Done, Job, JobId, Operation, Outcome, PathSet, Problem, Reason, RelPath, Settlement},
-    remote::{Remote, RemoteError},
+    remote::{Class, Remote, RemoteError},
     watch::Watcher,
 };
 
@@ -177,6 +177,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     }
 
     fn link_works(&mut self) {
+        self.crew.worked();
         if self.link.works() {
             tracing::info!(mirror = %self.settings.name, "the server can be used again");
             self.tell_observer(&Event::LinkUp);
@@ -185,8 +186,11 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     }
 
     fn link_failed(&mut self, error: &RemoteError) {
-        let others = self.crew.len();
-        self.link.failed(error.class, error.to_string(), error.hint, others, Instant::now(), fastrand::f64());
+        if error.class == Class::Busy && self.crew.turned_away() {
+            self.link.turned_away();
+        } else {
+            self.link.failed(error.class, error.to_string(), error.hint, Instant::now(), fastrand::f64());
+        }
     }
 
     async fn write(&mut self, turn: Turn) -> Result<(), IndexError> {

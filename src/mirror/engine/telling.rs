@@ -157,7 +157,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         LinkStatus {
             state: state.to_owned(),
             sessions: self.crew.sessions(),
-            limit: self.link.limit(),
+            limit: self.crew.limit(),
             attempts: self.link.attempts(),
             class: failure.map(|(class, ..)| class),
             why: failure.map(|(_, why, _)| why.clone()),
