@@ -1,8 +1,11 @@
 //! One server as all its connections share it: how to reach it, who we are, what was learnt; and the login.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::time::{Instant, timeout};
@@ -25,6 +28,9 @@ use super::{
 /// Is told each time something was learnt about the server.
 pub type OnLearn = Arc<dyn Fn(&Profile) + Send + Sync>;
 
+/// A server may count a session that has ended for so long: ProFTPD said 530 to the next one right behind the last good-bye.
+const LINGER: Duration = Duration::from_secs(5);
+
 /// A server and an account on it.
 pub struct Endpoint<D> {
     pub(super) dial: D,
@@ -38,8 +44,16 @@ pub struct Endpoint<D> {
     on_learn: OnLearn,
     /// Held while `on_learn` runs, so that what it is told last is what is known last.
     learning: Mutex<()>,
-    /// Logins that are up or under way.
-    logins: Arc<AtomicUsize>,
+    logins: Arc<Logins>,
+}
+
+/// The logins of one account in this process.
+#[derive(Default)]
+struct Logins {
+    /// Up or under way.
+    count: AtomicUsize,
+    /// When the last one that had been let in ended.
+    left: Mutex<Option<Instant>>,
 }
 
 /// A logged-in control connection.
@@ -121,7 +135,7 @@ impl<D: Dial> Endpoint<D> {
     }
 
     async fn log_in_with(&self, up_to_12: bool) -> Result<Connection<D::Stream>, Error> {
-        let up = Up::new(&self.logins);
+        let mut up = Up::new(&self.logins);
         let mut login = Login::new(self.credentials.clone());
         let failed = |source| Error::Login { source, others: up.others() };
         let dialed = self.dial.dial(Target::Control).await;
@@ -158,6 +172,7 @@ impl<D: Dial> Endpoint<D> {
             };
             step = login.on_reply(reply).map_err(failed)?;
         };
+        up.let_in = true;
         let tickets_at_login = context.tickets_received() > 0;
         let (peer, born) = (dialed.peer, Instant::now());
         Ok(Connection { control, peer, context, features, is_13, tickets_at_login, born, transfers: 0, _up: up })
@@ -165,23 +180,30 @@ impl<D: Dial> Endpoint<D> {
 }
 
 /// Counts a login while it is under way or up.
-struct Up(Arc<AtomicUsize>);
+struct Up {
+    logins: Arc<Logins>,
+    let_in: bool,
+}
 
 impl Up {
-    fn new(logins: &Arc<AtomicUsize>) -> Self {
-        logins.fetch_add(1, Ordering::Relaxed);
-        Self(logins.clone())
+    fn new(logins: &Arc<Logins>) -> Self {
+        logins.count.fetch_add(1, Ordering::Relaxed);
+        Self { logins: logins.clone(), let_in: false }
     }
 
-    /// Whether there are others: then a refused login may be a limit on their number. (Where the password is wrong, the
-    /// last of them finds itself alone and says so.)
+    /// Whether there are others, or were a moment ago: then a refused login may be a limit on their number. (Where the
+    /// password is wrong, the last of them finds itself alone and says so.)
     fn others(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 1
+        let left = *self.logins.left.lock().unwrap_or_else(PoisonError::into_inner);
+        self.logins.count.load(Ordering::Relaxed) > 1 || left.is_some_and(|at| at.elapsed() < LINGER)
     }
 }
 
 impl Drop for Up {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.logins.count.fetch_sub(1, Ordering::Relaxed);
+        if self.let_in {
+            *self.logins.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
     }
 }

@@ -33,11 +33,16 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("an_approval_does_not_end_the_budget", waves),
         ("a_move_of_what_is_gone_on_the_server_is_sent", moved_but_gone),
         ("a_source_that_leads_elsewhere_is_noticed_and_watched", flipped),
-        ("two_mirrors_share_a_limited_server", two_mirrors),
         ("a_watch_limit_is_said_and_scans_find_the_rest", watch_limit),
         ("kill_9_at_random_moments_converges", kill_9),
     ] {
         trials.push(servers::trial(Kind::ProFtpd, format!("daemon::{name}"), move || async move { test() }));
+    }
+    for kind in Kind::ALL {
+        for (mirrors, limit) in [(2, 2), (3, 1)] {
+            let name = format!("daemon::{}::{mirrors}_mirrors_share_a_server_with_room_for_{limit}", kind.name());
+            trials.push(servers::trial(kind, name, move || async move { limited(kind, mirrors, limit) }));
+        }
     }
     trials.push(servers::trial(Kind::Vsftpd, "daemon::unmounted_root_deletes_nothing", || async { unmounted() }));
     trials
@@ -235,24 +240,30 @@ fn flipped() {
     rig.await_sync();
 }
 
-/// ProFTPD says 530 to a correct password when it has enough sessions; only who knows of the other mirror's can tell.
-fn two_mirrors() {
-    let server = Server::start(Kind::ProFtpd, Options { max_clients: Some(2), ..Options::default() });
+/// ProFTPD says 530 to a correct password when it has enough sessions; only who knows of the other mirrors' can tell.
+fn limited(kind: Kind, mirrors: usize, limit: u16) {
+    let server = Server::start(kind, Options { max_clients: Some(limit), ..Options::default() });
     let rig = Rig::with(server);
-    let other = rig.dir.path().join("other");
-    fs::create_dir(&other).unwrap();
-    rig.configure(&format!(
-        "[[mirror]]\nname = \"other\"\nsource = \"other\"\nremote = \"lab\"\npath = {:?}\nquiet = \"50ms\"",
-        rig.server.remote("other")
-    ));
+    let others: Vec<_> = (1..mirrors).map(|i| format!("other{i}")).collect();
+    let tables = others.iter().map(|name| {
+        let path = rig.server.remote(name);
+        format!("[[mirror]]\nname = {name:?}\nsource = {name:?}\nremote = \"lab\"\npath = {path:?}\nquiet = \"50ms\"\n")
+    });
+    rig.configure(&tables.collect::<String>());
     for i in 0..30 {
         rig.write(&format!("{i}"), vec![b'x'; 20_000]);
-        fs::write(other.join(format!("{i}")), vec![b'y'; 20_000]).unwrap();
+        for other in &others {
+            let dir = rig.dir.path().join(other);
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join(format!("{i}")), vec![b'y'; 20_000]).unwrap();
+        }
     }
     let _daemon = rig.run();
     rig.await_sync();
-    let arrived = || crate::rig::tree(&other) == crate::rig::tree(&rig.server.root.join("other"));
-    assert!(wait_until(PATIENCE, arrived), "{}\n{}", rig.log(), rig.server.log());
+    for other in &others {
+        let arrived = || crate::rig::tree(&rig.dir.path().join(other)) == crate::rig::tree(&rig.server.root.join(other));
+        assert!(wait_until(PATIENCE, arrived), "{}\n{}", rig.log(), rig.server.log());
+    }
 }
 
 fn server_away() {
