@@ -17,6 +17,8 @@ mod tests;
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    net::IpAddr,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -46,6 +48,12 @@ pub struct Remote {
     pub host: String,
     /// The port of the control connection.
     pub port: u16,
+    /// How TLS starts.
+    pub mode: Mode,
+    /// How data connections come about; not active where there is a proxy.
+    pub data: DataMode,
+    /// What is in between, for control and data connections.
+    pub proxy: Option<Proxy>,
     /// The login name; holds no CR, LF or NUL.
     pub user: String,
     /// Where the password is.
@@ -56,6 +64,57 @@ pub struct Remote {
     pub tls: Tls,
     /// How long to wait.
     pub timeouts: Timeouts,
+}
+
+/// How TLS starts. There is no mode without TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// By AUTH TLS (RFC 4217).
+    #[default]
+    Explicit,
+    /// With the first byte.
+    Implicit,
+}
+
+/// How data connections come about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DataMode {
+    /// We connect: EPSV, or PASV where that fails.
+    #[default]
+    Passive,
+    /// EPSV alone.
+    Epsv,
+    /// PASV alone.
+    Pasv,
+    /// The server connects.
+    Active {
+        /// To one of these ports, 1024 to 65535; `None` is any.
+        ports: Option<RangeInclusive<u16>>,
+        /// At this address, where it is not this end of the control connection.
+        address: Option<IpAddr>,
+    },
+}
+
+/// A proxy for control and data connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// What it speaks.
+    pub kind: ProxyKind,
+    /// A host name or an address, without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The account on it: a name of 1 to 255 bytes, without a colon for [`ProxyKind::Http`], and where its password is.
+    pub user: Option<(String, PasswordSource)>,
+}
+
+/// What a proxy speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// SOCKS5 (RFC 1928).
+    Socks5,
+    /// HTTP CONNECT (RFC 9110 §9.3.6).
+    Http,
 }
 
 /// Which server certificate to accept, and from which version of TLS on.
@@ -190,6 +249,8 @@ impl Origin {
 impl Remote {
     /// The port of explicit FTPS (RFC 4217 §4).
     pub const DEFAULT_PORT: u16 = 21;
+    /// The port of implicit FTPS, as registered with IANA.
+    pub const DEFAULT_IMPLICIT_PORT: u16 = 990;
     /// Connections, where the configuration names no ceiling.
     pub const DEFAULT_CONNECTIONS: u8 = 8;
 }

@@ -7,6 +7,8 @@ mod data;
 pub mod dial;
 mod endpoint;
 pub mod error;
+mod first;
+mod mode;
 mod policy;
 pub mod profile;
 pub mod proto;
@@ -16,9 +18,13 @@ pub mod tls;
 
 pub use client::{Client, Found};
 pub use control::Timeouts;
-pub use dial::{Dial, Dialed, Target, TcpDial};
+pub use dial::{
+    Dial, Dialed, Listen, Target, TcpDial,
+    proxy::{Proxy, ProxyError, ProxyFailure, ProxyKind},
+};
 pub use endpoint::{Endpoint, OnLearn};
 pub use error::{Error, Wait};
+pub use mode::{Active, DataMode};
 pub use profile::{Passive, Profile, SetTime, Tls13};
-pub use proto::login::{AccountError, Credentials};
+pub use proto::login::{AccountError, Credentials, Mode};
 pub use tls::{Pin, Stats, TlsError, TlsSettings, TlsVersion, Trust};

@@ -206,9 +206,37 @@ pub(super) fn remote_of<'a>(config: &'a Config, mirror: &config::Mirror) -> Resu
     })
 }
 
-/// The password of `remote`; on a thread of its own, since a command may take its time.
-pub(super) async fn password(remote: &config::Remote) -> Result<SecretString, Failure> {
-    let source = remote.password.clone();
+/// What is not in the configuration itself.
+pub(super) struct Secrets {
+    /// Of the account.
+    password: SecretString,
+    /// Of the account on the proxy.
+    proxy: Option<SecretString>,
+}
+
+/// The passwords of `remote`.
+pub(super) async fn password(remote: &config::Remote) -> Result<Secrets, Failure> {
+    secrets(remote, |_| true).await
+}
+
+/// The passwords of `remote` that are in a `wanted` place; something else for the others.
+pub(super) async fn secrets(
+    remote: &config::Remote,
+    wanted: impl Fn(&config::PasswordSource) -> bool,
+) -> Result<Secrets, Failure> {
+    let read = async |source: &config::PasswordSource| {
+        if wanted(source) { secret(source).await } else { Ok(SecretString::from("not read")) }
+    };
+    let proxy = match remote.proxy.as_ref().and_then(|proxy| proxy.user.as_ref()) {
+        Some((_, source)) => Some(read(source).await?),
+        None => None,
+    };
+    Ok(Secrets { password: read(&remote.password).await?, proxy })
+}
+
+/// A password; on a thread of its own, since a command may take its time.
+async fn secret(source: &config::PasswordSource) -> Result<SecretString, Failure> {
+    let source = source.clone();
     tokio::task::spawn_blocking(move || source.read()).await.map_err(Failure::failed)?.map_err(|e| {
         let hint = e.hint();
         Failure::config(e).with_hint(Some(hint))
@@ -218,7 +246,7 @@ pub(super) async fn password(remote: &config::Remote) -> Result<SecretString, Fa
 /// An FTPS remote whose tree begins at `base`.
 pub(super) fn server(
     remote: &config::Remote,
-    password: SecretString,
+    secrets: Secrets,
     base: &str,
     profile: Profile,
     on_learn: impl Fn(&Profile) + Send + Sync + 'static,
@@ -226,13 +254,42 @@ pub(super) fn server(
     let settings = FtpsSettings {
         host: remote.host.clone(),
         port: remote.port,
+        mode: match remote.mode {
+            config::Mode::Explicit => ftps::Mode::Explicit,
+            config::Mode::Implicit => ftps::Mode::Implicit,
+        },
+        data: data(&remote.data),
+        proxy: remote.proxy.as_ref().map(|found| proxy(found, secrets.proxy)),
         user: remote.user.clone(),
-        password,
+        password: secrets.password,
         base: base.as_bytes().to_vec(),
         tls: tls(&remote.tls),
         timeouts: Timeouts { connect: remote.timeouts.connect, reply: remote.timeouts.reply, stall: remote.timeouts.stall },
     };
     Ok(Arc::new(FtpsRemote::new(settings, profile, Arc::new(on_learn)).map_err(Failure::config)?))
+}
+
+fn data(data: &config::DataMode) -> ftps::DataMode {
+    match data {
+        config::DataMode::Passive => ftps::DataMode::Passive,
+        config::DataMode::Epsv => ftps::DataMode::Epsv,
+        config::DataMode::Pasv => ftps::DataMode::Pasv,
+        config::DataMode::Active { ports, address } => {
+            ftps::DataMode::Active(ftps::Active { ports: ports.clone().unwrap_or(0..=0), address: *address })
+        }
+    }
+}
+
+fn proxy(proxy: &config::Proxy, password: Option<SecretString>) -> ftps::Proxy {
+    ftps::Proxy {
+        kind: match proxy.kind {
+            config::ProxyKind::Socks5 => ftps::ProxyKind::Socks5,
+            config::ProxyKind::Http => ftps::ProxyKind::Http,
+        },
+        host: proxy.host.clone(),
+        port: proxy.port,
+        user: proxy.user.as_ref().map(|(user, _)| user.clone()).zip(password),
+    }
 }
 
 /// Two rooms that do not know each other have the same words for trust.

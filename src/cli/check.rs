@@ -2,7 +2,6 @@
 
 use std::{io::Write, sync::Arc};
 
-use secrecy::SecretString;
 use towline::{
     config::{self, PasswordSource},
     ftps::Profile,
@@ -51,12 +50,8 @@ pub(super) async fn check(mut context: Context, args: Args) -> Result<Exit, Fail
 /// The remote, with all that has to be on this machine for it: certificates, and the password as far as it can be read without
 /// a side effect. Where a service gets it from the service manager, a shell has none.
 async fn server(remote: &config::Remote, path: &str, online: bool) -> Result<Arc<FtpsRemote>, Failure> {
-    let password = match remote.password {
-        PasswordSource::File(_) => assemble::password(remote).await?,
-        _ if online => assemble::password(remote).await?,
-        _ => SecretString::from("not read"),
-    };
-    assemble::server(remote, password, path, Profile::default(), |_| {})
+    let secrets = assemble::secrets(remote, |source| online || matches!(source, PasswordSource::File(_))).await?;
+    assemble::server(remote, secrets, path, Profile::default(), |_| {})
 }
 
 fn show(out: &mut Out, failure: &Failure) -> Result<Exit, Failure> {

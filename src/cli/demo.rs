@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use towline::{
     clock,
-    ftps::{Profile, Timeouts, TlsSettings},
+    ftps::{DataMode, Mode, Profile, Timeouts, TlsSettings},
     index::Index,
     mirror::{Event, Handle, Mirror, Phase, Seats, Settings, Until},
     model::{Done, Operation, Outcome},
@@ -216,6 +216,9 @@ fn mirror(
     let settings = FtpsSettings {
         host: "127.0.0.1".into(),
         port: server.port,
+        mode: Mode::default(),
+        data: DataMode::default(),
+        proxy: None,
         user: server.user.clone(),
         password: server.password.clone().into(),
         base: b"/".to_vec(),

@@ -30,6 +30,10 @@ pub(super) struct Document {
 pub(super) struct RemoteTable {
     pub(super) host: Field<String>,
     pub(super) port: Field<i64>,
+    pub(super) mode: Field<String>,
+    pub(super) data: Field<String>,
+    pub(super) active: Field<Table<ActiveTable>>,
+    pub(super) proxy: Field<Table<ProxyTable>>,
     pub(super) user: Field<String>,
     pub(super) password: Field<Table<PasswordTable>>,
     pub(super) connections: Field<i64>,
@@ -47,6 +51,24 @@ pub(super) struct PasswordTable {
     pub(super) command: Field<Vec<String>>,
     pub(super) env: Field<String>,
     pub(super) credential: Field<String>,
+}
+
+/// `active = { ... }`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ActiveTable {
+    pub(super) ports: Field<String>,
+    pub(super) address: Field<String>,
+}
+
+/// `proxy = { ... }`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProxyTable {
+    pub(super) socks5: Field<String>,
+    pub(super) http: Field<String>,
+    pub(super) user: Field<String>,
+    pub(super) password: Field<Table<PasswordTable>>,
 }
 
 /// `[remote.NAME.tls]`
@@ -118,6 +140,9 @@ fn reword(message: &str, at: &str) -> String {
     if let Some(rest) = message.strip_prefix("unknown field `") {
         // The last one: what comes behind it are our own names, while the key may hold anything.
         let (key, known) = rest.rsplit_once("`, expected ").unwrap_or(("", ""));
+        if let Some(refusal) = suggest::refusal(key) {
+            return refusal.to_owned();
+        }
         let known = known.split('`').skip(1).step_by(2);
         return match suggest::nearest(key, known.clone()) {
             Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
@@ -166,7 +191,13 @@ pub(super) trait Described {
 }
 
 impl Described for RemoteTable {}
-impl Described for TlsTable {}
+impl Described for ActiveTable {}
+impl Described for TlsTable {
+    const EXPECTED: &str = "a table such as { min = \"1.3\" }; TLS cannot be turned off";
+}
+impl Described for ProxyTable {
+    const EXPECTED: &str = "a table such as { socks5 = \"proxy.example.com:1080\" } or { http = \"proxy.example.com:3128\" }";
+}
 impl Described for TimeoutsTable {}
 impl Described for MirrorTable {}
 impl Described for BudgetTable {}

@@ -1,5 +1,7 @@
 //! The configuration as a user meets it: what is accepted, and word for word what is said of what is not.
 
+mod connecting;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -29,6 +31,9 @@ fn all_of_it() {
         [remote.web]
         host = "[2001:db8::1]"
         port = 2121
+        mode = "implicit"
+        data = "active"
+        active = { ports = "50000-50100", address = "203.0.113.7" }
         user = "deploy"
         password = { command = ["pass", "show", "web"] }
         connections = 3
@@ -52,6 +57,9 @@ fn all_of_it() {
         name: "web".into(),
         host: "2001:db8::1".into(),
         port: 2121,
+        mode: Mode::Implicit,
+        data: DataMode::Active { ports: Some(50_000..=50_100), address: Some([203, 0, 113, 7].into()) },
+        proxy: None,
         user: "deploy".into(),
         password: PasswordSource::Command(vec!["pass".into(), "show".into(), "web".into()]),
         connections: 3,
@@ -115,8 +123,8 @@ fn what_is_said_of_a_wrong_remote() {
         (&format!("{REMOTE}port = 99999999999999999999999999"), "5:8: found a number far out of range, expected a whole number"),
         (&format!("{REMOTE}connections = 33"), "5:15: connections: expected a number from 1 to 32"),
         (
-            &format!("{REMOTE}mode = \"implicit\""),
-            "5:1: unknown key; expected one of `host`, `port`, `user`, `password`, `connections`, `tls`, `timeouts`",
+            &format!("{REMOTE}passphrase = 1"),
+            "5:1: unknown key; expected one of `host`, `port`, `mode`, `data`, `active`, `proxy`, `user`, `password`, `connections`, `tls`, `timeouts`",
         ),
         (
             &format!("{REMOTE}tls.client_cert = \"me.pem\""),
@@ -294,6 +302,14 @@ fn a_canary_is_never_repeated() {
         "tls.server_name",
         "tls.min",
         "timeouts.reply",
+        "mode",
+        "data",
+        "active",
+        "proxy",
+        "proxy.socks5",
+        "proxy.password",
+        "prot",
+        "verify",
     ] {
         texts.extend([remote(&format!("{key} = \"~hunter2 \"")), remote(&format!("{key} = [\"hunter2\"]"))]);
     }
@@ -318,9 +334,9 @@ fn nothing_shows_the_arguments_of_a_command() {
     assert!(!format!("{config:?}").contains("hunter2"));
 }
 
-/// The example with every key in force.
+/// The example with every key in force but `active`, which goes together with neither `data` nor `proxy` as they are there.
 fn uncommented() -> String {
-    let line = |line: &str| match line.strip_prefix('#') {
+    let line = |line: &str| match line.strip_prefix('#').filter(|key| !key.starts_with("active = ")) {
         Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => key.to_owned(),
         _ => line.to_owned(),
     };
@@ -333,6 +349,9 @@ fn the_example_shows_the_defaults() {
     let mut full = parse(&uncommented()).unwrap();
 
     // These have no default; the example says so, and shows something.
+    let proxy = full.remotes.get_mut("web").unwrap().proxy.take().unwrap();
+    assert_eq!((proxy.kind, proxy.host.as_str(), proxy.port), (ProxyKind::Socks5, "proxy.example.com", 1080));
+    assert_eq!(proxy.user, Some(("me".to_owned(), PasswordSource::File("/etc/towline/proxy.pass".into()))));
     let tls = &mut full.remotes.get_mut("web").unwrap().tls;
     assert_eq!(tls.ca.take(), Some("/etc/towline/ca.pem".into()));
     assert_eq!(std::mem::take(&mut tls.pins), [[0; 32]]);
@@ -354,13 +373,18 @@ fn the_example_shows_every_key() {
         let (_, list) = said.split_once("expected one of ").unwrap_or_else(|| panic!("{said}"));
         list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
     };
-    let full = uncommented().parse::<toml::Table>().unwrap();
+    let full = uncommented().replace("#active = ", "active = ").parse::<toml::Table>().unwrap();
     let shown = |table: &toml::Value| table.as_table().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     let (remote, mirror) = (&full["remote"]["web"], &full["mirror"][0]);
 
     assert_eq!(full.keys().cloned().collect::<BTreeSet<_>>(), keys(""));
     assert_eq!(shown(remote), keys("[remote.web]\n"));
     assert_eq!(shown(&remote["tls"]), keys("[remote.web.tls]\n"));
+    assert_eq!(shown(&remote["active"]), keys("[remote.web.active]\n"));
+    assert_eq!(
+        shown(&remote["proxy"]).into_iter().chain(["http".to_owned()]).collect::<BTreeSet<_>>(),
+        keys("[remote.web.proxy]\n")
+    );
     assert_eq!(shown(&remote["timeouts"]), keys("[remote.web.timeouts]\n"));
     assert_eq!(shown(mirror), keys("[[mirror]]\n"));
     assert_eq!(shown(&mirror["delete_budget"]), keys("[[mirror]]\n[mirror.delete_budget]\n"));

@@ -1,12 +1,14 @@
 //! From what is written in one file to values that cannot be wrong. Collects everything that is wrong on the way; what
 //! concerns several tables or files is for `merge`.
 
+mod connecting;
+
 use std::{ops::Range, path::Path, path::PathBuf, sync::Arc};
 
 use toml::Spanned;
 
 use super::{
-    DeleteBudget, Fault, Mirror, Origin, PasswordSource, Remote, Timeouts, Tls, Trust,
+    DeleteBudget, Fault, Mirror, Mode, Origin, PasswordSource, Remote, Timeouts, Tls, Trust,
     error::Place,
     file::{self, BudgetTable, Document, Field, MirrorTable, PasswordTable, RemoteTable, Table, TimeoutsTable, TlsTable},
     value::{self, Bounds, Expected},
@@ -83,17 +85,27 @@ impl Reader<'_> {
 
     fn remote(&mut self, name: String, table: RemoteTable, at: &Range<usize>) -> Option<Remote> {
         let host = self.required("host", table.host, at, value::host);
-        let port = self.optional("port", table.port, Remote::DEFAULT_PORT, |n| value::number(n, 1, 65_535));
+        let mode = self.optional("mode", table.mode, Mode::default(), |text| value::mode(&text));
+        let usual = match mode {
+            Some(Mode::Implicit) => Remote::DEFAULT_IMPLICIT_PORT,
+            _ => Remote::DEFAULT_PORT,
+        };
+        let port = self.optional("port", table.port, usual, |n| value::number(n, 1, 65_535));
+        let connecting = self.connecting(table.data, table.active, table.proxy);
         let user = self.required("user", table.user, at, value::user);
         let password = self.password(table.password, at);
         let connections =
             self.optional("connections", table.connections, Remote::DEFAULT_CONNECTIONS, |n| value::number(n, 1, 32));
         let tls = self.tls(table.tls.0);
         let timeouts = self.timeouts(table.timeouts.0);
+        let (data, proxy) = connecting?;
         Some(Remote {
             name,
             host: host?,
             port: port?,
+            mode: mode?,
+            data,
+            proxy,
             user: user?,
             password: password?,
             connections: connections?,

@@ -1,10 +1,16 @@
 //! Data connections: opened, filled or emptied, and closed so that no byte is lost. Everything here was measured; where
 //! it looks over-careful, a server in use today loses data without it.
 
+mod active;
 mod passive;
 mod pump;
 
-use std::{pin::pin, time::Duration};
+use std::{
+    net::IpAddr,
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::{
@@ -15,9 +21,10 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::{
-    dial::Dial,
+    dial::{Dial, Listen},
     endpoint::{Connection, Endpoint},
     error::{Error, Wait},
+    mode::DataMode,
     proto::{
         Command, Listing, Reply,
         listing::{self, Format, ListingParser},
@@ -25,11 +32,20 @@ use super::{
     },
     tls::TlsError,
 };
-use passive::Way;
 use pump::End;
 
 /// How long tickets on a data connection that is over anyway are waited for.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How the data connection will come about.
+enum Way<S> {
+    /// It is there already.
+    Connected(S),
+    /// By dialing this port, while the command is on its way.
+    Port(u16),
+    /// By the server, which is at this address, once it has the command.
+    Awaited(Box<dyn Listen<S>>, IpAddr),
+}
 
 struct Opened<S> {
     data: TlsStream<S>,
@@ -165,22 +181,36 @@ pub(super) async fn list<D: Dial>(
 }
 
 /// Asks for a port, sends the command, connects and encrypts meanwhile: a server may wait with its 150 for the connection,
-/// so that waiting for the 150 first would wait for ever.
+/// so that waiting for the 150 first would wait for ever. Whoever connects, we are the TLS client (RFC 4217 §7).
 async fn open<D: Dial>(
     endpoint: &Endpoint<D>,
     connection: &mut Connection<D::Stream>,
     command: &Command,
 ) -> Result<Opened<D::Stream>, Error> {
     let verb = command.verb();
-    let way = passive::find(endpoint, connection).await?;
+    let way = match &endpoint.data {
+        DataMode::Active(active) => {
+            let (listener, peer) = active::offer(endpoint, connection, active).await?;
+            Way::Awaited(listener, peer)
+        }
+        _ => passive::find(endpoint, connection).await?,
+    };
     let Connection { control, context, peer, .. } = connection;
     control.send(command).await?;
     connection.transfers += 1;
+    // A server that cannot connect says 425 as well as one that refuses the TLS session.
+    let connected = &AtomicBool::new(!matches!(way, Way::Awaited(..)));
+    let failed = |failure, reply| match failure {
+        Failure::DataRefused if !connected.load(Ordering::Relaxed) => Error::NotReached(reply),
+        failure => Error::Transfer { verb, failure, reply },
+    };
     let opening = async {
         let tcp = match way {
             Way::Connected(stream) => stream,
             Way::Port(port) => passive::dial(endpoint, *peer, port).await?,
+            Way::Awaited(listener, peer) => active::accept(endpoint, listener, peer).await?,
         };
+        connected.store(true, Ordering::Relaxed);
         let handshake = timeout(endpoint.timeouts.reply, context.data(tcp, &endpoint.stats));
         Ok(handshake.await.map_err(|_| Error::Timeout(Wait::DataHandshake))??)
     };
@@ -194,12 +224,13 @@ async fn open<D: Dial>(
                 Verdict::Opened => {}
                 Verdict::Complete(reply) => complete = Some(reply),
                 Verdict::Failed(failure, reply) => {
-                    if failure == Failure::DataRefused
+                    let error = failed(failure, reply);
+                    if error.is_data_refused()
                         && let Ok(Ok(mut data)) = timeout(GRACE, &mut opening).await
                     {
                         collect_tickets(&mut data).await;
                     }
-                    return Err(Error::Transfer { verb, failure, reply });
+                    return Err(error);
                 }
             },
         }
@@ -212,19 +243,20 @@ async fn open<D: Dial>(
     // and the connect may meet the one before the other is read.
     let patience = match error {
         Error::Tls(TlsError::Io(_) | TlsError::Failed(_) | TlsError::Version(_)) => endpoint.timeouts.reply,
-        // A port that a firewall blocks: the server waits for us in vain, and says nothing for long.
-        Error::Connect { .. } => GRACE,
+        // A port that a firewall blocks, there or here: one side waits for the other in vain, and the server says nothing
+        // for long.
+        Error::Connect { .. } | Error::Proxy(_) | Error::Timeout(Wait::Accept) => GRACE,
         _ => return Err(error),
     };
     let last_word = async {
         while !transfer.has_ended() {
             if let Verdict::Failed(failure, reply) = transfer.on_reply(control.final_reply().await?) {
-                return Err(Error::Transfer { verb, failure, reply });
+                return Err(failed(failure, reply));
             }
         }
         Ok(())
     };
-    if let Ok(Err(refused @ Error::Transfer { .. })) = timeout(patience, last_word).await {
+    if let Ok(Err(refused @ (Error::Transfer { .. } | Error::NotReached(_)))) = timeout(patience, last_word).await {
         return Err(refused);
     }
     Err(error)

@@ -1,6 +1,8 @@
 //! One server as all its connections share it: how to reach it, who we are, what was learnt; and the login.
 
 use std::{
+    io,
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -8,19 +10,24 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, timeout},
+};
 use tokio_rustls::client::TlsStream;
 use tracing::debug;
 
 use super::{
     control::{Control, Timeouts},
-    dial::{Dial, Target},
+    dial::{Dial, Dialed, Target},
     error::{Error, Wait},
+    first::First,
+    mode::DataMode,
     policy,
     profile::{Profile, Tls13},
     proto::{
-        Features,
-        login::{Credentials, Login, Step},
+        Features, Reply,
+        login::{Credentials, Login, LoginError, Mode, Step},
     },
     tls::{self, Context, Stats, Tls, TlsError, TlsSettings},
 };
@@ -39,6 +46,11 @@ pub struct Endpoint<D> {
     pub(super) stats: Stats,
     /// Whether a data connection came about with the passive mode in the profile, in this process.
     pub(super) passive_works: AtomicBool,
+    /// Whether PORT was refused and EPRT was not, in this process.
+    pub(super) port_refused: AtomicBool,
+    /// How data connections come about.
+    pub(super) data: DataMode,
+    mode: Mode,
     credentials: Credentials,
     profile: Mutex<Profile>,
     on_learn: OnLearn,
@@ -58,8 +70,11 @@ struct Logins {
 
 /// A logged-in control connection.
 pub(super) struct Connection<S> {
-    pub(super) control: Control<TlsStream<S>>,
-    pub(super) peer: std::net::IpAddr,
+    pub(super) control: Control<TlsStream<First<S>>>,
+    /// The server; `None` behind a proxy.
+    pub(super) peer: Option<IpAddr>,
+    /// This end of the connection; `None` where the server cannot connect to it.
+    pub(super) local: Option<IpAddr>,
     pub(super) context: Context,
     pub(super) features: Features,
     pub(super) is_13: bool,
@@ -89,12 +104,21 @@ impl<D: Dial> Endpoint<D> {
             timeouts,
             stats: Stats::default(),
             passive_works: AtomicBool::new(false),
+            port_refused: AtomicBool::new(false),
+            data: DataMode::default(),
+            mode: Mode::default(),
             credentials,
             profile: Mutex::new(profile),
             on_learn,
             learning: Mutex::new(()),
             logins: Arc::default(),
         })
+    }
+
+    /// The same with other ways to connect than the usual ones.
+    #[must_use]
+    pub fn connecting(self, mode: Mode, data: DataMode) -> Self {
+        Self { mode, data, ..self }
     }
 
     /// What was learnt so far.
@@ -136,37 +160,28 @@ impl<D: Dial> Endpoint<D> {
 
     async fn log_in_with(&self, up_to_12: bool) -> Result<Connection<D::Stream>, Error> {
         let mut up = Up::new(&self.logins);
-        let mut login = Login::new(self.credentials.clone());
+        let mut login = Login::new(self.credentials.clone(), self.mode);
         let failed = |source| Error::Login { source, others: up.others() };
         let dialed = self.dial.dial(Target::Control).await;
-        let dialed = dialed.map_err(|source| Error::Connect { to: self.dial.name(), source })?;
-
-        let mut clear = Control::new(dialed.stream, self.timeouts);
-        let mut reply = clear.greeting().await.map_err(|error| match error {
-            Error::Closed { .. } if up.others() => Error::TurnedAway,
-            error => error,
-        })?;
-        loop {
-            reply = match login.on_reply(reply).map_err(failed)? {
-                Step::Send(command) => clear.command(&command).await?,
-                Step::Wait => clear.greeting().await?,
-                Step::StartTls => break,
-                Step::Ready(_) => return Err(Error::OutOfStep),
-            };
-        }
+        let Dialed { stream, peer, local } = dialed.map_err(|source| Error::of_dial(self.dial.name(), source))?;
 
         let mut context = self.tls.context(up_to_12);
-        let handshake = timeout(self.timeouts.reply, context.control(clear.into_tls()?));
-        let stream = handshake.await.map_err(|_| Error::Timeout(Wait::Handshake))??;
+        let (stream, mut step) = match self.mode {
+            Mode::Explicit => {
+                let stream = self.ask_for_tls(stream, &mut login, &up).await?;
+                let (stream, _) = First::new(stream);
+                (self.handshake(&mut context, stream).await?, login.encrypted())
+            }
+            Mode::Implicit => (self.tls_at_once(&mut context, stream, &up).await?, Step::Wait),
+        };
         Stats::count(&self.stats.control);
         let is_13 = tls::is_13(&stream);
 
         let mut control = Control::new(stream, self.timeouts);
-        let mut step = login.encrypted();
         let features = loop {
             let reply = match step {
                 Step::Send(command) => control.command(&command).await?,
-                Step::Wait => control.reply().await?,
+                Step::Wait => greeting(&mut control, &up).await?,
                 Step::Ready(features) => break features,
                 Step::StartTls => return Err(Error::OutOfStep),
             };
@@ -174,8 +189,70 @@ impl<D: Dial> Endpoint<D> {
         };
         up.let_in = true;
         let tickets_at_login = context.tickets_received() > 0;
-        let (peer, born) = (dialed.peer, Instant::now());
-        Ok(Connection { control, peer, context, features, is_13, tickets_at_login, born, transfers: 0, _up: up })
+        let born = Instant::now();
+        Ok(Connection { control, peer, local, context, features, is_13, tickets_at_login, born, transfers: 0, _up: up })
+    }
+
+    /// What is said in clear in explicit mode, up to the server's consent to TLS.
+    async fn ask_for_tls(&self, stream: D::Stream, login: &mut Login, up: &Up) -> Result<D::Stream, Error> {
+        let mut clear = Control::new(stream, self.timeouts);
+        let mut reply = greeting(&mut clear, up).await?;
+        loop {
+            let step = login.on_reply(reply).map_err(|source| Error::Login { source, others: up.others() })?;
+            reply = match step {
+                Step::Send(command) => clear.command(&command).await?,
+                Step::Wait => greeting(&mut clear, up).await?,
+                Step::StartTls => return clear.into_tls(),
+                Step::Ready(_) => return Err(Error::OutOfStep),
+            };
+        }
+    }
+
+    /// TLS before the greeting. A server that turns connections away says so in clear (vsftpd), or just goes.
+    async fn tls_at_once(&self, context: &mut Context, stream: D::Stream, up: &Up) -> Result<TlsStream<First<D::Stream>>, Error> {
+        let (stream, heard) = First::new(stream);
+        let error = match self.handshake(context, stream).await {
+            Err(error) => error,
+            done => return done,
+        };
+        let others = up.others();
+        Err(match heard.reply() {
+            Some(reply) if reply.code == 421 => Error::Login { source: LoginError::Busy(reply), others },
+            Some(reply) if reply.is_negative() => Error::Login { source: LoginError::Greeting(reply), others },
+            Some(reply) => Error::ClearGreeting(reply),
+            None if others && is_gone(&error) => Error::TurnedAway,
+            None => error,
+        })
+    }
+
+    async fn handshake<S>(&self, context: &mut Context, stream: S) -> Result<TlsStream<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let handshake = timeout(self.timeouts.reply, context.control(stream));
+        Ok(handshake.await.map_err(|_| Error::Timeout(Wait::Handshake))??)
+    }
+}
+
+/// Waits for the greeting. A server that just goes while another login is up has enough of them.
+async fn greeting<S>(control: &mut Control<S>, up: &Up) -> Result<Reply, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    control.greeting().await.map_err(|error| match error {
+        Error::Closed { .. } if up.others() => Error::TurnedAway,
+        Error::Closed { last: None, .. } => Error::NoGreeting,
+        error => error,
+    })
+}
+
+/// Whether a handshake failed because the server has gone. Our first bytes, which it never read, may have reset the
+/// connection.
+fn is_gone(error: &Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    match error {
+        Error::Tls(TlsError::Io(error)) => matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof),
+        _ => false,
     }
 }
 

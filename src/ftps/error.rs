@@ -3,6 +3,7 @@
 use std::{fmt, io};
 
 use super::{
+    dial::proxy::{ProxyError, ProxyFailure},
     proto::{ArgumentError, Reply, ReplyError, listing::ListingError, login::LoginError, transfer::Failure},
     tls::TlsError,
 };
@@ -18,6 +19,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// The proxy was no help.
+    #[error(transparent)]
+    Proxy(ProxyError),
     /// A wait that has a name took too long.
     #[error("the server did not answer in time: {0}")]
     Timeout(Wait),
@@ -52,6 +56,12 @@ pub enum Error {
     /// The server closed the connection instead of a greeting, while another login of the same account was up: a limit.
     #[error("the server closes further connections without a greeting")]
     TurnedAway,
+    /// The server closed the connection instead of a greeting.
+    #[error("the server closed the connection without a greeting")]
+    NoGreeting,
+    /// In implicit mode: the server greets in clear.
+    #[error("the server does not speak TLS at once on this port, but greets in clear: {0}")]
+    ClearGreeting(Reply),
     /// TLS failed.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -84,6 +94,15 @@ pub enum Error {
         /// What the server said.
         reply: Reply,
     },
+    /// In active mode: the server could not connect to us.
+    #[error("the server did not get through to us with its data connection: {0}")]
+    NotReached(Reply),
+    /// In active mode: no port to listen on.
+    #[error("cannot listen for the server's data connection: {0}")]
+    Listen(#[source] io::Error),
+    /// PASV alone is allowed, and knows IPv4 alone.
+    #[error("the control connection is over IPv6, for which there is no PASV")]
+    PasvOverIpv6,
     /// The data connection broke.
     #[error("the data connection broke: {0}")]
     Data(#[source] io::Error),
@@ -120,6 +139,8 @@ impl fmt::Display for Words<'_> {
 pub enum Wait {
     /// For the TCP connection.
     Connect,
+    /// For the answer of a proxy, which connects to the server meanwhile.
+    Proxy,
     /// For the greeting.
     Greeting,
     /// For TLS on the control connection.
@@ -130,6 +151,8 @@ pub enum Wait {
     Reply,
     /// For the rest of a reply that has begun.
     WholeReply,
+    /// In active mode, for the server to connect.
+    Accept,
     /// For TLS on a data connection.
     DataHandshake,
     /// For progress of a transfer.
@@ -144,11 +167,13 @@ impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "TCP connect",
+            Self::Proxy => "answer of the proxy",
             Self::Greeting => "greeting",
             Self::Handshake => "TLS handshake",
             Self::Send => "sending a command",
             Self::Reply => "reply",
             Self::WholeReply => "end of a reply that had begun",
+            Self::Accept => "data connection from the server (active mode)",
             Self::DataHandshake => "TLS handshake of the data connection",
             Self::Stall => "transfer stalled",
             Self::Source => "the local file was not read on",
@@ -157,13 +182,38 @@ impl fmt::Display for Wait {
     }
 }
 
+/// For an operator whose server does not get through to us.
+const NOT_REACHED: &str = "let the server through to the ports of `active` here; where NAT is in between set `active.address`; \
+                           or use `data = \"passive\"`";
+/// For an operator whose server is silent where a greeting should be.
+const NO_GREETING: &str =
+    "if the server speaks TLS at once on this port, as on 990, set `mode = \"implicit\"`; else check host and port";
+
 impl Error {
+    /// No stream came about; `to` says where to.
+    pub(super) fn of_dial(to: String, source: io::Error) -> Self {
+        if !source.get_ref().is_some_and(|inner| inner.is::<ProxyError>()) {
+            return Self::Connect { to, source };
+        }
+        let kind = source.kind();
+        match source.into_inner().map(|inner| inner.downcast::<ProxyError>()) {
+            Some(Ok(error)) => Self::Proxy(*error),
+            _ => Self::Connect { to, source: kind.into() },
+        }
+    }
+
+    /// Whether a host that answers elsewhere, or a proxy that does, leads nowhere here: a matter of firewalls.
+    pub(super) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Proxy(ProxyError { failure: ProxyFailure::Refused(_), .. }))
+    }
+
     /// Whether the control connection is still in step after this: the server has answered and waits for a command.
     pub fn leaves_connection_usable(&self) -> bool {
         match self {
             Self::Refused { reply, .. } | Self::NotEmpty(reply) => reply.code != 421,
             Self::Transfer { failure, .. } => *failure != Failure::Closing && *failure != Failure::Unexpected,
-            Self::Name(_) | Self::Lacking(_) => true,
+            Self::NotReached(reply) => reply.code != 421,
+            Self::Name(_) | Self::Lacking(_) | Self::Listen(_) | Self::PasvOverIpv6 => true,
             _ => false,
         }
     }
@@ -177,12 +227,21 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Tls(error) => error.hint(),
+            Self::Proxy(error) => error.hint(),
+            Self::Timeout(Wait::Greeting) | Self::NoGreeting => Some(NO_GREETING),
+            Self::ClearGreeting(_) => Some("set `mode = \"explicit\"`"),
+            Self::Timeout(Wait::Accept) | Self::NotReached(_) => Some(NOT_REACHED),
+            Self::Listen(_) => Some("check that `active.ports` are free, and no fewer than `connections`"),
+            Self::PasvOverIpv6 => Some("set `data = \"passive\"`, or an IPv4 address as `host`"),
+            Self::Refused { verb: "PORT" | "EPRT", .. } => Some(
+                "the server does not take active mode, or not this address: use `data = \"passive\"`, or check `active.address`",
+            ),
             Self::Connect { .. } => Some("check host and port, and whether a firewall is in between"),
             Self::Injected => Some("do not trust this network; if the server itself does this, it is broken"),
             Self::Login { source, others } => match source {
-                LoginError::NoEncryption(_) => {
-                    Some("the server has no explicit TLS on this port; Towline never sends a password in clear")
-                }
+                LoginError::NoEncryption(_) => Some(
+                    "the server has no explicit TLS on this port (`mode = \"implicit\"` is for another port); a password is never sent in clear",
+                ),
                 LoginError::NoProtection { .. } => Some("enable encrypted data connections on the server (PROT P)"),
                 LoginError::ProtectionAfterLogin { .. } => {
                     Some("let the server accept PBSZ and PROT before the login (RFC 4217 section 9)")

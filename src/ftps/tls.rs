@@ -123,6 +123,8 @@ pub struct Stats {
     pub data_resumed: AtomicU64,
     /// Data connections that the server refused (425, 522).
     pub data_refused: AtomicU64,
+    /// Connections of others that came where a server's data connection was awaited (active mode), and were dropped.
+    pub data_foreign: AtomicU64,
     /// Control connections that were given up for another choice of TLS versions.
     pub reconnects: AtomicU64,
 }

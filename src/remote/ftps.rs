@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Class, Remote, RemoteError, Session, Source};
 use crate::{
     ftps::{
-        AccountError, Client, Credentials, Dial, Endpoint, Error, OnLearn, Profile, Stats, TcpDial, Timeouts, TlsError,
-        TlsSettings,
+        AccountError, Client, Credentials, DataMode, Dial, Endpoint, Error, Mode, OnLearn, Profile, Proxy, Stats, TcpDial,
+        Timeouts, TlsError, TlsSettings,
         proto::{ArgumentError, ListedKind, Pathname},
     },
     model::{Kind, PathError, RelPath, Stat},
@@ -24,8 +24,14 @@ const NO_BASE: &str = "make the mirror's directory on the server and let the acc
 pub struct FtpsSettings {
     /// Host name or IP address.
     pub host: String,
-    /// The port for explicit TLS, as a rule 21.
+    /// The port for TLS in this mode, as a rule 21 or 990.
     pub port: u16,
+    /// How the control connection comes to be encrypted.
+    pub mode: Mode,
+    /// How data connections come about.
+    pub data: DataMode,
+    /// What is in between, for all connections.
+    pub proxy: Option<Proxy>,
     /// The account.
     pub user: String,
     /// Its password.
@@ -47,6 +53,9 @@ pub enum SettingsError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The server cannot connect through a proxy.
+    #[error("data connections cannot be active through a proxy, which the server cannot get through")]
+    ActiveThroughProxy,
     /// The directory does not start with a slash.
     #[error("the remote directory must be absolute (start with `/`)")]
     NotAbsolute,
@@ -82,21 +91,25 @@ impl FtpsRemote {
     /// When the settings cannot work.
     pub fn new(settings: FtpsSettings, profile: Profile, on_learn: OnLearn) -> Result<Self, SettingsError> {
         let dial = TcpDial::new(settings.host.clone(), settings.port, settings.timeouts.connect);
+        let dial = dial.through(settings.proxy.clone());
         Self::with_dial(dial, settings, profile, on_learn)
     }
 }
 
 impl<D: Dial> FtpsRemote<D> {
-    /// As [`FtpsRemote::new`], over other byte streams than TCP; host and port are then mere names.
+    /// As [`FtpsRemote::new`], over other byte streams than TCP; host, port and proxy are then mere names.
     ///
     /// # Errors
     /// When the settings cannot work.
     pub fn with_dial(dial: D, settings: FtpsSettings, profile: Profile, on_learn: OnLearn) -> Result<Self, SettingsError> {
-        let FtpsSettings { host, user, password, base, tls, timeouts, .. } = settings;
+        let FtpsSettings { host, mode, data, proxy, user, password, base, tls, timeouts, port: _ } = settings;
+        if proxy.is_some() && matches!(data, DataMode::Active(_)) {
+            return Err(SettingsError::ActiveThroughProxy);
+        }
         let credentials = Credentials::new(&user, password.expose_secret())?;
         let base = Base::new(&base)?;
         let endpoint = Endpoint::new(dial, &host, credentials, &tls, timeouts, profile, on_learn)?;
-        Ok(Self { endpoint: Arc::new(endpoint), base })
+        Ok(Self { endpoint: Arc::new(endpoint.connecting(mode, data)), base })
     }
 
     /// Another directory on the same server, by the same account: what is learnt, and how many logins are up, is shared.

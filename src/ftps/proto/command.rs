@@ -1,10 +1,13 @@
 //! Commands to the server (RFC 959 §4.1 and its successors), each one line; a line that is two cannot be built.
 
-use std::fmt;
+use std::{
+    fmt,
+    net::{SocketAddr, SocketAddrV4},
+};
 
 use zeroize::Zeroizing;
 
-use super::{reply::MAX_LINE, time};
+use super::{address, reply::MAX_LINE, time};
 
 /// The absolute name of a file or directory on the server. It is not empty and holds no CR, LF or NUL.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -87,6 +90,8 @@ impl fmt::Debug for Argument {
 pub enum Command {
     /// `AUTH TLS` (RFC 4217 §4).
     AuthTls,
+    /// `AUTH SSL`: the same by its name of the drafts before RFC 4217.
+    AuthSsl,
     /// `PBSZ 0` (RFC 4217 §8).
     Pbsz,
     /// `PROT P` (RFC 4217 §9).
@@ -105,6 +110,10 @@ pub enum Command {
     Epsv,
     /// `PASV`.
     Pasv,
+    /// `PORT`.
+    Port(SocketAddrV4),
+    /// `EPRT` (RFC 2428 §2).
+    Eprt(SocketAddr),
     /// `STOR`.
     Stor(Pathname),
     /// `SIZE` (RFC 3659 §4).
@@ -161,6 +170,8 @@ impl Command {
         };
         match self {
             Self::User(argument) | Self::Pass(argument) => word(&argument.0),
+            Self::Port(at) => word(address::for_port(*at).as_bytes()),
+            Self::Eprt(at) => word(address::for_eprt(*at).as_bytes()),
             Self::Mfmt(at, path) | Self::MdtmSet(at, path) => {
                 word(stamp(*at).as_bytes());
                 word(&path.0);
@@ -186,6 +197,7 @@ impl Command {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::AuthTls => "AUTH TLS",
+            Self::AuthSsl => "AUTH SSL",
             Self::Pbsz => "PBSZ 0",
             Self::ProtP => "PROT P",
             Self::User(_) => "USER",
@@ -195,6 +207,8 @@ impl Command {
             Self::TypeImage => "TYPE I",
             Self::Epsv => "EPSV",
             Self::Pasv => "PASV",
+            Self::Port(_) => "PORT",
+            Self::Eprt(_) => "EPRT",
             Self::Stor(_) => "STOR",
             Self::Size(_) => "SIZE",
             Self::Mlst(_) => "MLST",
@@ -294,6 +308,17 @@ mod tests {
         let raw = Command::Stor(path(b"/\xff"));
         assert_eq!(&**raw.encode(Encoding::default()), b"STOR /\xff\r\n");
         assert_eq!(&**raw.encode(Encoding { telnet_doubled: true }), b"STOR /\xff\xff\r\n");
+    }
+
+    /// CCC would end the encryption of the control connection, PROT C that of files. A command that is not in this room's
+    /// source cannot be built, and what cannot be built is not sent.
+    #[test]
+    fn there_is_no_command_that_ends_encryption() {
+        let (code, _) = include_str!("command.rs").split_once("#[cfg(test)]").expect("tests");
+        for verb in ["CCC", "PROT C", "PROT S", "PROT E", "REIN"] {
+            assert!(!code.contains(&format!("\"{verb}")), "{verb}");
+        }
+        assert!(code.contains("\"PROT P\""));
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Features {
     pub hash: Vec<String>,
     /// SITE commands, in upper case.
     pub site: Vec<String>,
+    /// What AUTH may be given, in upper case.
+    pub auth: Vec<String>,
 }
 
 impl Features {
@@ -59,6 +61,11 @@ impl Features {
                 "HASH" => {
                     features.hash =
                         rest.split(';').map(|h| h.trim_end_matches('*').to_owned()).filter(|h| !h.is_empty()).collect();
+                }
+                // A line for each, or `AUTH TLS;TLS-C;SSL;TLS-P;` (Serv-U), or `AUTH TLS;AUTH SSL`.
+                "AUTH" => {
+                    let words = rest.split([';', ' ']).filter(|word| !word.is_empty() && !word.eq_ignore_ascii_case("AUTH"));
+                    features.auth.extend(words.map(str::to_ascii_uppercase));
                 }
                 // Several lines with one command each, or one with all of them separated by `;` or spaces.
                 "SITE" => {
@@ -101,6 +108,14 @@ mod tests {
             features(&[" AUTH TLS", " EPRT", " EPSV", " MDTM", " PASV", " PBSZ", " PROT", " REST STREAM", " SIZE", " TVFS"]);
         assert!(vsftpd.mlst.is_none() && vsftpd.epsv && vsftpd.mdtm && vsftpd.size && vsftpd.tvfs && !vsftpd.utf8);
         assert!(features(&["mfmt", "  utf8 "]).mfmt);
+    }
+
+    #[test]
+    fn what_auth_takes() {
+        for lines in [&[" AUTH TLS", " auth ssl"][..], &[" AUTH TLS;SSL;"], &["AUTH TLS;AUTH SSL"], &[" AUTH TLS SSL"]] {
+            assert_eq!(features(lines).auth, ["TLS", "SSL"], "{lines:?}");
+        }
+        assert_eq!(features(&["AUTH"]).auth, [""; 0]);
     }
 
     #[test]

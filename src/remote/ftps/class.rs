@@ -2,7 +2,7 @@
 
 use crate::{
     ftps::{
-        Error, TlsError,
+        Error, ProxyError, ProxyFailure, TlsError,
         proto::{Reply, login::LoginError, transfer::Failure},
     },
     remote::{Class, RemoteError},
@@ -21,7 +21,13 @@ impl From<Error> for RemoteError {
 
 fn class(error: &Error) -> Class {
     match error {
-        Error::Connect { .. }
+        Error::Proxy(error) if error.is_auth() => Class::Auth,
+        Error::Proxy(ProxyError { failure: ProxyFailure::OtherProtocol, .. }) => Class::Protocol,
+        Error::Proxy(_)
+        | Error::NoGreeting
+        | Error::NotReached(_)
+        | Error::Listen(_)
+        | Error::Connect { .. }
         | Error::Timeout(_)
         | Error::Control(_)
         | Error::Closed { .. }
@@ -29,10 +35,13 @@ fn class(error: &Error) -> Class {
         | Error::Data(_)
         | Error::Truncated => Class::Transient,
         Error::TurnedAway => Class::Busy,
-        Error::Protocol(_) | Error::Unexpected { .. } | Error::Early(_) | Error::Listing(_) | Error::Lacking(_) => {
-            Class::Protocol
-        }
-        Error::Injected => Class::Tls,
+        Error::Protocol(_)
+        | Error::Unexpected { .. }
+        | Error::Early(_)
+        | Error::Listing(_)
+        | Error::Lacking(_)
+        | Error::PasvOverIpv6 => Class::Protocol,
+        Error::Injected | Error::ClearGreeting(_) => Class::Tls,
         Error::Tls(TlsError::Io(_)) => Class::Transient,
         Error::Tls(_) => Class::Tls,
         Error::Login { source, others } => of_login(source, *others),
@@ -68,7 +77,7 @@ fn of_refusal(verb: &str, reply: &Reply) -> Class {
         // Pure-FTPd says 451 to renames that can never work.
         451 if matches!(verb, "RNFR" | "RNTO") => Class::Refused,
         // No path was refused, but a way to connect.
-        _ if matches!(verb, "EPSV" | "PASV") => Class::Transient,
+        _ if matches!(verb, "EPSV" | "PASV" | "PORT" | "EPRT") => Class::Transient,
         // The server forgot the login.
         530 => Class::Transient,
         _ if reply.is_transient() => Class::Transient,

@@ -1,8 +1,12 @@
 //! The FTPS remote against scripted servers, over pipes and with time that runs by itself: each thing that a server can do
 //! wrong, one test.
 
+mod active;
 mod learning;
 mod login;
+mod modes;
+mod passive;
+mod proxies;
 mod support;
 mod transfers;
 

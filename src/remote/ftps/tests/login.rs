@@ -44,8 +44,9 @@ async fn no_encryption_no_account() {
         peer.answer("502 what?").await?;
         peer.agree().await
     }));
-    assert_eq!(refused(&remote).await.class, Class::Tls);
-    assert_eq!(heard.lines(), ["AUTH TLS"]);
+    let error = refused(&remote).await;
+    assert_eq!((error.class, error.to_string()), (Class::Tls, "the server refused AUTH TLS: 502 what?".to_owned()));
+    assert_eq!(heard.lines(), ["AUTH TLS", "FEAT"], "whether it goes by another name");
 }
 
 #[tokio::test(start_paused = true)]
