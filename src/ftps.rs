@@ -9,6 +9,7 @@ mod endpoint;
 pub mod error;
 mod first;
 mod mode;
+mod inspect;
 mod policy;
 pub mod profile;
 pub mod proto;
@@ -27,4 +28,6 @@ pub use error::{Error, Wait};
 pub use mode::{Active, DataMode};
 pub use profile::{Passive, Profile, SetTime, Tls13};
 pub use proto::login::{AccountError, Credentials, Mode};
-pub use tls::{Pin, Stats, TlsError, TlsSettings, TlsVersion, Trust};
+pub use tls::{
+    CertificateProblem, ClientAuth, Pin, Presented, Stats, TlsError, TlsSettings, TlsVersion, Trust, Whose, expiry_warning,
+};

@@ -9,7 +9,7 @@ use std::future::Future;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::model::{RelPath, Stat};
+use crate::model::{RelPath, Stat, UnixMillis};
 
 /// A place to mirror to. Cheap to share; every worker gets a session of its own.
 pub trait Remote: Send + Sync + 'static {
@@ -21,6 +21,12 @@ pub trait Remote: Send + Sync + 'static {
     /// # Errors
     /// Classified, see [`Class`].
     fn connect(&self) -> impl Future<Output = Result<Self::Session, RemoteError>> + Send;
+
+    /// What will need attention though everything works at `now`: certificates that expire, in words.
+    fn warnings(&self, now: UnixMillis) -> Vec<String> {
+        let _ = now;
+        Vec::new()
+    }
 }
 
 /// A logged-in conversation with the server; one command at a time. Every path is relative to the mirror's directory.

@@ -93,7 +93,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
             self.stream.write_all(&line).await?;
             self.stream.flush().await
         });
-        sent.await.map_err(|_| Error::Timeout(Wait::Send))?.map_err(Error::Control)
+        match sent.await.map_err(|_| Error::Timeout(Wait::Send))? {
+            Ok(()) => Ok(()),
+            // A server that has gone may have said why: with TLS 1.3 a missing client certificate comes out only now.
+            Err(error) => match self.read_pending().await {
+                Err(why @ Error::Tls(_)) => Err(why),
+                _ => Err(Error::control(error)),
+            },
+        }
     }
 
     /// Reads the next reply.
@@ -142,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
                 Some(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                     return Err(Error::Closed { idle, last: self.parser.reply()? });
                 }
-                Some(Err(error)) => return Err(Error::Control(error)),
+                Some(Err(error)) => return Err(Error::control(error)),
                 Some(Ok(read)) => {
                     self.parser.feed(&chunk[..read]);
                     // Replies are left for `reply`; a server that talks on and on is stopped there.
@@ -196,7 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                     return Err(Error::Closed { idle: false, last: None });
                 }
-                Err(error) => return Err(Error::Control(error)),
+                Err(error) => return Err(Error::control(error)),
             }
         }
     }

@@ -124,7 +124,7 @@ pub(super) async fn upload<D: Dial>(
     }
     match (verdict, end) {
         (Ok(Verdict::Failed(failure, reply)), _) => Err(Error::Transfer { verb, failure, reply }),
-        (_, End::Broken(error)) => Err(Error::Data(error)),
+        (_, End::Broken(error)) => Err(Error::data(error)),
         (Err(error), _) => Err(error),
         (Ok(_), _) => Ok(sent),
     }
@@ -171,7 +171,7 @@ pub(super) async fn list<D: Dial>(
     }
     match broken {
         Some(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(Error::Truncated),
-        Some(error) => Err(Error::Data(error)),
+        Some(error) => Err(Error::data(error)),
         None => {
             let mut listing = parser.finish()?;
             listing.capped = complete.as_ref().is_some_and(listing::is_capped);
@@ -242,7 +242,9 @@ async fn open<D: Dial>(
     // If it was the server that broke it off, it has a reply that says more: ProFTPD closes the port right behind its 550,
     // and the connect may meet the one before the other is read.
     let patience = match error {
-        Error::Tls(TlsError::Io(_) | TlsError::Failed(_) | TlsError::Version(_)) => endpoint.timeouts.reply,
+        Error::Tls(TlsError::Io(_) | TlsError::Failed(_) | TlsError::Version(_) | TlsError::ClientRefused(_)) => {
+            endpoint.timeouts.reply
+        }
         // A port that a firewall blocks, there or here: one side waits for the other in vain, and the server says nothing
         // for long.
         Error::Connect { .. } | Error::Proxy(_) | Error::Timeout(Wait::Accept) => GRACE,

@@ -207,6 +207,16 @@ impl Error {
         matches!(self, Self::Connect { .. } | Self::Proxy(ProxyError { failure: ProxyFailure::Refused(_), .. }))
     }
 
+    /// The control connection broke; where TLS says why, that is why.
+    pub(super) fn control(error: io::Error) -> Self {
+        TlsError::late(error).map_or_else(Self::Control, Self::Tls)
+    }
+
+    /// A data connection broke, likewise.
+    pub(super) fn data(error: io::Error) -> Self {
+        TlsError::late(error).map_or_else(Self::Data, Self::Tls)
+    }
+
     /// Whether the control connection is still in step after this: the server has answered and waits for a command.
     pub fn leaves_connection_usable(&self) -> bool {
         match self {

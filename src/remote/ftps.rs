@@ -9,11 +9,11 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Class, Remote, RemoteError, Session, Source};
 use crate::{
     ftps::{
-        AccountError, Client, Credentials, DataMode, Dial, Endpoint, Error, Mode, OnLearn, Profile, Proxy, Stats, TcpDial,
-        Timeouts, TlsError, TlsSettings,
+        AccountError, Client, Credentials, DataMode, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile, Proxy, Stats,
+        TcpDial, Timeouts, TlsError, TlsSettings,
         proto::{ArgumentError, ListedKind, Pathname},
     },
-    model::{Kind, PathError, RelPath, Stat},
+    model::{Kind, PathError, RelPath, Stat, UnixMillis},
 };
 
 /// What to do when the mirror's directory can neither be used nor made.
@@ -125,6 +125,14 @@ impl<D: Dial> FtpsRemote<D> {
         self.endpoint.stats()
     }
 
+    /// The certificate that the server presents, trusted or not; nothing of the account is sent.
+    ///
+    /// # Errors
+    /// Classified, see [`Class`].
+    pub async fn inspect(&self) -> Result<Presented, RemoteError> {
+        Ok(self.endpoint.inspect().await?)
+    }
+
     /// What was learnt so far.
     pub fn profile(&self) -> Profile {
         self.endpoint.profile()
@@ -141,6 +149,10 @@ impl<D: Dial> Remote for FtpsRemote<D> {
             if error.class == Class::Refused && error.hint.is_none() { error.with_hint(NO_BASE) } else { error }
         })?;
         Ok(FtpsSession { client, base: self.base.clone() })
+    }
+
+    fn warnings(&self, now: UnixMillis) -> Vec<String> {
+        self.endpoint.expiry_warnings(now.0.div_euclid(1000))
     }
 }
 
