@@ -2,6 +2,7 @@
 //! and not the rules of FTP; a [`Config`] that exists is right in itself, whether or not its server is.
 
 mod dirs;
+mod edit;
 mod error;
 mod file;
 mod load;
@@ -24,6 +25,7 @@ use std::{
 };
 
 pub use dirs::{DirError, socket_path, state_dir};
+pub use edit::{EditError, NewPin, write_pin};
 pub use error::{ConfigError, Fault};
 pub use secret::{PasswordSource, SecretError};
 
@@ -117,10 +119,10 @@ pub enum ProxyKind {
     Http,
 }
 
-/// Which server certificate to accept, and from which version of TLS on.
+/// Which server certificate to accept, from which version of TLS on, and who we are to the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// A PEM file of roots beside the system's.
+    /// A PEM file of roots beside the system's, or a directory of such files.
     pub ca: Option<PathBuf>,
     /// SHA-256 of accepted public keys (DER-encoded `SubjectPublicKeyInfo`, RFC 7469 §2.4).
     pub pins: Vec<[u8; 32]>,
@@ -130,6 +132,19 @@ pub struct Tls {
     pub server_name: Option<String>,
     /// The lowest version to accept.
     pub min: TlsVersion,
+    /// What is shown to a server that asks for a certificate.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A certificate of our own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// A PEM file: the certificate, and its intermediates behind it.
+    pub cert: PathBuf,
+    /// A PEM file with its key; the same one where the configuration names none.
+    pub key: PathBuf,
+    /// What an encrypted key is opened with.
+    pub key_password: Option<PasswordSource>,
 }
 
 /// What makes a certificate acceptable.

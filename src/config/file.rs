@@ -81,6 +81,9 @@ pub(super) struct TlsTable {
     pub(super) trust: Field<String>,
     pub(super) server_name: Field<String>,
     pub(super) min: Field<String>,
+    pub(super) client_cert: Field<String>,
+    pub(super) client_key: Field<String>,
+    pub(super) client_key_password: Field<Table<PasswordTable>>,
 }
 
 /// `[remote.NAME.timeouts]`

@@ -37,7 +37,7 @@ fn all_of_it() {
         user = "deploy"
         password = { command = ["pass", "show", "web"] }
         connections = 3
-        tls = { ca = "ca.pem", pin = ["sha256/BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="], trust = "pin", server_name = "x", min = "1.3" }
+        tls = { ca = "ca.pem", pin = ["sha256/BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="], trust = "pin", server_name = "x", min = "1.3", client_cert = "me.pem", client_key = "~/me.key", client_key_password = { env = "K" } }
         timeouts.connect = "1m"
 
         [[mirror]]
@@ -69,6 +69,11 @@ fn all_of_it() {
             trust: Trust::Pin,
             server_name: Some("x".into()),
             min: TlsVersion::V1_3,
+            client: Some(ClientCertificate {
+                cert: "/etc/towline/me.pem".into(),
+                key: "/home/ann/me.key".into(),
+                key_password: Some(PasswordSource::Env("K".into())),
+            }),
         },
         timeouts: Timeouts { connect: Duration::from_secs(60), ..Timeouts::default() },
     };
@@ -127,8 +132,22 @@ fn what_is_said_of_a_wrong_remote() {
             "5:1: unknown key; expected one of `host`, `port`, `mode`, `data`, `active`, `proxy`, `user`, `password`, `connections`, `tls`, `timeouts`",
         ),
         (
-            &format!("{REMOTE}tls.client_cert = \"me.pem\""),
-            "5:5: unknown key; expected one of `ca`, `pin`, `trust`, `server_name`, `min`",
+            &format!("{REMOTE}tls.zzzzzzzz = \"me.pem\""),
+            "5:5: unknown key; expected one of `ca`, `pin`, `trust`, `server_name`, `min`, `client_cert`, `client_key`, `client_key_password`",
+        ),
+        (&format!("{REMOTE}tls.client_cert = \"\""), "5:19: client_cert: expected a path"),
+        (&format!("{REMOTE}tls.client_key = \"me.key\""), "5:18: client_key: expected `client_cert` beside it"),
+        (
+            &format!("{REMOTE}tls.client_key_password = {{ env = \"K\" }}"),
+            "5:27: client_key_password: expected `client_cert` beside it",
+        ),
+        (
+            &format!("{REMOTE}tls.client_cert = \"me.pem\"\ntls.client_key_password = {{ }}"),
+            "6:27: client_key_password: expected exactly one of `file`, `command`, `env`, `credential`",
+        ),
+        (
+            &format!("{REMOTE}tls.client_cert = \"me.pem\"\ntls.client_key_password = \"x\""),
+            &format!("6:27: found a string, expected {PASSWORD}"),
         ),
         (&format!("{REMOTE}tls.trust = \"none\""), "5:13: trust: expected \"chain\" or \"pin\""),
         (&format!("{REMOTE}tls.trust = \"pin\""), "5:13: trust: \"pin\" needs at least one pin"),
@@ -301,6 +320,9 @@ fn a_canary_is_never_repeated() {
         "tls.trust",
         "tls.server_name",
         "tls.min",
+        "tls.client_cert",
+        "tls.client_key",
+        "tls.client_key_password",
         "timeouts.reply",
         "mode",
         "data",
@@ -356,6 +378,9 @@ fn the_example_shows_the_defaults() {
     assert_eq!(tls.ca.take(), Some("/etc/towline/ca.pem".into()));
     assert_eq!(std::mem::take(&mut tls.pins), [[0; 32]]);
     assert_eq!(tls.server_name.take().as_deref(), Some("ftp.example.com"));
+    let client = tls.client.take().unwrap();
+    assert_eq!((client.cert, client.key), ("/etc/towline/me.pem".into(), "/etc/towline/me.key".into()));
+    assert_eq!(client.key_password, Some(PasswordSource::File("/etc/towline/me.pass".into())));
     assert_eq!(std::mem::take(&mut full.mirrors[0].ignore), ["*.tmp", ".git/"]);
 
     assert_eq!(full, plain);

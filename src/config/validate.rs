@@ -8,7 +8,7 @@ use std::{ops::Range, path::Path, path::PathBuf, sync::Arc};
 use toml::Spanned;
 
 use super::{
-    DeleteBudget, Fault, Mirror, Mode, Origin, PasswordSource, Remote, Timeouts, Tls, Trust,
+    ClientCertificate, DeleteBudget, Fault, Mirror, Mode, Origin, PasswordSource, Remote, Timeouts, Tls, Trust,
     error::Place,
     file::{self, BudgetTable, Document, Field, MirrorTable, PasswordTable, RemoteTable, Table, TimeoutsTable, TlsTable},
     value::{self, Bounds, Expected},
@@ -23,8 +23,8 @@ pub(super) struct Part {
     pub(super) remotes: Vec<Remote>,
     /// The mirrors that are right.
     pub(super) mirrors: Vec<PlacedMirror>,
-    /// Files that have to be files and not directories.
-    pub(super) plain_files: Vec<(PathBuf, Place)>,
+    /// Files that have to be files and not directories, and by which key they are named.
+    pub(super) plain_files: Vec<(&'static str, PathBuf, Place)>,
     /// What is wrong.
     pub(super) faults: Vec<Fault>,
 }
@@ -120,6 +120,10 @@ impl Reader<'_> {
             self.part.faults.push(fault.with_hint(PASSWORD_HINT));
             return None;
         };
+        self.password_source("password", table)
+    }
+
+    fn password_source(&mut self, key: &'static str, table: Spanned<Table<PasswordTable>>) -> Option<PasswordSource> {
         let (at, origin) = (table.span(), self.origin);
         match table.into_inner().0 {
             PasswordTable { file: Some(file), command: None, env: None, credential: None } => {
@@ -135,8 +139,8 @@ impl Reader<'_> {
                 self.check("credential", name, value::credential).map(PasswordSource::Credential)
             }
             _ => {
-                let fault =
-                    Fault::new(&self.place(&at), "password: expected exactly one of `file`, `command`, `env`, `credential`");
+                let message = format!("{key}: expected exactly one of `file`, `command`, `env`, `credential`");
+                let fault = Fault::new(&self.place(&at), message);
                 self.part.faults.push(fault.with_hint(PASSWORD_HINT));
                 None
             }
@@ -145,11 +149,8 @@ impl Reader<'_> {
 
     fn tls(&mut self, table: TlsTable) -> Option<Tls> {
         let origin = self.origin;
-        let ca_at = table.ca.as_ref().map(|ca| self.place(&ca.span()));
         let ca = self.optional("ca", table.ca, None, |text| value::local_path(&text, origin).map(Some));
-        if let (Some(Some(ca)), Some(at)) = (&ca, ca_at) {
-            self.part.plain_files.push((ca.clone(), at));
-        }
+        let client = self.client(table.client_cert, table.client_key, table.client_key_password);
         let written = table.pin.len();
         let pins: Vec<_> = table.pin.into_iter().filter_map(|pin| self.check("pin", pin, |text| value::pin(&text))).collect();
         let all_pins = pins.len() == written;
@@ -162,7 +163,53 @@ impl Reader<'_> {
         }
         let server_name = self.optional("server_name", table.server_name, None, |text| value::host(text).map(Some));
         let min = self.optional("min", table.min, super::TlsVersion::default(), |text| value::tls_version(&text));
-        all_pins.then_some(Tls { ca: ca?, pins, trust: trust?, server_name: server_name?, min: min? })
+        all_pins.then_some(Tls {
+            ca: ca?,
+            pins,
+            trust: trust?,
+            server_name: server_name?,
+            min: min?,
+            client: client?,
+        })
+    }
+
+    /// A certificate of our own, if there is one.
+    fn client(
+        &mut self,
+        cert: Field<String>,
+        key: Field<String>,
+        password: Field<Table<PasswordTable>>,
+    ) -> Option<Option<ClientCertificate>> {
+        let Some(cert) = cert else {
+            let alone = key.map(|key| ("client_key", key.span()));
+            let alone = alone.or(password.map(|password| ("client_key_password", password.span())));
+            return match alone {
+                None => Some(None),
+                Some((key, at)) => {
+                    let fault = Fault::new(&self.place(&at), format!("{key}: expected `client_cert` beside it"));
+                    self.part.faults.push(fault.with_hint("add client_cert = \"me.pem\", the certificate that belongs to the key"));
+                    None
+                }
+            };
+        };
+        let cert = self.plain_file("client_cert", cert);
+        let key = match key {
+            Some(key) => self.plain_file("client_key", key),
+            None => cert.clone(),
+        };
+        let key_password = match password {
+            Some(table) => self.password_source("client_key_password", table).map(Some),
+            None => Some(None),
+        };
+        Some(Some(ClientCertificate { cert: cert?, key: key?, key_password: key_password? }))
+    }
+
+    /// A path that must not be a directory's, which is seen when all files are read.
+    fn plain_file(&mut self, key: &'static str, field: Spanned<String>) -> Option<PathBuf> {
+        let (at, origin) = (self.place(&field.span()), self.origin);
+        let path = self.check(key, field, |text| value::local_path(&text, origin))?;
+        self.part.plain_files.push((key, path.clone(), at));
+        Some(path)
     }
 
     fn timeouts(&mut self, table: TimeoutsTable) -> Option<Timeouts> {

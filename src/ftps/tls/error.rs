@@ -125,6 +125,7 @@ impl ClientRefusal {
             | A::CertificateUnknown
             | A::UnknownCA
             | A::AccessDenied
+            | A::DecryptError
             | A::HandshakeFailure
                 if !asked =>
             {
@@ -137,9 +138,12 @@ impl ClientRefusal {
             A::CertificateExpired => Some(Self::Expired),
             A::CertificateRevoked => Some(Self::Revoked),
             A::UnknownCA => Some(Self::UnknownIssuer),
-            A::BadCertificate | A::UnsupportedCertificate | A::CertificateUnknown | A::AccessDenied | A::HandshakeFailure => {
-                Some(Self::Refused(alert))
-            }
+            A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateUnknown
+            | A::AccessDenied
+            | A::DecryptError
+            | A::HandshakeFailure => Some(Self::Refused(alert)),
             _ => None,
         }
     }

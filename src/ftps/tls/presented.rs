@@ -95,6 +95,14 @@ pub(super) fn is_authority(certificate: &CertificateDer<'_>) -> bool {
     parse(certificate).is_some_and(|parsed| parsed.is_ca())
 }
 
+/// Whether a certificate may be a server's, by its extended key usage (RFC 5280 §4.2.1.12).
+pub(super) fn is_for_servers(certificate: &CertificateDer<'_>) -> bool {
+    parse(certificate).is_some_and(|parsed| match parsed.extended_key_usage() {
+        Ok(Some(usage)) => usage.value.any || usage.value.server_auth,
+        _ => true,
+    })
+}
+
 /// What a certificate says; the `chain` has it first.
 pub(super) fn describe(
     chain: &[CertificateDer<'_>],

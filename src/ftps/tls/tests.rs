@@ -30,7 +30,7 @@ impl Authority {
 
     fn new(above: Option<&Self>) -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        let name = if above.is_some() { "intermediate" } else { "root" };
+        let name = if above.is_some() { "intermediate".to_owned() } else { format!("root {}", fastrand::u32(..)) };
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");

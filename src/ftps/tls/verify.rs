@@ -96,9 +96,12 @@ fn by_chain(
         Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) if presented::is_self_issued(end_entity) => {
             Untrusted::SelfSigned
         }
-        // The verifier's own error for it is not ours to name.
+        // Errors of the verifier's own, which are not ours to name.
         Err(Error::InvalidCertificate(CertificateError::Other(_))) if presented::is_authority(end_entity) => {
             Untrusted::Authority
+        }
+        Err(Error::InvalidCertificate(CertificateError::Other(_))) if !presented::is_for_servers(end_entity) => {
+            Untrusted::Chain(CertificateError::InvalidPurpose)
         }
         Err(Error::InvalidCertificate(error)) => Untrusted::Chain(error),
         Err(error) => return Err(error),
