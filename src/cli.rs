@@ -14,6 +14,7 @@ mod show;
 mod signals;
 mod status;
 mod sync;
+mod trust;
 
 use std::{
     io::{self, Write},
@@ -73,6 +74,8 @@ enum Verb {
     Status(status::Args),
     /// Release the removals that wait in a mirror
     Approve(approve::Args),
+    /// Show the certificate of a server, and with --pin trust its key
+    Trust(trust::Args),
 }
 
 /// What every verb gets besides its own arguments.
@@ -122,6 +125,7 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Run => run::run(context).await,
             Verb::Status(args) => status::status(context, args).await,
             Verb::Approve(args) => approve::approve(context, args).await,
+            Verb::Trust(args) => trust::trust(context, args).await,
         }
     });
     // A reading thread that hangs on a dead disk must not hold up the end.

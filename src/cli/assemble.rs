@@ -9,8 +9,8 @@ use std::{
 use secrecy::SecretString;
 use towline::{
     clock,
-    config::{self, Config},
-    ftps::{self, Pin, Profile, Timeouts, TlsSettings},
+    config::{self, Config, PasswordSource},
+    ftps::{self, ClientAuth, Pin, Profile, Timeouts, TlsSettings},
     index::{Index, IndexError, Profiles, StateLock},
     mirror::{Seats, Settings, index_file},
     plan::Budget,
@@ -31,14 +31,19 @@ pub(super) struct House {
     _lock: StateLock,
 }
 
-/// Reads the configuration.
-pub(super) fn config(context: &Context) -> Result<Config, Failure> {
+/// Reads the configuration as it is, with mirrors or without, and says where it is.
+pub(super) fn any_config(context: &Context) -> Result<(Config, PathBuf), Failure> {
     let wrong = |e: config::ConfigError| {
         let hint = e.hint();
         Failure::config(e).with_hint(hint)
     };
     let file = Config::find(context.config.as_deref(), &Context::env).map_err(wrong)?;
-    let config = Config::load(&file).map_err(wrong)?;
+    Ok((Config::load(&file).map_err(wrong)?, file))
+}
+
+/// Reads the configuration.
+pub(super) fn config(context: &Context) -> Result<Config, Failure> {
+    let (config, file) = any_config(context)?;
     if config.mirrors.is_empty() {
         return Err(Failure::said(Exit::Config, format_args!("{}: no mirror is configured", file.display()))
             .with_hint(Some("add a [[mirror]] with name, source, remote and path")));
@@ -209,9 +214,11 @@ pub(super) fn remote_of<'a>(config: &'a Config, mirror: &config::Mirror) -> Resu
 /// What is not in the configuration itself.
 pub(super) struct Secrets {
     /// Of the account.
-    password: SecretString,
+    pub(super) password: SecretString,
+    /// Of the client certificate's key, where that is encrypted.
+    pub(super) key_password: Option<SecretString>,
     /// Of the account on the proxy.
-    proxy: Option<SecretString>,
+    pub(super) proxy: Option<SecretString>,
 }
 
 /// The passwords of `remote`.
@@ -219,23 +226,24 @@ pub(super) async fn password(remote: &config::Remote) -> Result<Secrets, Failure
     secrets(remote, |_| true).await
 }
 
-/// The passwords of `remote` that are in a `wanted` place; something else for the others.
-pub(super) async fn secrets(
-    remote: &config::Remote,
-    wanted: impl Fn(&config::PasswordSource) -> bool,
-) -> Result<Secrets, Failure> {
-    let read = async |source: &config::PasswordSource| {
+/// The passwords of `remote` that are in a `wanted` place; something else for those of accounts that are not.
+pub(super) async fn secrets(remote: &config::Remote, wanted: impl Fn(&PasswordSource) -> bool) -> Result<Secrets, Failure> {
+    let read = async |source: &PasswordSource| {
         if wanted(source) { secret(source).await } else { Ok(SecretString::from("not read")) }
+    };
+    let key_password = match remote.tls.client.as_ref().and_then(|client| client.key_password.as_ref()) {
+        Some(source) if wanted(source) => Some(secret(source).await?),
+        _ => None,
     };
     let proxy = match remote.proxy.as_ref().and_then(|proxy| proxy.user.as_ref()) {
         Some((_, source)) => Some(read(source).await?),
         None => None,
     };
-    Ok(Secrets { password: read(&remote.password).await?, proxy })
+    Ok(Secrets { password: read(&remote.password).await?, key_password, proxy })
 }
 
 /// A password; on a thread of its own, since a command may take its time.
-async fn secret(source: &config::PasswordSource) -> Result<SecretString, Failure> {
+async fn secret(source: &PasswordSource) -> Result<SecretString, Failure> {
     let source = source.clone();
     tokio::task::spawn_blocking(move || source.read()).await.map_err(Failure::failed)?.map_err(|e| {
         let hint = e.hint();
@@ -263,10 +271,14 @@ pub(super) fn server(
         user: remote.user.clone(),
         password: secrets.password,
         base: base.as_bytes().to_vec(),
-        tls: tls(&remote.tls),
+        tls: tls(&remote.tls, secrets.key_password),
         timeouts: Timeouts { connect: remote.timeouts.connect, reply: remote.timeouts.reply, stall: remote.timeouts.stall },
     };
-    Ok(Arc::new(FtpsRemote::new(settings, profile, Arc::new(on_learn)).map_err(Failure::config)?))
+    let remote = FtpsRemote::new(settings, profile, Arc::new(on_learn)).map_err(|e| {
+        let hint = e.hint();
+        Failure::config(e).with_hint(hint)
+    })?;
+    Ok(Arc::new(remote))
 }
 
 fn data(data: &config::DataMode) -> ftps::DataMode {
@@ -293,7 +305,7 @@ fn proxy(proxy: &config::Proxy, password: Option<SecretString>) -> ftps::Proxy {
 }
 
 /// Two rooms that do not know each other have the same words for trust.
-fn tls(tls: &config::Tls) -> TlsSettings {
+fn tls(tls: &config::Tls, key_password: Option<SecretString>) -> TlsSettings {
     TlsSettings {
         ca: tls.ca.clone(),
         pins: tls.pins.iter().copied().map(Pin::from).collect(),
@@ -306,6 +318,7 @@ fn tls(tls: &config::Tls) -> TlsSettings {
             config::TlsVersion::V1_2 => ftps::TlsVersion::V12,
             config::TlsVersion::V1_3 => ftps::TlsVersion::V13,
         },
+        client: tls.client.as_ref().map(|client| ClientAuth { cert: client.cert.clone(), key: client.key.clone(), key_password }),
     }
 }
 

@@ -106,6 +106,9 @@ pub(super) fn write_details(out: &mut impl Write, mirror: &MirrorStatus, now: Un
         }
         writeln!(out, "             {}", problem.hint)?;
     }
+    for warning in &mirror.warnings {
+        writeln!(out, "  warning    {warning}")?;
+    }
     write_skipped(out, mirror)?;
     match mirror.last_success {
         Some(at) => writeln!(out, "  last       change put on the server {}", show::ago(at, now))?,

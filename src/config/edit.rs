@@ -128,10 +128,12 @@ fn with_pin(text: &str, remote: &str, new: &NewPin) -> Edit {
         return Edit::Impossible;
     }
     if !table.contains_key("tls") {
-        table.insert("tls", if inline { value(toml_edit::InlineTable::new()) } else { own_table() });
+        insert(table, inline, "tls", if inline { value(toml_edit::InlineTable::new()) } else { own_table() });
     }
-    let Some(tls) = table.get_mut("tls").and_then(Item::as_table_like_mut) else { return Edit::Impossible };
-    if !set_pin(tls, new) || (new.alone && !set_trust(tls)) {
+    let Some(tls) = table.get_mut("tls") else { return Edit::Impossible };
+    let inline = tls.is_inline_table();
+    let Some(tls) = tls.as_table_like_mut() else { return Edit::Impossible };
+    if !set_pin(tls, inline, new) || (new.alone && !set_trust(tls, inline)) {
         return Edit::Impossible;
     }
     let after = document.to_string();
@@ -149,11 +151,24 @@ fn own_table() -> Item {
     Item::Table(table)
 }
 
-fn set_pin(tls: &mut dyn TableLike, new: &NewPin) -> bool {
+/// Puts a key behind the others; in a table on one line, before the space that closes it.
+fn insert(table: &mut dyn TableLike, inline: bool, key: &str, mut item: Item) {
+    let last = table.iter_mut().last().and_then(|(_, last)| last.as_value_mut().map(Value::decor_mut));
+    if let Some(last) = last.filter(|_| inline)
+        && let Some(space) = last.suffix().and_then(|raw| raw.as_str()).map(str::to_owned)
+        && let Some(new) = item.as_value_mut()
+    {
+        last.set_suffix("");
+        new.decor_mut().set_suffix(space);
+    }
+    table.insert(key, item);
+}
+
+fn set_pin(tls: &mut dyn TableLike, inline: bool, new: &NewPin) -> bool {
     let pin = format!("sha256/{}", base64::engine::general_purpose::STANDARD.encode(new.pin));
     match tls.get_mut("pin") {
         None => {
-            tls.insert("pin", value(Array::from_iter([pin])));
+            insert(tls, inline, "pin", value(Array::from_iter([pin])));
             true
         }
         Some(item) => {
@@ -198,10 +213,10 @@ fn push(pins: &mut Array, pin: String) {
     pins.set_trailing_comma(true);
 }
 
-fn set_trust(tls: &mut dyn TableLike) -> bool {
+fn set_trust(tls: &mut dyn TableLike, inline: bool) -> bool {
     match tls.get_mut("trust") {
         None => {
-            tls.insert("trust", value("pin"));
+            insert(tls, inline, "trust", value("pin"));
             true
         }
         Some(item) => {

@@ -43,11 +43,7 @@ pub(super) fn load(file: &Path, home: Option<&Path>) -> Result<Config, ConfigErr
 }
 
 /// As [`load`], but the file of `instead` has that text.
-pub(super) fn load_as_if(
-    file: &Path,
-    home: Option<&Path>,
-    instead: Option<(&Path, &str)>,
-) -> Result<Config, ConfigError> {
+pub(super) fn load_as_if(file: &Path, home: Option<&Path>, instead: Option<(&Path, &str)>) -> Result<Config, ConfigError> {
     let mut parts = Vec::new();
     for origin in origins(file, home)? {
         parts.push(match instead {

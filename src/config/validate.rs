@@ -163,14 +163,7 @@ impl Reader<'_> {
         }
         let server_name = self.optional("server_name", table.server_name, None, |text| value::host(text).map(Some));
         let min = self.optional("min", table.min, super::TlsVersion::default(), |text| value::tls_version(&text));
-        all_pins.then_some(Tls {
-            ca: ca?,
-            pins,
-            trust: trust?,
-            server_name: server_name?,
-            min: min?,
-            client: client?,
-        })
+        all_pins.then_some(Tls { ca: ca?, pins, trust: trust?, server_name: server_name?, min: min?, client: client? })
     }
 
     /// A certificate of our own, if there is one.
@@ -187,7 +180,9 @@ impl Reader<'_> {
                 None => Some(None),
                 Some((key, at)) => {
                     let fault = Fault::new(&self.place(&at), format!("{key}: expected `client_cert` beside it"));
-                    self.part.faults.push(fault.with_hint("add client_cert = \"me.pem\", the certificate that belongs to the key"));
+                    self.part
+                        .faults
+                        .push(fault.with_hint("add client_cert = \"me.pem\", the certificate that belongs to the key"));
                     None
                 }
             };

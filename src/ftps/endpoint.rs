@@ -146,6 +146,16 @@ impl<D: Dial> Endpoint<D> {
         (self.on_learn)(&now);
     }
 
+    /// How TLS starts.
+    pub(super) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Counts a login from now on.
+    pub(super) fn up(&self) -> Up {
+        Up::new(&self.logins)
+    }
+
     /// Connects and logs in, with the TLS versions that are known to work.
     pub(super) async fn log_in(&self) -> Result<Connection<D::Stream>, Error> {
         let up_to_12 = policy::offers_up_to_12(self.profile().tls13);
@@ -159,7 +169,7 @@ impl<D: Dial> Endpoint<D> {
     }
 
     async fn log_in_with(&self, up_to_12: bool) -> Result<Connection<D::Stream>, Error> {
-        let mut up = Up::new(&self.logins);
+        let mut up = self.up();
         let mut login = Login::new(self.credentials.clone(), self.mode);
         let failed = |source| Error::Login { source, others: up.others() };
         let dialed = self.dial.dial(Target::Control).await;
@@ -194,7 +204,7 @@ impl<D: Dial> Endpoint<D> {
     }
 
     /// What is said in clear in explicit mode, up to the server's consent to TLS.
-    async fn ask_for_tls(&self, stream: D::Stream, login: &mut Login, up: &Up) -> Result<D::Stream, Error> {
+    pub(super) async fn ask_for_tls(&self, stream: D::Stream, login: &mut Login, up: &Up) -> Result<D::Stream, Error> {
         let mut clear = Control::new(stream, self.timeouts);
         let mut reply = greeting(&mut clear, up).await?;
         loop {
@@ -257,7 +267,7 @@ fn is_gone(error: &Error) -> bool {
 }
 
 /// Counts a login while it is under way or up.
-struct Up {
+pub(super) struct Up {
     logins: Arc<Logins>,
     let_in: bool,
 }

@@ -5,10 +5,9 @@ use tokio::time::timeout;
 
 use super::{
     AccountError, Credentials, Endpoint,
-    control::Control,
     dial::{Dial, Target},
     error::{Error, Wait},
-    proto::login::{Login, Step},
+    proto::login::{Login, Mode},
     tls::{Presented, expiry_warning},
 };
 
@@ -19,8 +18,16 @@ impl<D: Dial> Endpoint<D> {
     /// No connection, no encryption, or no certificate.
     pub async fn inspect(&self) -> Result<Presented, Error> {
         let dialed = self.dial.dial(Target::Control).await;
-        let dialed = dialed.map_err(|source| Error::Connect { to: self.dial.name(), source })?;
-        let stream = self.ask_for_tls(dialed.stream).await?;
+        let dialed = dialed.map_err(|source| Error::of_dial(self.dial.name(), source))?;
+        let stream = match self.mode() {
+            Mode::Explicit => {
+                // It ends before the account is due.
+                let nobody = Credentials::new("anonymous", "anonymous")
+                    .map_err(|(AccountError::User(e) | AccountError::Password(e))| e)?;
+                self.ask_for_tls(dialed.stream, &mut Login::new(nobody, Mode::Explicit), &self.up()).await?
+            }
+            Mode::Implicit => dialed.stream,
+        };
         let inspected = timeout(self.timeouts.reply, self.tls.inspect(stream));
         Ok(inspected.await.map_err(|_| Error::Timeout(Wait::Handshake))??)
     }
@@ -29,22 +36,5 @@ impl<D: Dial> Endpoint<D> {
     /// and ours.
     pub fn expiry_warnings(&self, now: i64) -> Vec<String> {
         self.tls.certificates().filter_map(|(whose, not_after)| expiry_warning(whose, not_after, now)).collect()
-    }
-
-    async fn ask_for_tls(&self, stream: D::Stream) -> Result<D::Stream, Error> {
-        let failed = |source| Error::Login { source, others: false };
-        // It ends before the account is due.
-        let nobody = Credentials::new("anonymous", "anonymous").map_err(|(AccountError::User(e) | AccountError::Password(e))| e)?;
-        let mut login = Login::new(nobody);
-        let mut clear = Control::new(stream, self.timeouts);
-        let mut reply = clear.greeting().await?;
-        loop {
-            reply = match login.on_reply(reply).map_err(failed)? {
-                Step::Send(command) => clear.command(&command).await?,
-                Step::Wait => clear.greeting().await?,
-                Step::StartTls => return clear.into_tls(),
-                Step::Ready(_) => return Err(Error::OutOfStep),
-            };
-        }
     }
 }

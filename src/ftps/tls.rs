@@ -94,6 +94,12 @@ impl From<[u8; 32]> for Pin {
     }
 }
 
+impl From<Pin> for [u8; 32] {
+    fn from(pin: Pin) -> Self {
+        pin.0
+    }
+}
+
 impl Pin {
     /// The pin of a certificate; `None` when it is no X.509.
     pub fn of(certificate: &[u8]) -> Option<Self> {

@@ -19,7 +19,7 @@ use super::{
     worker::{self, Answers, Report},
 };
 use crate::{
-    model::Job,
+    model::{Job, UnixMillis},
     remote::{Class, Remote, RemoteError, Session},
 };
 
@@ -129,6 +129,11 @@ impl<R: Remote> Crew<R> {
     /// How many jobs run now.
     pub(super) fn len(&self) -> usize {
         self.running.len()
+    }
+
+    /// What the remote warns of.
+    pub(super) fn warnings(&self, now: UnixMillis) -> Vec<String> {
+        self.remote.warnings(now)
     }
 
     /// Sessions that are open, being opened, or waited for.

@@ -79,6 +79,9 @@ pub struct MirrorStatus {
     pub counters: Counters,
     /// Why the mirror stopped, if it did.
     pub stopped: Option<String>,
+    /// What will need attention though everything works: certificates that expire within 30 days.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// A job that runs now.

@@ -67,6 +67,16 @@ pub enum SettingsError {
     Unsendable(#[from] ArgumentError),
 }
 
+impl SettingsError {
+    /// What an operator can do about it, where there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Tls(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
 /// A directory on an FTPS server.
 pub struct FtpsRemote<D: Dial = TcpDial> {
     endpoint: Arc<Endpoint<D>>,

@@ -18,6 +18,7 @@ mod layers;
 mod rig;
 mod servers;
 mod support;
+mod trust;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -29,6 +30,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(ftps::trials());
     trials.extend(daemon::trials());
     trials.extend(cli::trials());
+    trials.extend(trust::trials());
     trials
 }
 

@@ -3,7 +3,7 @@
 //! `Server::start` writes a configuration into a temporary folder and starts the daemon in a process group; dropping the `Server` kills
 //! the group. The programs come from `tests/servers/fetch.sh`, which is called when they are first needed.
 
-mod pki;
+pub mod pki;
 mod ports;
 mod process;
 mod proftpd;

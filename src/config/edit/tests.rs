@@ -37,8 +37,8 @@ fn every_way_to_write_a_remote() {
         ("[remote.web]\nhost = \"h\"", "[remote.web]\nhost = \"h\"\n\n[remote.web.tls]\npin = [\"PIN\"]\n"),
         // Dotted keys, and tables in a line.
         ("[remote.web]\ntls.ca = \"x\"\nuser = \"u\"\n", "[remote.web]\ntls.ca = \"x\"\ntls.pin = [\"PIN\"]\nuser = \"u\"\n"),
-        ("[remote.web]\ntls = { ca = \"x\" }\n", "[remote.web]\ntls = { ca = \"x\" , pin = [\"PIN\"] }\n"),
-        ("remote.web = { host = \"h\" }\n", "remote.web = { host = \"h\" , tls = { pin = [\"PIN\"] } }\n"),
+        ("[remote.web]\ntls = { ca = \"x\" }\n", "[remote.web]\ntls = { ca = \"x\", pin = [\"PIN\"] }\n"),
+        ("remote.web = { host = \"h\" }\n", "remote.web = { host = \"h\", tls = { pin = [\"PIN\"] } }\n"),
         // A list that is there.
         ("[remote.web.tls]\npin = [\"OLD\"] # here\n", "[remote.web.tls]\npin = [\"OLD\", \"PIN\"] # here\n"),
         ("[remote.web.tls]\npin = []\n", "[remote.web.tls]\npin = [\"PIN\"]\n"),

@@ -109,8 +109,7 @@ pub(super) fn describe(
     version: TlsVersion,
     verification: Result<(), CertificateProblem>,
 ) -> Result<Presented, CertificateProblem> {
-    let no_x509 =
-        || CertificateProblem { untrusted: Untrusted::Chain(CertificateError::BadEncoding), presented: None };
+    let no_x509 = || CertificateProblem { untrusted: Untrusted::Chain(CertificateError::BadEncoding), presented: None };
     let leaf = chain.first().ok_or_else(no_x509)?;
     let parsed = parse(leaf).ok_or_else(no_x509)?;
     Ok(Presented {

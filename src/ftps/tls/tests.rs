@@ -77,8 +77,7 @@ fn serving_to(
 ) -> Arc<ServerConfig> {
     let signing = provider().key_provider.load_private_key(private(key)).expect("a key");
     let versions: &[_] = if version == TlsVersion::V13 { &[&TLS13] } else { &[&TLS12] };
-    let builder =
-        ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions).expect("versions");
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions).expect("versions");
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(authority) => {

@@ -97,9 +97,7 @@ fn by_chain(
             Untrusted::SelfSigned
         }
         // Errors of the verifier's own, which are not ours to name.
-        Err(Error::InvalidCertificate(CertificateError::Other(_))) if presented::is_authority(end_entity) => {
-            Untrusted::Authority
-        }
+        Err(Error::InvalidCertificate(CertificateError::Other(_))) if presented::is_authority(end_entity) => Untrusted::Authority,
         Err(Error::InvalidCertificate(CertificateError::Other(_))) if !presented::is_for_servers(end_entity) => {
             Untrusted::Chain(CertificateError::InvalidPurpose)
         }

@@ -101,6 +101,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 State::Stopped { why, .. } => Some(why.clone()),
                 _ => None,
             },
+            warnings: self.crew.warnings(wall),
         }
     }
 
