@@ -64,6 +64,17 @@ fn without_ca(rig: &Rig) {
     edit(rig, &format!("ca = {:?}\n", rig.server.ca), "# nothing is trusted yet\n");
 }
 
+/// Gives the server a new key, and a certificate from `authority` that expires in so many seconds.
+fn give_certificate(rig: &mut Rig, authority: &Authority, seconds: u64) {
+    let dir = rig.server.ca.parent().unwrap().to_owned();
+    rig.server.stop();
+    let issued = authority.issue_for(&["localhost", "127.0.0.1"], Usage::Server, seconds);
+    fs::write(dir.join("ca.pem"), authority.certificate()).unwrap();
+    fs::write(dir.join("server.pem"), &issued.certificate).unwrap();
+    pki::write_secret(&dir.join("server.key"), &issued.key);
+    rig.server.start_again();
+}
+
 /// The pin that `towline trust` shows.
 fn pin(rig: &Rig) -> String {
     let json = rig.towline(&["trust", "lab", "--json"]);
@@ -89,8 +100,9 @@ fn shows_and_pins() {
     let file = rig.dir.path().join("towline.toml");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     ends(&rig.towline(&["trust", "lab", "--pin"]), 0, &["towline.toml has the pin now", "trust = \"pin\", since the chain"]);
-    let lines = format!("# nothing is trusted yet\npin = [\"{}\"]\ntrust = \"pin\"\n", pin(&rig));
-    assert_eq!(config(&rig), before.replace("# nothing is trusted yet\n", &lines));
+    // Behind the last key of its table; the comment stands before the next table.
+    let lines = format!("[remote.lab.tls]\npin = [\"{}\"]\ntrust = \"pin\"\n", pin(&rig));
+    assert_eq!(config(&rig), before.replace("[remote.lab.tls]\n", &lines));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(rig.commands("USER"), 0, "{}", rig.server.log());
 
@@ -131,9 +143,7 @@ fn another_key() {
     ends(&rig.towline(&["sync"]), 0, &["in sync"]);
     let logins = (rig.commands("USER"), rig.commands("PASS"));
 
-    rig.server.stop();
-    pki::write_server(rig.server.ca.parent().unwrap());
-    rig.server.start_again();
+    give_certificate(&mut rig, &Authority::new("towline test CA"), 300 * DAY);
     rig.write("file", "changed");
     for verb in [&["sync"][..], &["check", "--online"]] {
         ends(
@@ -153,14 +163,8 @@ fn another_key() {
 
 fn expiry() {
     let mut rig = Rig::new(Kind::ProFtpd, Tls::Both);
-    let dir = rig.server.ca.parent().unwrap().to_owned();
-    rig.server.stop();
     let authority = Authority::new("towline test CA");
-    let soon = authority.issue_for(&["localhost", "127.0.0.1"], Usage::Server, 10 * DAY + DAY / 2);
-    fs::write(dir.join("ca.pem"), authority.certificate()).unwrap();
-    fs::write(dir.join("server.pem"), &soon.certificate).unwrap();
-    pki::write_secret(&dir.join("server.key"), &soon.key);
-    rig.server.start_again();
+    give_certificate(&mut rig, &authority, 10 * DAY + DAY / 2);
     let ours = authority.issue_for(&["me"], Usage::Client, 30 * DAY - DAY / 2);
     pki::write_secret(&rig.dir.path().join("me.pem"), &(ours.certificate + &ours.key));
     edit(&rig, "[remote.lab.tls]\n", "[remote.lab.tls]\nclient_cert = \"me.pem\"\n");

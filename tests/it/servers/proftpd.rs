@@ -45,6 +45,10 @@ pub(super) fn command(site: &Site) -> Command {
     if let Some(limit) = options.max_clients {
         text += &format!("MaxClients {limit}\n");
     }
+    // Of two lines the first would count.
+    if options.extra.contains("TLSVerifyClient ") {
+        text = text.replace("TLSVerifyClient off\n", "");
+    }
     text += &options.extra;
     text.push('\n');
     let configuration = site.dir.join("proftpd.conf");
