@@ -125,6 +125,12 @@ impl Server {
         KeyPin::of(&self.certificate).expect("X.509")
     }
 
+    /// Encrypts with `tls` instead; `certificate` stays what [`Self::pin`] is of.
+    pub(crate) fn encrypting_with(mut self, tls: impl FnOnce(&ServerConfig) -> ServerConfig) -> Self {
+        self.tls = Arc::new(tls(&self.tls));
+        self
+    }
+
     /// Puts a listener at the server.
     pub(crate) fn heard(&self) -> Heard {
         Heard { log: self.log.clone(), targets: self.targets.clone() }
@@ -338,6 +344,19 @@ impl Peer {
             self.answer("200 ok").await?;
         }
     }
+}
+
+/// TLS as `tls`, in one version, but for clients with a certificate that nobody has.
+pub(crate) fn for_strangers(tls: &ServerConfig, version: TlsVersion) -> ServerConfig {
+    let authority = rcgen::generate_simple_self_signed(vec!["nobody".to_owned()]).expect("a certificate");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority.cert.der().clone()).expect("a root");
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[if version == TlsVersion::V13 { &TLS13 } else { &TLS12 }])
+        .expect("a version")
+        .with_client_cert_verifier(verifier.expect("a verifier"))
+        .with_cert_resolver(tls.cert_resolver.clone())
 }
 
 /// TLS as `tls`, but without tickets.

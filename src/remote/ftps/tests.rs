@@ -9,6 +9,7 @@ mod passive;
 mod proxies;
 mod support;
 mod transfers;
+mod trust;
 
 use super::*;
 
