@@ -130,6 +130,11 @@ impl<D: Dial> FtpsRemote<D> {
         Ok(Self { endpoint: Arc::clone(&self.endpoint), base: Base::new(base)? })
     }
 
+    /// The server and the account, for what the trait has no verb for.
+    pub fn endpoint(&self) -> &Arc<Endpoint<D>> {
+        &self.endpoint
+    }
+
     /// Handshakes so far.
     pub fn stats(&self) -> &Stats {
         self.endpoint.stats()
