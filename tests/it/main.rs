@@ -15,6 +15,10 @@ mod convergence;
 mod daemon;
 mod ftps;
 mod layers;
+mod matrix;
+mod names;
+mod network;
+mod proxies;
 mod rig;
 mod servers;
 mod support;
@@ -28,7 +32,11 @@ fn trials() -> Vec<Trial> {
     trials.extend(convergence::trials());
     trials.extend(servers::trials());
     trials.extend(ftps::trials());
+    trials.extend(matrix::trials());
+    trials.extend(proxies::trials());
     trials.extend(daemon::trials());
+    trials.extend(network::trials());
+    trials.extend(names::trials());
     trials.extend(cli::trials());
     trials.extend(trust::trials());
     trials
