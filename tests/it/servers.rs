@@ -295,7 +295,7 @@ impl Server {
     /// Where its sessions came from, one address for each, as ProFTPD writes it down.
     pub fn sessions(&self) -> Vec<String> {
         let log = read_lossy(&self.site.dir.join("system.log"));
-        let opened = log.lines().filter_map(|line| line.strip_suffix(" - FTP session opened."));
+        let opened = log.lines().filter_map(|line| line.strip_suffix(": FTP session opened."));
         opened.filter_map(|line| Some(line.rsplit_once('[')?.1.split_once(']')?.0.to_owned())).collect()
     }
 

@@ -101,7 +101,8 @@ def main():
         password = file.read().strip()
     handler.authorizer = DummyAuthorizer()
     server = FTPServer((options.address, options.port), handler)
-    server.max_cons = options.max_clients
+    # The other limit of pyftpdlib counts every socket, the listening one too.
+    server.max_cons_per_ip = options.max_clients
     os.umask(0o022)
     if options.account is not None:
         os.setgroups([])

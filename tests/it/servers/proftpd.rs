@@ -27,7 +27,7 @@ pub(super) fn command(site: &Site) -> Command {
          UseReverseDNS off\nControlsEngine off\n\
          AuthOrder mod_auth_file.c\nAuthUserFile {dir}/users\nAuthPAM off\nRequireValidShell off\n\
          AllowOverwrite on\nAllowStoreRestart on\nAllowRetrieveRestart on\n\
-         SystemLog {dir}/system.log\nLogFormat commands \"%r %s\"\nExtendedLog {log} ALL commands\n\
+         SystemLog {dir}/system.log\nSyslogLevel info\nLogFormat commands \"%r %s\"\nExtendedLog {log} ALL commands\n\
          TLSEngine on\nTLSRequired on\nTLSProtocol {versions}\nTLSLog {dir}/tls.log\nTLSVerifyClient {verify}\nTLSRenegotiate none\n\
          TLSECCertificateFile {dir}/server.pem\nTLSECCertificateKeyFile {dir}/server.key\n",
         modules = site.programs.join("modules").display(),

@@ -172,7 +172,7 @@ async fn store(server: &Server, connector: &TlsConnector, data: Data) -> Result<
     };
     let (reply, stream) = tokio::join!(session.reply(), connector.connect(ServerName::try_from(server.host).unwrap(), stream));
     let reply = reply.unwrap();
-    if !reply.starts_with("150") {
+    if !["150", "125"].contains(&&reply[..3]) {
         return Err(reply);
     }
     let Ok(mut stream) = stream else { return Err(session.reply().await.unwrap()) };
