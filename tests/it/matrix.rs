@@ -25,7 +25,7 @@ use towline::{
 };
 
 use crate::{
-    servers::{self, CLIENT_KEY_PASSWORD, Kind, Options, Ports, Server, Tls},
+    servers::{self, Kind, Options, Ports, Server, Tls, pki},
     support::{scaled, trial_where},
 };
 
@@ -43,15 +43,16 @@ pub(crate) fn trials() -> Vec<Trial> {
     }
     for kind in [Kind::ProFtpd, Kind::Vsftpd] {
         for tls in [Tls::V12, Tls::V13] {
-            let name = |what: &str| format!("matrix::{}::{}::client_certificate::{what}", kind.name(), tls.name());
-            trials.push(servers::trial(kind, name("is_shown"), move || client_certificate(kind, tls, Shown::Certificate)));
-            trials.push(servers::trial(kind, name("with_an_encrypted_key"), move || {
-                client_certificate(kind, tls, Shown::CertificateWithEncryptedKey)
-            }));
-            trials.push(servers::trial(kind, name("is_missed"), move || client_certificate(kind, tls, Shown::Nothing)));
-            trials.push(servers::trial(kind, name("of_another_authority"), move || {
-                client_certificate(kind, tls, Shown::CertificateOfAnotherAuthority)
-            }));
+            for (what, shown) in [
+                ("is_shown", Shown::Certificate),
+                ("with_an_encrypted_key", Shown::CertificateWithEncryptedKey),
+                ("is_missed", Shown::Nothing),
+                ("of_another_authority", Shown::CertificateOfAnotherAuthority),
+            ] {
+                let name = format!("matrix::{}::{}::client_certificate::{what}", kind.name(), tls.name());
+                let possible = move || servers::possible(kind).and_then(|()| servers::openssl_possible());
+                trials.push(trial_where(name, possible, move || client_certificate(kind, tls, shown)));
+            }
         }
     }
     trials
@@ -253,7 +254,7 @@ async fn client_certificate(kind: Kind, tls: Tls, shown: Shown) {
         Shown::Certificate => auth(server.client_files()),
         Shown::CertificateWithEncryptedKey => {
             let [cert, _, key] = server.client_files();
-            Some(ClientAuth { cert, key, key_password: Some(CLIENT_KEY_PASSWORD.to_owned().into()) })
+            Some(ClientAuth { cert, key, key_password: Some(pki::CLIENT_KEY_PASSWORD.to_owned().into()) })
         }
         Shown::CertificateOfAnotherAuthority => auth(stranger.insert(Server::start(kind, tls)).client_files()),
         Shown::Nothing => None,

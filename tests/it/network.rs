@@ -4,6 +4,7 @@
 use std::{fs, process::Stdio, sync::Arc, time::Duration};
 
 use libtest_mimic::Trial;
+use tokio::time::Instant;
 
 use crate::{
     rig::{Daemon, Rig},
@@ -11,7 +12,7 @@ use crate::{
     support::{trial_where, wait_until},
 };
 
-/// Within this a dead server has to be noticed: the timeouts' defaults, and what two busy cores need to tell of it.
+/// Within this a dead server has to be noticed, by the timeouts that users have.
 const NOTICED: Duration = Duration::from_secs(30);
 
 /// The large file, and how much of it a second the server takes in KiB: it is under way for seconds, however fast the machine is.
@@ -69,6 +70,7 @@ fn goes_dead(rig: &Rig, kill: impl FnOnce(), revive: impl FnOnce()) {
             .is_some_and(|jobs| jobs.iter().any(|job| job["path"] == "large" && job["sent"].as_u64() > Some(0)))
     });
     kill();
+    let killed = Instant::now();
     rig.write("meanwhile", "2");
     fs::remove_file(rig.source.join("before/7")).unwrap();
     let mut last = serde_json::Value::Null;
@@ -78,6 +80,7 @@ fn goes_dead(rig: &Rig, kill: impl FnOnce(), revive: impl FnOnce()) {
     });
     assert!(noticed, "not within {NOTICED:?}: {last:#}\n{}", rig.log());
     assert!(!rig.mirrored().join("large").exists(), "the upload was not under way any more");
+    println!("noticed after {:.1} s: {}", killed.elapsed().as_secs_f32(), last["link"]["why"]);
     revive();
     rig.await_sync();
     assert_eq!(rig.orphans(), Vec::<String>::new());

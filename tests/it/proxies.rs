@@ -95,7 +95,7 @@ fn sync(kind: ProxyKind) {
     let rig = Rig::new(Kind::ProFtpd, Tls::Both);
     let proxy = Proxy::start(kind, rig.server.port, rig.server.passive());
     let password = rig.dir.path().join("proxy.pass");
-    servers::write_secret(&password, proxy.password);
+    servers::pki::write_secret(&password, proxy.password);
     let file = rig.dir.path().join("towline.toml");
     let text = fs::read_to_string(&file).unwrap();
     let key = format!(

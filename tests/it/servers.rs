@@ -30,7 +30,6 @@ use crate::support::{self, Impossible, temp_dir, wait_until};
 use process::{Family, read_lossy};
 
 pub use cable::Cable;
-pub use pki::{CLIENT_KEY_PASSWORD, write_secret};
 pub use ports::Ports;
 pub use proxy::{Proxy, ProxyKind};
 pub use trials::trials;
@@ -203,8 +202,7 @@ impl Server {
         let dir = temp.path().canonicalize().unwrap();
         let root = dir.join("root");
         fs::create_dir(&root).unwrap();
-        let authority = pki::Authority::new("towline test CA");
-        pki::write_server(&dir, &authority);
+        let authority = pki::write_server(&dir);
         let options = options.into();
         let host = match &options.cable {
             Some(_) => Cable::FAR,
@@ -286,7 +284,7 @@ impl Server {
         self.host.parse().unwrap()
     }
 
-    /// A certificate for clients, its key, and that key encrypted with [`CLIENT_KEY_PASSWORD`], all in PEM. Its authority is the
+    /// A certificate for clients, its key, and that key encrypted with [`pki::CLIENT_KEY_PASSWORD`], all in PEM. Its authority is the
     /// server's own.
     pub fn client_files(&self) -> [PathBuf; 3] {
         pki::write_client(&self.site.dir, &self.site.authority)
@@ -409,6 +407,14 @@ pub fn possible(kind: Kind) -> Result<(), Impossible> {
             Err(Impossible::Missing(format!("pyftpdlib needs {}", pyftpdlib::PYTHON)))
         }
         _ => programs().map(drop),
+    }
+}
+
+/// Whether [`Server::client_files`] can be made here.
+pub fn openssl_possible() -> Result<(), Impossible> {
+    match Command::new("openssl").arg("version").stdout(Stdio::null()).status() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Impossible::Missing(format!("the program openssl: {error}"))),
     }
 }
 

@@ -39,6 +39,9 @@ impl Cable {
 
     /// Whether one can be laid here.
     pub fn possible() -> Result<(), Impossible> {
+        if let Err(error) = Command::new("ip").arg("-V").stdout(Stdio::null()).status() {
+            return Err(Impossible::Missing(format!("the program ip (iproute2): {error}")));
+        }
         static POSSIBLE: OnceLock<Result<(), String>> = OnceLock::new();
         POSSIBLE.get_or_init(|| Self::lay().map(drop)).clone().map_err(|why| {
             Impossible::NotAllowed(format!("no network namespaces (unshare -n, ip link add ... type veth): {why}"))

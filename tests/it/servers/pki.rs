@@ -76,13 +76,16 @@ impl Authority {
 /// What the key in the third file of `write_client` is encrypted with.
 pub const CLIENT_KEY_PASSWORD: &str = "towline-key";
 
-/// Writes what a server on this machine needs: `ca.pem`, `server.pem`, `server.key`, and `both.pem` with the last two.
-pub fn write_server(dir: &Path, authority: &Authority) {
+/// Writes what a server on this machine needs: `ca.pem`, `server.pem`, `server.key`, and `both.pem` with the last two. Gives their
+/// authority.
+pub fn write_server(dir: &Path) -> Authority {
+    let authority = Authority::new("towline test CA");
     let server = authority.issue(&["localhost", "127.0.0.1", "::1", super::Cable::FAR], Usage::Server);
     fs::write(dir.join("ca.pem"), authority.certificate()).unwrap();
     fs::write(dir.join("server.pem"), &server.certificate).unwrap();
     write_secret(&dir.join("server.key"), &server.key);
     write_secret(&dir.join("both.pem"), &(server.key + &server.certificate));
+    authority
 }
 
 /// Writes a client's certificate, its key, and the same key encrypted (PKCS #8, PBES2), which takes the program `openssl`.

@@ -61,7 +61,8 @@ pub fn trials() -> Vec<Trial> {
     }
     for kind in [Kind::Vsftpd, Kind::ProFtpd] {
         let name = format!("servers::{}::wants_a_client_certificate", kind.name());
-        trials.push(trial(kind, name, move || wants_a_client_certificate(kind)));
+        let possible = move || super::possible(kind).and_then(|()| super::openssl_possible());
+        trials.push(support::trial_where(name, possible, move || wants_a_client_certificate(kind)));
     }
     trials.push(trial(Kind::Pyftpdlib, "servers::pyftpdlib::folds_case", folds_case));
     for kind in ProxyKind::ALL {
