@@ -27,7 +27,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), reply: Duration::from_secs(30), stall: Duration::from_secs(30) }
+        Self { connect: Duration::from_secs(10), reply: Duration::from_secs(25), stall: Duration::from_secs(25) }
     }
 }
 

@@ -18,8 +18,8 @@ use tokio::{
 
 use proxy::Proxy;
 
-/// A peer that does not acknowledge bytes for this long is dead.
-const DEAD_AFTER: Duration = Duration::from_secs(30);
+/// A peer that does not acknowledge bytes for this long is dead. With the time that telling takes, it is noticed within 30 s.
+const DEAD_AFTER: Duration = Duration::from_secs(25);
 
 /// Opens byte streams to one server.
 pub trait Dial: Send + Sync + 'static {

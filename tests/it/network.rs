@@ -80,7 +80,7 @@ fn goes_dead(rig: &Rig, kill: impl FnOnce(), revive: impl FnOnce()) {
     });
     assert!(noticed, "not within {NOTICED:?}: {last:#}\n{}", rig.log());
     assert!(!rig.mirrored().join("large").exists(), "the upload was not under way any more");
-    println!("noticed after {:.1} s: {}", killed.elapsed().as_secs_f32(), last["link"]["why"]);
+    println!("noticed after {:.1} s: {}", killed.elapsed().as_secs_f32(), last["link"]);
     revive();
     rig.await_sync();
     assert_eq!(rig.orphans(), Vec::<String>::new());
