@@ -1,6 +1,8 @@
 //! A conversation with one server in verbs: connect, store, rename, look. It keeps what was learnt and reconnects where the
 //! choice of TLS versions demands it; what a failure means for the mirror is decided above.
 
+mod site;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;

@@ -13,7 +13,7 @@ use crate::{
         TcpDial, Timeouts, TlsError, TlsSettings,
         proto::{ArgumentError, ListedKind, Pathname},
     },
-    model::{Kind, PathError, RelPath, Stat, UnixMillis},
+    model::{self, Kind, PathError, RelPath, Stat, UnixMillis},
 };
 
 /// What to do when the mirror's directory can neither be used nor made.
@@ -198,6 +198,26 @@ impl<D: Dial> Session for FtpsSession<D> {
         Ok(self.client.set_modified(&path, seconds).await?)
     }
 
+    async fn set_mode(&mut self, path: &RelPath, mode: model::Mode) -> Result<bool, RemoteError> {
+        let path = self.at(path)?;
+        Ok(self.client.set_mode(&path, mode.bits()).await?)
+    }
+
+    async fn make_link(&mut self, path: &RelPath, target: &[u8]) -> Result<(), RemoteError> {
+        let target = Pathname::new(target).map_err(Error::Name)?;
+        let inside = match path.parent() {
+            Some(dir) => self.at(&dir)?,
+            None => self.base.itself().map_err(Error::Name)?,
+        };
+        let path = self.at(path)?;
+        match self.client.make_link(&inside, &target, &path).await {
+            Err(Error::Lacking(what)) => {
+                Err(RemoteError::new(Class::Refused, format!("there is no way to {what} on this server")))
+            }
+            result => Ok(result?),
+        }
+    }
+
     async fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
         let (from, to) = (self.at(from)?, self.at(to)?);
         Ok(self.client.rename(&from, &to).await?)
@@ -224,7 +244,8 @@ impl<D: Dial> Session for FtpsSession<D> {
         match found.kind {
             ListedKind::File => Ok(Some(Stat { kind: Kind::File, size: found.size })),
             ListedKind::Dir => Ok(Some(Stat { kind: Kind::Dir, size: None })),
-            ListedKind::Link | ListedKind::Other => {
+            ListedKind::Link => Ok(Some(Stat { kind: Kind::Link, size: None })),
+            ListedKind::Other => {
                 Err(RemoteError::new(Class::Refused, "there is something on the server that is neither a file nor a directory"))
             }
         }
@@ -260,6 +281,10 @@ impl Base {
             None => absolute(path),
             Some(base) => Pathname::new([b"/", base.as_bytes(), b"/", path.as_bytes()].concat()),
         }
+    }
+
+    fn itself(&self) -> Result<Pathname, ArgumentError> {
+        self.0.as_ref().map_or_else(|| Pathname::new("/"), absolute)
     }
 
     /// Makes the directory if it is missing, and those that it is in.

@@ -142,6 +142,11 @@ pub enum Command {
     MdtmSet(i64, Pathname),
     /// `SITE UTIME` in the form that ProFTPD and Pure-FTPd share: seconds since the Unix epoch.
     SiteUtime(i64, Pathname),
+    /// `SITE CHMOD`: permission bits, written in octal.
+    SiteChmod(u16, Pathname),
+    /// `SITE SYMLINK` (ProFTPD's mod_site_misc): what the link is to lead to, relative to the working directory or absolute,
+    /// and its name.
+    SiteSymlink(Pathname, Pathname),
     /// `NOOP`.
     Noop,
     /// `QUIT`.
@@ -174,6 +179,14 @@ impl Command {
             Self::Eprt(at) => word(address::for_eprt(*at).as_bytes()),
             Self::Mfmt(at, path) | Self::MdtmSet(at, path) => {
                 word(stamp(*at).as_bytes());
+                word(&path.0);
+            }
+            Self::SiteChmod(mode, path) => {
+                word(format!("{mode:03o}").as_bytes());
+                word(&path.0);
+            }
+            Self::SiteSymlink(target, path) => {
+                word(&target.0);
                 word(&path.0);
             }
             Self::SiteUtime(at, path) => {
@@ -224,6 +237,8 @@ impl Command {
             Self::Mfmt(..) => "MFMT",
             Self::MdtmSet(..) => "MDTM",
             Self::SiteUtime(..) => "SITE UTIME",
+            Self::SiteChmod(..) => "SITE CHMOD",
+            Self::SiteSymlink(..) => "SITE SYMLINK",
             Self::Noop => "NOOP",
             Self::Quit => "QUIT",
         }
@@ -305,6 +320,8 @@ mod tests {
             encoded(Command::SiteUtime(0, path(b"/x"))),
             "SITE UTIME /x 19700101000000 19700101000000 19700101000000 UTC\r\n"
         );
+        assert_eq!(encoded(Command::SiteChmod(0o40, path(b"/a b"))), "SITE CHMOD 040 /a b\r\n");
+        assert_eq!(encoded(Command::SiteSymlink(path(b"../t"), path(b"/l"))), "SITE SYMLINK ../t /l\r\n");
         let raw = Command::Stor(path(b"/\xff"));
         assert_eq!(&**raw.encode(Encoding::default()), b"STOR /\xff\r\n");
         assert_eq!(&**raw.encode(Encoding { telnet_doubled: true }), b"STOR /\xff\xff\r\n");
@@ -332,7 +349,14 @@ mod tests {
         #[test]
         fn a_command_is_one_line(bytes in proptest::collection::vec(any::<u8>(), 0..60), at in any::<i64>()) {
             if let Ok(path) = Pathname::new(bytes) {
-                for command in [Command::Stor(path.clone()), Command::SiteUtime(at, path.clone()), Command::Mfmt(at, path.clone())] {
+                let (a, b) = (path.clone(), path.clone());
+                for command in [
+                    Command::Stor(path.clone()),
+                    Command::SiteUtime(at, path.clone()),
+                    Command::Mfmt(at, path.clone()),
+                    Command::SiteChmod(0o644, path),
+                    Command::SiteSymlink(a, b),
+                ] {
                     let line = command.encode(Encoding::default());
                     prop_assert!(line.ends_with(b"\r\n"));
                     prop_assert!(!line[..line.len() - 2].iter().any(|b| matches!(b, b'\r' | b'\n' | 0)));
