@@ -199,6 +199,39 @@ pub struct Mirror {
     pub delete: Delete,
     /// How much may be deleted without being asked.
     pub delete_budget: DeleteBudget,
+    /// What becomes of symbolic links.
+    pub symlinks: Symlinks,
+    /// Which permissions the server's copies get.
+    pub permissions: Permissions,
+}
+
+/// What becomes of symbolic links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Symlinks {
+    /// They are left out.
+    #[default]
+    Skip,
+    /// One that leads to something in the directory is mirrored as that.
+    Follow,
+    /// They are mirrored as links.
+    Link,
+}
+
+/// Which permissions the server's copies get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Permissions {
+    /// Those that the server gives them.
+    #[default]
+    Server,
+    /// Those of the local files and directories.
+    Keep,
+    /// Always the same: bits from 0 to 0o777; `None` are those that the server gives.
+    Fixed {
+        /// Of files.
+        files: Option<u16>,
+        /// Of directories.
+        directories: Option<u16>,
+    },
 }
 
 /// What becomes of the server's copy of something that is gone here.

@@ -7,8 +7,8 @@
 mod aim;
 mod dir;
 mod links;
-pub mod read;
 mod reach;
+pub mod read;
 mod root;
 mod rows;
 mod rules;

@@ -13,8 +13,10 @@ use towline::{
     ftps::{self, ClientAuth, Pin, Profile, Timeouts, TlsSettings},
     index::{Index, IndexError, Profiles, StateLock},
     mirror::{Seats, Settings, index_file},
+    model::Mode,
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
+    scan::{Modes, Symlinks, View},
 };
 
 use super::{Context, Exit, Failure};
@@ -174,6 +176,7 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
     Ok(Settings {
         name: mirror.name.clone(),
         source: mirror.source.clone(),
+        view: view(mirror),
         ignore,
         quiet: mirror.quiet,
         full_scan: mirror.full_scan,
@@ -182,6 +185,23 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
         clock: clock::now,
         observer: None,
     })
+}
+
+/// How the mirror's directory is looked at.
+fn view(mirror: &config::Mirror) -> View {
+    let mode = |bits: Option<u16>| bits.map(|bits| Mode::of(bits.into()));
+    View {
+        symlinks: match mirror.symlinks {
+            config::Symlinks::Skip => Symlinks::Skip,
+            config::Symlinks::Follow => Symlinks::Follow,
+            config::Symlinks::Link => Symlinks::Link,
+        },
+        modes: match mirror.permissions {
+            config::Permissions::Server => Modes::Ignore,
+            config::Permissions::Keep => Modes::Keep,
+            config::Permissions::Fixed { files, directories } => Modes::Fixed { files: mode(files), dirs: mode(directories) },
+        },
+    }
 }
 
 /// `path` without symlinks, as far as it exists.

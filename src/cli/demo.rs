@@ -25,6 +25,7 @@ use towline::{
     model::{Done, Operation, Outcome},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
+    scan::View,
     watch::KernelWatcher,
 };
 
@@ -203,7 +204,8 @@ fn short(operation: &Operation) -> &'static str {
         Operation::MakeDir { .. } => "mkdir",
         Operation::RemoveFile { .. } => "removed",
         Operation::RemoveDir { .. } => "rmdir",
-        Operation::Put { .. } | Operation::Rename { .. } => operation.verb(),
+        Operation::SetMode { .. } => "chmod",
+        Operation::Put { .. } | Operation::Rename { .. } | Operation::Link { .. } => operation.verb(),
     }
 }
 
@@ -229,6 +231,7 @@ fn mirror(
     let settings = Settings {
         name: "demo".into(),
         source: source.to_owned(),
+        view: View::default(),
         ignore: Vec::new(),
         quiet: Duration::from_millis(200),
         full_scan: Duration::from_secs(3600),

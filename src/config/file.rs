@@ -110,6 +110,16 @@ pub(super) struct MirrorTable {
     pub(super) delete: Field<String>,
     #[serde(default)]
     pub(super) delete_budget: Table<BudgetTable>,
+    pub(super) symlinks: Field<String>,
+    pub(super) permissions: Field<WordOr<PermissionsTable>>,
+}
+
+/// `permissions = { ... }`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PermissionsTable {
+    pub(super) files: Field<String>,
+    pub(super) directories: Field<String>,
 }
 
 /// `delete_budget = { ... }`
@@ -204,6 +214,9 @@ impl Described for ProxyTable {
 impl Described for TimeoutsTable {}
 impl Described for MirrorTable {}
 impl Described for BudgetTable {}
+impl Described for PermissionsTable {
+    const EXPECTED: &str = "\"server\", \"keep\" or { files = \"0644\", directories = \"0755\" }";
+}
 impl Described for PasswordTable {
     const EXPECTED: &str = "{ file = \"...\" }, { command = [...] }, { env = \"...\" } or { credential = \"...\" }; \
                             the password itself does not belong in this file";
@@ -226,5 +239,35 @@ impl<'de, T: Deserialize<'de> + Described> Visitor<'de> for TableVisitor<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+/// A word, or a table that says more.
+pub(super) enum WordOr<T> {
+    Word(String),
+    Table(T),
+}
+
+impl<'de, T: Deserialize<'de> + Described> Deserialize<'de> for WordOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WordOrVisitor(PhantomData))
+    }
+}
+
+struct WordOrVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de> + Described> Visitor<'de> for WordOrVisitor<T> {
+    type Value = WordOr<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_str<E>(self, word: &str) -> Result<WordOr<T>, E> {
+        Ok(WordOr::Word(word.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WordOr<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(WordOr::Table)
     }
 }

@@ -50,6 +50,8 @@ fn all_of_it() {
         full_scan = "1 day"
         delete = "remove"
         delete_budget.files = 7
+        symlinks = "follow"
+        permissions = { files = "0640" }
         "#,
     )
     .unwrap();
@@ -87,6 +89,8 @@ fn all_of_it() {
         full_scan: Duration::from_secs(86_400),
         delete: Delete::Remove,
         delete_budget: DeleteBudget { files: 7, percent: 25 },
+        symlinks: Symlinks::Follow,
+        permissions: Permissions::Fixed { files: Some(0o640), directories: None },
     };
     assert_eq!(config, Config { remotes: [("web".to_owned(), remote)].into(), mirrors: vec![mirror] });
 }

@@ -8,9 +8,13 @@ use std::{ops::Range, path::Path, path::PathBuf, sync::Arc};
 use toml::Spanned;
 
 use super::{
-    ClientCertificate, DeleteBudget, Fault, Mirror, Mode, Origin, PasswordSource, Remote, Timeouts, Tls, Trust,
+    ClientCertificate, DeleteBudget, Fault, Mirror, Mode, Origin, PasswordSource, Permissions, Remote, Symlinks, Timeouts, Tls,
+    Trust,
     error::Place,
-    file::{self, BudgetTable, Document, Field, MirrorTable, PasswordTable, RemoteTable, Table, TimeoutsTable, TlsTable},
+    file::{
+        self, BudgetTable, Document, Field, MirrorTable, PasswordTable, PermissionsTable, RemoteTable, Table, TimeoutsTable,
+        TlsTable, WordOr,
+    },
     value::{self, Bounds, Expected},
 };
 
@@ -233,6 +237,8 @@ impl Reader<'_> {
             .optional("full_scan", table.full_scan, Mirror::DEFAULT_FULL_SCAN, |text| value::duration(&text, &Bounds::FULL_SCAN));
         let delete = self.optional("delete", table.delete, super::Delete::default(), |text| value::delete(&text));
         let delete_budget = self.budget(table.delete_budget.0);
+        let symlinks = self.optional("symlinks", table.symlinks, Symlinks::default(), |text| value::symlinks(&text));
+        let permissions = self.permissions(table.permissions);
         let mirror = Mirror {
             name: name?,
             source: source?,
@@ -243,6 +249,8 @@ impl Reader<'_> {
             full_scan: full_scan?,
             delete: delete?,
             delete_budget: delete_budget?,
+            symlinks: symlinks?,
+            permissions: permissions?,
         };
         Some(PlacedMirror { mirror, name_at, remote_at, path_at })
     }
@@ -252,6 +260,20 @@ impl Reader<'_> {
         let files = self.optional("files", table.files, default.files, |n| value::number(n, 0, i64::from(u32::MAX)));
         let percent = self.optional("percent", table.percent, default.percent, |n| value::number(n, 0, 100));
         Some(DeleteBudget { files: files?, percent: percent? })
+    }
+
+    fn permissions(&mut self, field: Field<WordOr<PermissionsTable>>) -> Option<Permissions> {
+        let Some(field) = field else { return Some(Permissions::default()) };
+        let span = field.span();
+        match field.into_inner() {
+            WordOr::Word(word) => self.check("permissions", Spanned::new(span, word), |text| value::permissions(&text)),
+            WordOr::Table(PermissionsTable { files, directories }) => {
+                let files = self.optional("files", files, None, |text| value::octal(&text, 0).map(Some));
+                // Towline itself has to get into the directories that it makes.
+                let directories = self.optional("directories", directories, None, |text| value::octal(&text, 0o700).map(Some));
+                Some(Permissions::Fixed { files: files?, directories: directories? })
+            }
+        }
     }
 
     /// The value of a key that has to be there; `table` is where it is missed.

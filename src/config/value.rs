@@ -7,7 +7,7 @@ use base64::Engine as _;
 use ignore::gitignore::GitignoreBuilder;
 use jiff::{SpanRelativeTo, fmt::friendly::SpanParser};
 
-use super::{DataMode, Delete, Mode, Origin, ProxyKind, TlsVersion, Trust};
+use super::{DataMode, Delete, Mode, Origin, Permissions, ProxyKind, Symlinks, TlsVersion, Trust};
 use crate::model::RelPath;
 
 /// What a value should have been: the end of a sentence that begins with "expected".
@@ -167,6 +167,36 @@ pub(super) fn delete(text: &str) -> Result<Delete, Expected> {
         "remove" => Ok(Delete::Remove),
         _ => Err("\"remove\"".into()),
     }
+}
+
+/// `"skip"`, `"follow"` or `"link"`.
+pub(super) fn symlinks(text: &str) -> Result<Symlinks, Expected> {
+    match text {
+        "skip" => Ok(Symlinks::Skip),
+        "follow" => Ok(Symlinks::Follow),
+        "link" => Ok(Symlinks::Link),
+        _ => Err("\"skip\", \"follow\" or \"link\"".into()),
+    }
+}
+
+/// `"server"` or `"keep"`.
+pub(super) fn permissions(text: &str) -> Result<Permissions, Expected> {
+    match text {
+        "server" => Ok(Permissions::Server),
+        "keep" => Ok(Permissions::Keep),
+        _ => Err("\"server\", \"keep\" or { files = \"0644\", directories = \"0755\" }".into()),
+    }
+}
+
+/// Three octal digits, with or without a zero in front, among which are the bits `needed`.
+pub(super) fn octal(text: &str, needed: u16) -> Result<u16, Expected> {
+    let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3).unwrap_or(text);
+    let octal = digits.len() == 3 && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    let bits = octal.then(|| u16::from_str_radix(digits, 8).ok()).flatten();
+    bits.filter(|bits| bits & needed == needed).ok_or_else(|| match needed {
+        0 => "three octal digits, such as \"0644\"".into(),
+        _ => "three octal digits, such as \"0755\", of which the first is 7".into(),
+    })
 }
 
 /// What a duration may be, and how to say so.
@@ -455,6 +485,18 @@ mod tests {
             assert!(number::<u16>(bad, 1, 65_535).is_err(), "{bad}");
         }
         assert!(number::<u8>(256, 0, 1000).is_err());
+    }
+
+    #[test]
+    fn octals() {
+        for (text, bits) in [("0644", 0o644), ("644", 0o644), ("000", 0), ("0000", 0), ("0777", 0o777)] {
+            assert_eq!(octal(text, 0), Ok(bits), "{text}");
+        }
+        assert_eq!(octal("0755", 0o700), Ok(0o755));
+        for bad in ["", "0", "44", "0o644", "1644", "4755", "00644", "u+rw", "0648", "-644", "06 4"] {
+            assert!(octal(bad, 0).is_err(), "{bad}");
+        }
+        assert!(octal("0555", 0o700).is_err());
     }
 
     #[test]

@@ -194,9 +194,7 @@ impl Promise {
                 path,
                 target: rows::digest(row, 9)?.ok_or_else(|| IndexError::corrupt("a link without a target"))?,
             },
-            "set-mode" => {
-                Operation::SetMode { path, mode: mode.ok_or_else(|| IndexError::corrupt("permissions without any"))? }
-            }
+            "set-mode" => Operation::SetMode { path, mode: mode.ok_or_else(|| IndexError::corrupt("permissions without any"))? },
             "remove-file" => Operation::RemoveFile { path },
             "remove-dir" => Operation::RemoveDir { path },
             _ => Operation::Rename {

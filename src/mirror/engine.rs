@@ -32,7 +32,7 @@ use crate::{
     model::{Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
     plan::{self, Approval, Policy, Removals, Stage},
     remote::Remote,
-    scan::{Rules, Skipped},
+    scan::{Reach, Rules, Skipped},
     watch::{Hint, Settle, WatchError, Watcher},
 };
 
@@ -84,6 +84,7 @@ enum Rooted {
 /// One mirror: its state between turns.
 pub struct Mirror<R: Remote, W> {
     settings: Settings,
+    remote: Arc<R>,
     books: Books,
     start_watch: StartWatch<W>,
     watcher: Option<W>,
@@ -98,6 +99,8 @@ pub struct Mirror<R: Remote, W> {
     watch: WatchStatus,
     settle: Settle,
     rules: Option<Rules>,
+    /// Where followed links lead.
+    reach: Reach,
     looking: Option<mpsc::Receiver<Seen>>,
     /// What the running scan looks at: whole tree or not.
     looking_at_all: bool,
@@ -130,6 +133,10 @@ pub struct Mirror<R: Remote, W> {
     unsure: PathSet,
     /// Those of them that the running scan looks at.
     reviewed: PathSet,
+    /// The index was told that the server folds case.
+    folds: bool,
+    /// The server did not set permissions that it was asked for.
+    mode_unset: bool,
     crew: Crew<R>,
     readied: mpsc::UnboundedReceiver<()>,
     link: Link,
@@ -178,9 +185,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let (status, status_rx) =
             watch::channel(Arc::new(MirrorStatus { name: settings.name.clone(), ..MirrorStatus::default() }));
         let (command_tx, commands) = mpsc::channel(8);
-        let (crew, readied) = Crew::new(remote, settings.source.clone(), &settings.seats);
+        let (crew, readied) = Crew::new(Arc::clone(&remote), settings.place(), &settings.seats);
         let now = Instant::now();
         let mirror = Self {
+            remote,
+            folds: false,
+            mode_unset: false,
             crew,
             readied,
             link: Link::new(),
@@ -195,6 +205,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             glance_at: now + GLANCE,
             watch: WatchStatus::default(),
             rules: Some(rules),
+            reach: Reach::default(),
             looking: None,
             looking_at_all: false,
             next_full: now,
@@ -390,6 +401,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.next_retry = None;
                 self.untold = true;
                 self.guard().await?;
+                self.tell_folding().await?;
                 // A full server is helped by removals, and only every other pass tries whether a put fits again.
                 self.make_room = self.link.is_full() && !self.make_room;
                 self.stale |= self.make_room;
@@ -400,9 +412,14 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             for path in self.doubtful.iter().chain(self.unsure.iter()).chain(self.reviewed.iter()) {
                 busy.insert(path.clone());
             }
-            let plan = plan::plan(&window, &stage, Policy { removals: self.removals }, &busy);
+            let policy = Policy { removals: self.removals, abilities: self.remote.abilities() };
+            let plan = plan::plan(&window, &stage, policy, &busy);
             // Rows that wait for their time or are parked are no reason to plan again when a job ends.
-            self.deferred |= plan.deferred > 0 && !busy.is_empty();
+            self.deferred |= plan.deferred > 0 && !(busy.is_empty() && plan.steps.is_empty());
+            if !plan.parked.is_empty() {
+                self.books.with(move |index| index.park(&plan.parked)).await?;
+                self.untold = true;
+            }
             self.pass = next;
             self.backlog.extend(plan.steps.into_iter().map(|step| step.operation));
             if !plan.records.is_empty() {
@@ -410,6 +427,16 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.books.with(move |index| index.record(&plan.records, wall)).await?;
                 self.untold = true;
             }
+        }
+        Ok(())
+    }
+
+    /// Tells the index whether the server folds case, as soon as that is known.
+    async fn tell_folding(&mut self) -> Result<(), IndexError> {
+        let folds = self.remote.abilities().folds();
+        if folds != self.folds {
+            self.folds = folds;
+            self.books.with(move |index| index.fold(folds)).await?;
         }
         Ok(())
     }
@@ -430,6 +457,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 let bound = after.clone();
                 let read = move |index: &mut Index| {
                     let mut window = index.window(bound.as_ref(), limit, wall)?;
+                    window.twins = index.twins(&window.rows, wall)?;
                     window.rows.extend(index.sources(&window.rows, wall)?);
                     Ok(window)
                 };

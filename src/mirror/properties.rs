@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use self::world::{ALLOWED, Case, World, cases};
+use self::world::{ALLOWED, Case, UNKNOWN, World, cases};
 use crate::{
     mirror::schedule::Schedule,
     model::{Entry, Fingerprint, Job, JobId, Kind, Operation, PathSet, RelPath, Row, Window},
     plan::{Policy, Removals, Stage, Step, Why, plan},
 };
 
-const HELD: Policy = Policy { removals: Removals::Held };
+const HELD: Policy = Policy { removals: Removals::Held, abilities: UNKNOWN };
 
 fn config(default: u32) -> ProptestConfig {
     let cases = std::env::var("TOWLINE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default);
@@ -175,9 +175,9 @@ proptest! {
         // Places 8 to 11 are in a directory that stays, 12 to 15 in a new one. File i was at place i.
         let at = |place: usize| RelPath::new(format!("{}f{place}", ["", "", "old/", "new/"][place / 4])).expect("a valid path");
         let print = |i: usize| Fingerprint { size: 10 + i as u64, mtime_ns: 1, ctime_ns: 1, inode: 100 + i as u64 };
-        let file = |i: usize| Entry::File { print: print(i), digest: None };
+        let file = |i: usize| Entry::file(print(i), None);
         let mut rows: BTreeMap<RelPath, (Option<Entry>, Option<Entry>)> = BTreeMap::new();
-        rows.entry(RelPath::new("new").expect("a valid path")).or_default().0 = Some(Entry::Dir { inode: 1 });
+        rows.entry(RelPath::new("new").expect("a valid path")).or_default().0 = Some(Entry::dir(1));
         let mut goes: BTreeMap<usize, usize> = BTreeMap::new();
         for (n, &i) in files.iter().enumerate() {
             rows.entry(at(i)).or_default().1 = Some(file(i));
@@ -194,7 +194,7 @@ proptest! {
             path.last() == Some(start) && path.iter().all(|at| at >= start)
         }).count();
         let rows = rows.into_iter().map(|(path, (observed, recorded))| Row { path, observed, recorded, due: true }).collect();
-        let plan = plan(&Window { rows, cut: None }, &Stage::All, ALLOWED, &PathSet::default());
+        let plan = plan(&Window { rows, ..Window::default() }, &Stage::All, ALLOWED, &PathSet::default());
         let count = |what: fn(&Operation) -> bool| plan.steps.iter().filter(|step| what(&step.operation)).count();
         prop_assert_eq!(count(|o| matches!(o, Operation::Put { .. })), rings);
         prop_assert_eq!(count(|o| matches!(o, Operation::Rename { .. })), moved - rings);

@@ -79,7 +79,8 @@ pub struct MirrorStatus {
     pub counters: Counters,
     /// Why the mirror stopped, if it did.
     pub stopped: Option<String>,
-    /// What will need attention though everything works: certificates that expire within 30 days.
+    /// What needs attention though nothing waits for it: certificates that expire within 30 days, permissions that the server
+    /// does not keep.
     #[serde(default)]
     pub warnings: Vec<String>,
 }
@@ -178,6 +179,12 @@ pub struct Counters {
     pub renames: u64,
     /// Directories made.
     pub directories: u64,
+    /// Symbolic links made.
+    #[serde(default)]
+    pub links: u64,
+    /// Permissions set, where nothing else was to be done.
+    #[serde(default)]
+    pub modes: u64,
     /// Files and directories removed.
     pub removals: u64,
     /// Jobs that failed or were left in doubt.

@@ -61,8 +61,12 @@ impl Problem {
     pub fn hint(&self) -> &'static str {
         match self.reason {
             Reason::Name => "rename the file here, or add it to the ignore rules: no FTP server can take this name",
-            Reason::Altered => "rename the file here, or add it to the ignore rules: this server would keep it under another name",
-            Reason::Twin => "rename one of the two here, or add one to the ignore rules: this server does not tell upper from lower case",
+            Reason::Altered => {
+                "rename the file here, or add it to the ignore rules: this server would keep it under another name"
+            }
+            Reason::Twin => {
+                "rename one of the two here, or add one to the ignore rules: this server does not tell upper from lower case"
+            }
             Reason::Link => {
                 "give the link a relative target inside the mirrored directory, add it to the ignore rules, or use symlinks = \"follow\""
             }

@@ -39,8 +39,13 @@ impl Reach {
             return;
         };
         for dirty in paths {
-            let below: Vec<RelPath> =
-                self.through.range(dirty..).map(|(link, _)| link).take_while(|link| link.is_at_or_below(dirty)).cloned().collect();
+            let below: Vec<RelPath> = self
+                .through
+                .range(dirty..)
+                .map(|(link, _)| link)
+                .take_while(|link| link.is_at_or_below(dirty))
+                .cloned()
+                .collect();
             below.iter().for_each(|link| self.remove(link));
         }
     }
@@ -120,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_change_shows_wherever_a_link_leads_to_it() {
-        let reach = reach(&[("link", &["link", "d/f"]), ("dir", &["dir", "d"]), ("far", &["far", "hop", "x/y"]), ("self", &["self"])]);
+        let reach =
+            reach(&[("link", &["link", "d/f"]), ("dir", &["dir", "d"]), ("far", &["far", "hop", "x/y"]), ("self", &["self"])]);
         for (dirty, wide) in [
             (&["d/f"][..], &["d/f", "dir/f", "link"][..]),
             (&["d/s/g"], &["d/s/g", "dir/s/g"]),

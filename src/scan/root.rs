@@ -84,9 +84,7 @@ impl Root {
             Ok((dir, identity))
         });
         match opened {
-            Ok((dir, identity)) => {
-                Ok(Self { path: path.to_owned(), dir, identity, view: View::default(), canonical: None })
-            }
+            Ok((dir, identity)) => Ok(Self { path: path.to_owned(), dir, identity, view: View::default(), canonical: None }),
             Err(source) => Err(match Errno::from_io_error(&source) {
                 Some(Errno::NOENT) => RootError::Missing { path: path.to_owned() },
                 Some(Errno::NOTDIR) => RootError::NotADirectory { path: path.to_owned() },

@@ -104,13 +104,7 @@ pub(super) fn look(
 }
 
 /// Opens a directory that was seen as `name`, and tells where it is.
-pub(super) fn enter(
-    dir: &OwnedFd,
-    station: &Station,
-    name: &CStr,
-    path: RelPath,
-    at: Door,
-) -> io::Result<(OwnedFd, Station)> {
+pub(super) fn enter(dir: &OwnedFd, station: &Station, name: &CStr, path: RelPath, at: Door) -> io::Result<(OwnedFd, Station)> {
     match at {
         Door::Here => {
             // Only where a link was followed are the two paths different.

@@ -69,6 +69,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                     Some(e) => self.link_failed(e),
                     None => self.link_works(),
                 }
+                if report.mode_unset && !std::mem::replace(&mut self.mode_unset, true) {
+                    tracing::warn!(mirror = %self.settings.name, "the server does not set permissions (SITE CHMOD)");
+                }
                 if report.look_again {
                     self.look_again(job.operation.path().clone());
                 }
@@ -150,6 +153,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                         self.recent_deletes.push_back((Instant::now(), 1));
                     }
                 }
+                Operation::Link { .. } => counters.links += 1,
+                Operation::SetMode { .. } => counters.modes += 1,
                 Operation::RemoveDir { .. } | Operation::Put { .. } => counters.removals += 1,
             },
             Outcome::Failed(_) | Outcome::InDoubt(_) => counters.failures += 1,

@@ -271,7 +271,9 @@ impl Tree {
         let mangle = |name: &[u8]| -> Vec<u8> {
             let last = name.len() - 1;
             let unfit = |(at, b): (usize, &u8)| {
-                b.is_ascii_control() || (*b == b' ' && (at == 0 || at == last)) || (!b.is_ascii() && std::str::from_utf8(name).is_err())
+                b.is_ascii_control()
+                    || (*b == b' ' && (at == 0 || at == last))
+                    || (!b.is_ascii() && std::str::from_utf8(name).is_err())
             };
             name.iter().enumerate().map(|each| if unfit(each) { b'_' } else { *each.1 }).collect()
         };

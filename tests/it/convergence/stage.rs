@@ -31,6 +31,7 @@ use towline::{
         Faults, MemoryRemote, Options,
         tree::{Manners, Node},
     },
+    scan::View,
     watch::ScriptedWatcher,
 };
 
@@ -136,7 +137,7 @@ impl Stage {
         Self {
             dir,
             ground: Arc::new(Mutex::new(ground)),
-            remote: MemoryRemote::new(Options { manners, strict: true }),
+            remote: MemoryRemote::new(Options { manners, strict: true, unknown: false }),
             doom: Doom(Arc::new(AtomicU64::new(NEVER))),
             connections,
             lives: Cell::new(0),
@@ -189,6 +190,7 @@ impl Stage {
         let settings = Settings {
             name: "m".into(),
             source: self.dir.path().join("source"),
+            view: View::default(),
             ignore: Vec::new(),
             quiet: Duration::from_millis(5),
             full_scan: Duration::from_secs(3600),
@@ -279,7 +281,7 @@ impl Stage {
         for path in local.keys().chain(remote.keys().filter(|path| !local.contains_key(*path))) {
             let here = local.get(path).map(Option::as_deref);
             let there = remote.get(path).map(|node| match node {
-                Node::Dir => None,
+                Node::Dir | Node::Link { .. } => None,
                 Node::File { body, .. } => Some(&body[..]),
             });
             if here != there {
