@@ -18,8 +18,8 @@ use super::{
 pub struct Timeouts {
     /// A TCP connection, for each address of the host.
     pub connect: Duration,
-    /// The first byte of the greeting or a reply, a TLS handshake, the final reply to a transfer. A reply that has begun
-    /// must end within twice this.
+    /// The greeting or a reply, from its first byte to its last; a TLS handshake; the final reply to a transfer, whatever
+    /// preliminary ones come before it.
     pub reply: Duration,
     /// Progress of a transfer.
     pub stall: Duration,
@@ -40,6 +40,8 @@ pub struct Control<S> {
     encoding: Encoding,
     /// When the first byte of the reply that is being read came.
     begun: Option<Instant>,
+    /// When the final reply to a transfer was first waited for.
+    ending: Option<Instant>,
     /// Commands whose last reply has not been read.
     outstanding: u32,
 }
@@ -47,7 +49,7 @@ pub struct Control<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
     /// Takes over a fresh connection.
     pub fn new(stream: S, timeouts: Timeouts) -> Self {
-        Self { stream, parser: ReplyParser::default(), timeouts, encoding: Encoding::default(), begun: None, outstanding: 0 }
+        Self { stream, parser: ReplyParser::default(), timeouts, encoding: Encoding::default(), begun: None, ending: None, outstanding: 0 }
     }
 
     /// The stream below.
@@ -61,7 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
     /// [`Wait::Greeting`], or the connection broke.
     pub async fn greeting(&mut self) -> Result<Reply, Error> {
         self.outstanding = 1;
-        self.reply_within(Wait::Greeting, Some(self.timeouts.reply)).await
+        self.reply_by(Wait::Greeting, Some(Instant::now() + self.timeouts.reply)).await
     }
 
     /// Sends a command and reads one reply.
@@ -88,6 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         }
         trace!(target: "towline::ftps", "> {command}");
         self.outstanding = 1;
+        self.ending = None;
         let line = command.encode(self.encoding);
         let sent = timeout(self.timeouts.reply, async {
             self.stream.write_all(&line).await?;
@@ -108,15 +111,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
     /// # Errors
     /// [`Wait::Reply`] or [`Wait::WholeReply`], the connection broke, or the bytes are no FTP.
     pub async fn reply(&mut self) -> Result<Reply, Error> {
-        self.reply_within(Wait::Reply, Some(self.timeouts.reply)).await
+        self.reply_by(Wait::Reply, Some(Instant::now() + self.timeouts.reply)).await
     }
 
-    /// Reads the last reply to a transfer.
+    /// Reads the last reply to a transfer, or a preliminary one before it: those do not prolong the wait.
     ///
     /// # Errors
     /// As [`Self::reply`], with [`Wait::FinalReply`].
     pub async fn final_reply(&mut self) -> Result<Reply, Error> {
-        self.reply_within(Wait::FinalReply, Some(self.timeouts.reply)).await
+        let since = *self.ending.get_or_insert_with(Instant::now);
+        self.reply_by(Wait::FinalReply, Some(since + self.timeouts.reply)).await
     }
 
     /// Reads the next reply, however long its first byte takes: for use beside something that has a limit of its own.
@@ -125,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
     /// # Errors
     /// As [`Self::reply`].
     pub async fn any_reply(&mut self) -> Result<Reply, Error> {
-        self.reply_within(Wait::Reply, None).await
+        self.reply_by(Wait::Reply, None).await
     }
 
     /// Takes in what has arrived already, without waiting: TLS tickets above all.
@@ -169,8 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         if self.parser.is_empty() { Ok(self.stream) } else { Err(Error::Injected) }
     }
 
-    async fn reply_within(&mut self, wait: Wait, limit: Option<Duration>) -> Result<Reply, Error> {
-        let start = Instant::now();
+    async fn reply_by(&mut self, wait: Wait, limit: Option<Instant>) -> Result<Reply, Error> {
         let mut chunk = [0; 4096];
         loop {
             if let Some(reply) = self.parser.reply()? {
@@ -186,10 +189,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
             } else if self.begun.is_none() {
                 self.begun = Some(Instant::now());
             }
-            let (wait, deadline) = match (self.begun, limit) {
-                (Some(begun), _) => (Wait::WholeReply, Some(begun + 2 * self.timeouts.reply)),
-                (None, Some(limit)) => (wait, Some(start + limit)),
-                (None, None) => (wait, None),
+            let (wait, deadline) = match self.begun.map(|begun| begun + self.timeouts.reply) {
+                Some(end) => (Wait::WholeReply, Some(limit.map_or(end, |limit| limit.min(end)))),
+                None => (wait, limit),
             };
             let read = self.stream.read(&mut chunk);
             let read = match deadline {

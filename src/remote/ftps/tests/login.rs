@@ -101,7 +101,7 @@ async fn each_wait_has_its_name_and_limit() {
         None
     })
     .await;
-    assert_eq!((after.as_secs(), words.ends_with("end of a reply that had begun")), (60, true), "{words}");
+    assert_eq!((after.as_secs(), words.ends_with("end of a reply that had begun")), (30, true), "{words}");
 }
 
 #[tokio::test(start_paused = true)]
