@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::mpsc,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::client::TlsStream;
 
@@ -36,6 +36,8 @@ use pump::End;
 
 /// How long tickets on a data connection that is over anyway are waited for.
 const GRACE: Duration = Duration::from_secs(2);
+/// A listing that brings fewer bytes than this stands still, however steadily they drip.
+const PROGRESS: usize = 1024;
 
 /// How the data connection will come about.
 enum Way<S> {
@@ -144,12 +146,19 @@ pub(super) async fn list<D: Dial>(
 
     let mut parser = ListingParser::new(format);
     let mut chunk = vec![0; 16 * 1024];
+    let (mut stalls_at, mut progress) = (Instant::now() + stall, 0);
     let broken = loop {
         tokio::select! {
-            read = timeout(stall, data.read(&mut chunk)) => match read {
+            read = timeout_at(stalls_at, data.read(&mut chunk)) => match read {
                 Err(_) => return Err(Error::Timeout(Wait::Stall)),
                 Ok(Ok(0)) => break None,
-                Ok(Ok(read)) => parser.feed(&chunk[..read])?,
+                Ok(Ok(read)) => {
+                    parser.feed(&chunk[..read])?;
+                    progress += read;
+                    if progress >= PROGRESS {
+                        (stalls_at, progress) = (Instant::now() + stall, 0);
+                    }
+                }
                 Ok(Err(error)) => break Some(error),
             },
             reply = control.any_reply(), if !transfer.has_ended() => match transfer.on_reply(reply?) {

@@ -2,6 +2,7 @@
 //! wrong, one test.
 
 mod active;
+mod hostile;
 mod learning;
 mod login;
 mod modes;
