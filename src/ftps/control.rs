@@ -10,7 +10,7 @@ use tracing::trace;
 
 use super::{
     error::{Error, Wait},
-    proto::{Command, Encoding, Reply, ReplyParser},
+    proto::{Argument, Command, Encoding, Reply, ReplyParser},
 };
 
 /// How long to wait for what.
@@ -44,12 +44,14 @@ pub struct Control<S> {
     ending: Option<Instant>,
     /// Commands whose last reply has not been read.
     outstanding: u32,
+    /// The password, once it was sent: what the server repeats of it gets no further.
+    secret: Option<Argument>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
     /// Takes over a fresh connection.
     pub fn new(stream: S, timeouts: Timeouts) -> Self {
-        Self { stream, parser: ReplyParser::default(), timeouts, encoding: Encoding::default(), begun: None, ending: None, outstanding: 0 }
+        Self { stream, parser: ReplyParser::default(), timeouts, encoding: Encoding::default(), begun: None, ending: None, outstanding: 0, secret: None }
     }
 
     /// The stream below.
@@ -83,10 +85,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         if self.outstanding > 0 {
             return Err(Error::OutOfStep);
         }
-        // What came while nothing was asked is the good-bye of a server that closes an idle connection.
+        // What came while nothing was asked is the good-bye of a server that closes an idle connection, or out of step.
         self.read_pending().await?;
-        if let Some(last) = self.parser.reply()? {
-            return Err(Error::Closed { idle: true, last: Some(last) });
+        if let Some(reply) = self.parser.reply()? {
+            let reply = self.without_secret(reply);
+            return Err(if reply.is_negative() { Error::Closed { idle: true, last: Some(reply) } } else { Error::Unasked(reply) });
+        }
+        if let Command::Pass(password) = command {
+            self.secret = Some(password.clone());
         }
         trace!(target: "towline::ftps", "> {command}");
         self.outstanding = 1;
@@ -149,10 +155,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
             });
             match read.await {
                 None => return Ok(()),
-                Some(Ok(0)) => return Err(Error::Closed { idle, last: self.parser.reply()? }),
-                Some(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                    return Err(Error::Closed { idle, last: self.parser.reply()? });
-                }
+                Some(Ok(0)) => return Err(self.closed(idle)),
+                Some(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Err(self.closed(idle)),
                 Some(Err(error)) => return Err(Error::control(error)),
                 Some(Ok(read)) => {
                     self.parser.feed(&chunk[..read]);
@@ -173,10 +177,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         if self.parser.is_empty() { Ok(self.stream) } else { Err(Error::Injected) }
     }
 
+    fn closed(&mut self, idle: bool) -> Error {
+        match self.parser.reply() {
+            Ok(last) => Error::Closed { idle, last: last.map(|reply| self.without_secret(reply)) },
+            Err(error) => error.into(),
+        }
+    }
+
+    /// `reply`, without the password if the server repeats it.
+    fn without_secret(&self, reply: Reply) -> Reply {
+        match &self.secret {
+            Some(secret) => reply.without(secret.as_bytes()),
+            None => reply,
+        }
+    }
+
     async fn reply_by(&mut self, wait: Wait, limit: Option<Instant>) -> Result<Reply, Error> {
         let mut chunk = [0; 4096];
         loop {
             if let Some(reply) = self.parser.reply()? {
+                let reply = self.without_secret(reply);
                 trace!(target: "towline::ftps", "< {reply}");
                 self.begun = None;
                 if !reply.is_preliminary() {

@@ -36,6 +36,9 @@ pub enum Error {
         /// Its last reply (421, as a rule).
         last: Option<Reply>,
     },
+    /// A reply came that no command had asked for: what it is about cannot be known.
+    #[error("the server sent a reply that no command had asked for: {0}")]
+    Unasked(Reply),
     /// A command was given while the reply to an earlier one was never read; a bug, or an operation that was dropped.
     #[error("the conversation was left in the middle of a command")]
     OutOfStep,

@@ -77,6 +77,11 @@ impl Argument {
         check(bytes)?;
         Ok(Self(Zeroizing::new(bytes.to_vec())))
     }
+
+    /// The bytes.
+    pub(in crate::ftps) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Argument {

@@ -68,6 +68,32 @@ impl Reply {
         matches!(self.code, 500 | 501 | 502 | 504)
     }
 
+    /// The same with `***` for `secret`, which the server repeats: replies end in messages and logs.
+    ///
+    /// A secret that is part of common words is only hidden where the text means nothing; one of less than four bytes is no
+    /// secret, and stars in all words that have it would tell it.
+    #[must_use]
+    pub fn without(mut self, secret: &[u8]) -> Self {
+        let is_unlike_data = secret.len() >= 8 && secret.iter().any(u8::is_ascii_alphabetic);
+        let is_data = matches!(self.code, 211 | 213 | 226 | 227 | 229 | 250);
+        if secret.len() < 4 || (is_data && !is_unlike_data) {
+            return self;
+        }
+        for line in &mut self.lines {
+            let (mut shown, mut rest) = (Vec::new(), &line[..]);
+            while let Some(at) = rest.windows(secret.len()).position(|window| window == secret) {
+                shown.extend_from_slice(&rest[..at]);
+                shown.extend_from_slice(b"***");
+                rest = &rest[at + secret.len()..];
+            }
+            if !shown.is_empty() {
+                shown.extend_from_slice(rest);
+                *line = shown;
+            }
+        }
+        self
+    }
+
     /// For messages: the lines in one, lossy UTF-8, control characters escaped, at most 300 characters.
     pub fn text(&self) -> String {
         const MOST: usize = 300;
@@ -263,6 +289,21 @@ mod tests {
         let text = reply.text();
         assert!(text.starts_with("\\u{1b}[2Ja / \u{fffd} / yyy"), "{text}");
         assert!(text.chars().count() <= 301 && text.ends_with('…'), "{text}");
+    }
+
+    #[test]
+    fn a_secret_that_is_repeated_is_hidden() {
+        let without = |code, line: &str, secret: &str| {
+            let reply = Reply { code, lines: vec![line.into(), b"End".to_vec()] };
+            reply.without(secret.as_bytes()).text()
+        };
+        assert_eq!(without(530, "no hunter2, PASS hunter2hunter2", "hunter2"), "no ***, PASS ****** / End");
+        assert_eq!(without(211, "I like open-sesame", "open-sesame"), "I like *** / End");
+        assert_eq!(without(530, "stars: ****", "****"), "stars: *** / End");
+        // What is data stays data, whatever the password.
+        assert_eq!(without(213, "20241122", "20241122"), "20241122 / End");
+        assert_eq!(without(250, "type=file;", "file"), "type=file; / End");
+        assert_eq!(without(550, "a no", "a"), "a no / End");
     }
 
     proptest! {

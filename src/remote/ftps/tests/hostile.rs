@@ -15,7 +15,7 @@ use crate::{
         proto::Pathname,
         testing::{Peer, Server},
     },
-    remote::Class,
+    remote::{Class, Session},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -120,4 +120,34 @@ async fn data_against_an_upload_is_bounded() {
     let error = store_fails(&mut connected(&remote).await, 10_000_000).await;
     assert_eq!(error.class, Class::Transient);
     assert!(error.to_string().ends_with("sends data where it should take some"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_nobody_asked_for_is_named() {
+    let (remote, _) = remote_to(Server::new(|peer: Peer| async {
+        let mut peer = peer.log_in().await?;
+        peer.say("250 renamed, as you will wish").await?;
+        peer.agree().await
+    }));
+    let mut session = connected(&remote).await;
+    sleep(SECOND).await;
+    let error = session.ping().await.expect_err("out of step");
+    assert_eq!(error.class, Class::Transient);
+    assert_eq!(
+        error.to_string(),
+        "the server sent a reply that no command had asked for: 250 renamed, as you will wish"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_is_repeated_gets_no_further() {
+    let (remote, _) = remote_to(Server::new(|peer: Peer| async {
+        let mut peer = peer.encrypt().await?;
+        for line in ["200 pbsz", "200 prot", "331 password", "530-you said secret\r\n530 PASS secret is wrong"] {
+            peer.answer(line).await?;
+        }
+        peer.fall_silent().await
+    }));
+    let error = refused(&remote).await.to_string();
+    assert_eq!(error, "the server refused the login: 530 you said *** / PASS *** is wrong");
 }
