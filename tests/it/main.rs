@@ -14,6 +14,7 @@ mod cli;
 mod convergence;
 mod daemon;
 mod ftps;
+mod hostile;
 mod layers;
 mod matrix;
 mod names;
@@ -34,6 +35,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(ftps::trials());
     trials.extend(matrix::trials());
     trials.extend(proxies::trials());
+    trials.extend(hostile::trials());
     trials.extend(daemon::trials());
     trials.extend(network::trials());
     trials.extend(names::trials());
