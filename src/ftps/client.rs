@@ -106,11 +106,16 @@ impl<D: Dial> Client<D> {
     /// # Errors
     /// As [`Self::store`]; [`Error::Truncated`] when the end is missing.
     pub async fn list(&mut self, path: &Pathname) -> Result<Listing, Error> {
+        self.list_up_to(path, usize::MAX).await
+    }
+
+    /// As [`Self::list`], but keeps no more than `most` names: who only asks for a few has no use for a million.
+    async fn list_up_to(&mut self, path: &Pathname, most: usize) -> Result<Listing, Error> {
         if self.connection.features.mlst.is_some() {
-            return self.list_by(&Command::Mlsd(path.clone()), Format::Facts, None).await;
+            return self.list_by(&Command::Mlsd(path.clone()), Format::Facts, None, most).await;
         }
-        match self.list_by(&Command::List(true), Format::Unix, Some(path)).await {
-            Err(Error::Transfer { .. }) => self.list_by(&Command::List(false), Format::Unix, Some(path)).await,
+        match self.list_by(&Command::List(true), Format::Unix, Some(path), most).await {
+            Err(Error::Transfer { .. }) => self.list_by(&Command::List(false), Format::Unix, Some(path), most).await,
             result => result,
         }
     }
@@ -243,7 +248,7 @@ impl<D: Dial> Client<D> {
             Err(error) => return Err(error),
         };
         // The codes are the same for a full directory and a forbidden one, so look. That no name shows proves nothing.
-        match self.list(path).await {
+        match self.list_up_to(path, 1).await {
             Ok(listing) if !listing.entries.is_empty() => Err(Error::NotEmpty(reply)),
             Err(lost) if !lost.leaves_connection_usable() => Err(lost),
             _ => Err(error),
@@ -292,7 +297,13 @@ impl<D: Dial> Client<D> {
 
     /// Lists by `command`, which is about the directory `inside` if it has no path of its own: LIST of a missing directory is
     /// empty on some servers, and a path with a space confuses others.
-    async fn list_by(&mut self, command: &Command, format: Format, inside: Option<&Pathname>) -> Result<Listing, Error> {
+    async fn list_by(
+        &mut self,
+        command: &Command,
+        format: Format,
+        inside: Option<&Pathname>,
+        most: usize,
+    ) -> Result<Listing, Error> {
         let mut refusals = 0;
         loop {
             self.choose_tls().await?;
@@ -301,7 +312,7 @@ impl<D: Dial> Client<D> {
                 positive("CWD", reply)?;
             }
             let before = self.connection.context.tickets_received();
-            match data::list(&self.endpoint, &mut self.connection, command, format).await {
+            match data::list(&self.endpoint, &mut self.connection, command, format, most).await {
                 Ok(listing) => return Ok(listing),
                 Err(error) => self.meet(error, before, &mut refusals)?,
             }

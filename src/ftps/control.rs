@@ -51,7 +51,16 @@ pub struct Control<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
     /// Takes over a fresh connection.
     pub fn new(stream: S, timeouts: Timeouts) -> Self {
-        Self { stream, parser: ReplyParser::default(), timeouts, encoding: Encoding::default(), begun: None, ending: None, outstanding: 0, secret: None }
+        Self {
+            stream,
+            parser: ReplyParser::default(),
+            timeouts,
+            encoding: Encoding::default(),
+            begun: None,
+            ending: None,
+            outstanding: 0,
+            secret: None,
+        }
     }
 
     /// The stream below.
@@ -89,7 +98,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         self.read_pending().await?;
         if let Some(reply) = self.parser.reply()? {
             let reply = self.without_secret(reply);
-            return Err(if reply.is_negative() { Error::Closed { idle: true, last: Some(reply) } } else { Error::Unasked(reply) });
+            return Err(if reply.is_negative() {
+                Error::Closed { idle: true, last: Some(reply) }
+            } else {
+                Error::Unasked(reply)
+            });
         }
         if let Command::Pass(password) = command {
             self.secret = Some(password.clone());

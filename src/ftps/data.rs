@@ -132,19 +132,20 @@ pub(super) async fn upload<D: Dial>(
     }
 }
 
-/// Reads a listing.
+/// Reads a listing to its end; of its names no more than `most` are kept.
 pub(super) async fn list<D: Dial>(
     endpoint: &Endpoint<D>,
     connection: &mut Connection<D::Stream>,
     command: &Command,
     format: Format,
+    most: usize,
 ) -> Result<Listing, Error> {
     let verb = command.verb();
     let Opened { mut data, mut transfer, mut complete } = open(endpoint, connection, command).await?;
     let control = &mut connection.control;
     let stall = endpoint.timeouts.stall;
 
-    let mut parser = ListingParser::new(format);
+    let mut parser = ListingParser::new(format).keeping(most);
     let mut chunk = vec![0; 16 * 1024];
     let (mut stalls_at, mut progress) = (Instant::now() + stall, 0);
     let broken = loop {
@@ -183,7 +184,7 @@ pub(super) async fn list<D: Dial>(
         Some(error) => Err(Error::data(error)),
         None => {
             let mut listing = parser.finish()?;
-            listing.capped = complete.as_ref().is_some_and(listing::is_capped);
+            listing.capped |= complete.as_ref().is_some_and(listing::is_capped);
             Ok(listing)
         }
     }

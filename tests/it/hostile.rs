@@ -18,13 +18,7 @@ use libtest_mimic::Trial;
 use crate::support::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let scenes = [
-        before_tls::scenes(),
-        certificates::scenes(),
-        login::scenes(),
-        data::scenes(),
-        transfer::scenes(),
-        listing::scenes(),
-    ];
+    let scenes =
+        [before_tls::scenes(), certificates::scenes(), login::scenes(), data::scenes(), transfer::scenes(), listing::scenes()];
     scenes.into_iter().flatten().map(|scene| trial(format!("hostile::{}", scene.name), || run::run(scene))).collect()
 }

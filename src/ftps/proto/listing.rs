@@ -82,6 +82,7 @@ pub enum Format {
 #[derive(Debug)]
 pub struct ListingParser {
     format: Format,
+    most: usize,
     buffer: Vec<u8>,
     bytes: usize,
     lines: usize,
@@ -91,7 +92,13 @@ pub struct ListingParser {
 impl ListingParser {
     /// For lines of this format.
     pub fn new(format: Format) -> Self {
-        Self { format, buffer: Vec::new(), bytes: 0, lines: 0, listing: Listing::default() }
+        Self { format, most: usize::MAX, buffer: Vec::new(), bytes: 0, lines: 0, listing: Listing::default() }
+    }
+
+    /// Keeps the first `most` names alone; with any more the listing is capped.
+    #[must_use]
+    pub fn keeping(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// Takes more bytes.
@@ -138,7 +145,8 @@ impl ListingParser {
             Format::Unix => unix_line(line),
         };
         match found {
-            Line::Entry(listed) => self.listing.entries.push(listed),
+            Line::Entry(listed) if self.listing.entries.len() < self.most => self.listing.entries.push(listed),
+            Line::Entry(_) => self.listing.capped = true,
             Line::Nothing => {}
             Line::Rejected => self.listing.rejected += 1,
         }

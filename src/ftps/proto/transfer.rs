@@ -110,15 +110,6 @@ mod tests {
     }
 
     #[test]
-    fn endless_preliminary_replies_fail() {
-        let mut transfer = Transfer::new();
-        for _ in 0..MAX_PRELIMINARY {
-            assert_eq!(transfer.on_reply(reply(150)), Verdict::Opened);
-        }
-        assert_eq!(transfer.on_reply(reply(150)), Verdict::Failed(Failure::Unexpected, reply(150)));
-    }
-
-    #[test]
     fn opened_then_complete() {
         let mut transfer = Transfer::new();
         assert_eq!(transfer.on_reply(reply(150)), Verdict::Opened);

@@ -53,7 +53,9 @@ fn refusals() -> Vec<Scene> {
 
 fn injections() -> Vec<Scene> {
     vec![
-        auth("text_behind_the_234_in_one_segment", "234 go on\r\n230 you are in").fails(Class::Tls, &["unencrypted bytes"]).and_binary(76),
+        auth("text_behind_the_234_in_one_segment", "234 go on\r\n230 you are in")
+            .fails(Class::Tls, &["unencrypted bytes"])
+            .and_binary(76),
         auth("half_a_line_behind_the_234", "234 go on\r\n2").fails(Class::Tls, &["unencrypted bytes"]),
         scene("text_behind_the_234_in_another_segment", |mut guest| async move {
             guest.until("AUTH").await?;

@@ -31,8 +31,13 @@ const NO_SUCH_VERSION: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
 pub(super) fn scenes() -> Vec<Scene> {
     let honest = |name| scene(name, |mut guest| async move { guest.go_on().await });
     vec![
-        honest("certificate_expired").presents(|all| &all.expired).fails(Class::Tls, &["not trusted", "has expired"]).and_binary(76),
-        honest("certificate_not_yet_valid").presents(|all| &all.not_yet_valid).fails(Class::Tls, &["not trusted", "not valid yet"]),
+        honest("certificate_expired")
+            .presents(|all| &all.expired)
+            .fails(Class::Tls, &["not trusted", "has expired"])
+            .and_binary(76),
+        honest("certificate_not_yet_valid")
+            .presents(|all| &all.not_yet_valid)
+            .fails(Class::Tls, &["not trusted", "not valid yet"]),
         honest("certificate_of_another_host")
             .presents(|all| &all.wrong_host)
             .fails(Class::Tls, &["not trusted", "ftp.example.net"]),
@@ -49,7 +54,10 @@ pub(super) fn scenes() -> Vec<Scene> {
         handshake("tls_1_0_only", &TLS_1_0).fails(Class::Tls, &["no TLS version"]).and_binary(76),
         handshake("tls_1_1_only", &TLS_1_1).fails(Class::Tls, &["no TLS version"]),
         handshake("older_tls_by_alert", NO_SUCH_VERSION).fails(Class::Tls, &["no TLS version"]),
-        handshake("silence_in_the_handshake", b"").impatient().fails(Class::Transient, &["in time: TLS handshake"]).and_binary(69),
+        handshake("silence_in_the_handshake", b"")
+            .impatient()
+            .fails(Class::Transient, &["in time: TLS handshake"])
+            .and_binary(69),
         scene("handshake_drips", |mut guest| async move {
             hello(&mut guest).await?;
             // The head of a record of 16 KiB, and then its body.

@@ -1,26 +1,27 @@
 //! Listings without end, cut short, in clear, or with names that lead out of their directory. Nothing may be concluded from them.
 
 use tokio::io::AsyncWriteExt;
-use towline::remote::Class;
+use towline::{ftps::proto::listing, remote::Class};
 
 use super::{
     guest::{Data, Guest, drip, flood, silence},
     scene::{Scene, scene},
 };
 
+/// A listing may be this long, and what lies in the buffers on the way; it is not kept.
+const ALL: u64 = (listing::MAX_BYTES as u64) + (4 << 20);
+
 pub(super) fn scenes() -> Vec<Scene> {
     vec![
         floods("endless_listing", b"type=file;size=1; a-name-of-some-length\r\n")
-        .fails(Class::NotEmpty, &["not empty"])
-        .and_binary(3),
-        floods("endless_listing_of_traversals", b"type=file;size=1; ../../a-name\r\n")
-        .fails(Class::Protocol, &["listing above"])
-        .pushes(80 << 20)
-        .and_binary(76),
-        floods("listing_line_without_end", b"type=")
-            .fails(Class::Protocol, &["listing with a line above"])
+            .fails(Class::Protocol, &["listing above"])
+            .pushes(ALL)
             .and_binary(76),
-        listing("listing_drips", |guest, mut data| async move {
+        floods("endless_listing_of_traversals", b"type=file;size=1; ../../a-name\r\n")
+            .fails(Class::Protocol, &["listing above"])
+            .pushes(ALL),
+        floods("listing_line_without_end", b"type=").fails(Class::Protocol, &["listing with a line above"]).and_binary(76),
+        lists_as("listing_drips", |guest, mut data| async move {
             drip(&mut data, b"type=file;size=1; ../a-name\r\n").await;
             drop(guest);
             None
@@ -28,21 +29,21 @@ pub(super) fn scenes() -> Vec<Scene> {
         .impatient()
         .fails(Class::Transient, &["in time: transfer stalled"])
         .and_binary(3),
-        listing("silence_in_the_listing", |mut guest, data| async move {
+        lists_as("silence_in_the_listing", |mut guest, data| async move {
             guest.silence().await;
             drop(data);
             None
         })
         .impatient()
         .fails(Class::Transient, &["in time: transfer stalled"]),
-        listing("150_for_ever_and_no_listing", |mut guest, data| async move {
+        lists_as("150_for_ever_and_no_listing", |mut guest, data| async move {
             guest.drip(b"150\r\n").await;
             drop(data);
             None
         })
         .impatient()
         .fails(Class::Transient, &["in time: transfer stalled"]),
-        listing("listing_cut_without_close_notify", |mut guest, mut data| async move {
+        lists_as("listing_cut_without_close_notify", |mut guest, mut data| async move {
             data.write_all(b"type=file;size=1; a\r\n").await.ok()?;
             data.flush().await.ok()?;
             drop(data);
@@ -51,7 +52,7 @@ pub(super) fn scenes() -> Vec<Scene> {
         })
         .fails(Class::Transient, &["cut short"])
         .and_binary(3),
-        listing("listing_of_names_that_lead_out", |mut guest, mut data| async move {
+        lists_as("listing_of_names_that_lead_out", |mut guest, mut data| async move {
             for name in ["../x", "/etc/passwd", "a/b", "..", ".", "nul\0l", "car\rriage", ""] {
                 data.write_all(format!("type=file;size=1; {name}\r\n").as_bytes()).await.ok()?;
             }
@@ -93,7 +94,7 @@ async fn mlsd(guest: &mut Guest) -> Option<()> {
 
 /// A listing that repeats `line` as fast as the client takes it.
 fn floods(name: &'static str, line: &'static [u8]) -> Scene {
-    listing(name, move |mut guest, mut data| async move {
+    lists_as(name, move |mut guest, mut data| async move {
         flood(&guest.house.clone(), &mut data, line).await;
         guest.say("426 broken off").await?;
         guest.go_on().await
@@ -101,7 +102,7 @@ fn floods(name: &'static str, line: &'static [u8]) -> Scene {
 }
 
 /// Refuses RMD, and does with the data connection of the listing what `then` says.
-fn listing<F>(name: &'static str, then: impl Fn(Guest, Data) -> F + Clone + Send + Sync + 'static) -> Scene
+fn lists_as<F>(name: &'static str, then: impl Fn(Guest, Data) -> F + Clone + Send + Sync + 'static) -> Scene
 where
     F: Future<Output = Option<()>> + Send + 'static,
 {

@@ -104,6 +104,16 @@ fn bounds() {
     assert_eq!(parser.feed(b"\n"), Err(ListingError::TooLong));
 }
 
+#[test]
+fn of_a_listing_without_end_a_few_names_are_kept() {
+    for (names, capped) in [(2, false), (3, true)] {
+        let mut parser = ListingParser::new(Format::Facts).keeping(2);
+        parser.feed(&b"type=file; x\r\n".repeat(names)).expect("within bounds");
+        let listing = parser.finish().expect("within bounds");
+        assert_eq!((listing.entries.len(), listing.capped), (2, capped));
+    }
+}
+
 proptest! {
     #[test]
     fn cuts_do_not_matter_and_nothing_panics(

@@ -133,10 +133,7 @@ async fn a_reply_that_nobody_asked_for_is_named() {
     sleep(SECOND).await;
     let error = session.ping().await.expect_err("out of step");
     assert_eq!(error.class, Class::Transient);
-    assert_eq!(
-        error.to_string(),
-        "the server sent a reply that no command had asked for: 250 renamed, as you will wish"
-    );
+    assert_eq!(error.to_string(), "the server sent a reply that no command had asked for: 250 renamed, as you will wish");
 }
 
 #[tokio::test(start_paused = true)]
