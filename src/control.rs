@@ -100,14 +100,19 @@ type Mirrors = Arc<BTreeMap<String, Handle>>;
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: UnixListener, mirrors: BTreeMap<String, Handle>, stop: CancellationToken) -> io::Result<()> {
-    let routes = Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/mirrors/{name}/approve", post(approve))
-        .with_state(Arc::new(mirrors));
+    let routes = routes(mirrors);
     tokio::select! {
         result = axum::serve(listener, routes) => result,
         () = stop.cancelled() => Ok(()),
     }
+}
+
+/// What is answered to which request.
+pub fn routes(mirrors: BTreeMap<String, Handle>) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/mirrors/{name}/approve", post(approve))
+        .with_state(Arc::new(mirrors))
 }
 
 async fn status(State(mirrors): State<Mirrors>) -> Json<Status> {

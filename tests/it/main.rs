@@ -14,7 +14,9 @@ mod cli;
 mod convergence;
 mod daemon;
 mod ftps;
+mod fuzz_corpus;
 mod hostile;
+mod invariants;
 mod layers;
 mod matrix;
 mod names;
@@ -23,6 +25,7 @@ mod proxies;
 mod rig;
 mod servers;
 mod support;
+mod transcripts;
 mod trust;
 
 use libtest_mimic::{Arguments, Trial};
@@ -30,6 +33,8 @@ use libtest_mimic::{Arguments, Trial};
 fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(layers::trials());
+    trials.extend(transcripts::trials());
+    trials.extend(fuzz_corpus::trials());
     trials.extend(convergence::trials());
     trials.extend(servers::trials());
     trials.extend(ftps::trials());
