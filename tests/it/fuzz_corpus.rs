@@ -15,8 +15,11 @@ use crate::{
     support::{scaled, trial},
 };
 
+/// Looks at one input, and panics where something does not hold.
+type Check = fn(&[u8]);
+
 /// A target and what it checks.
-const PURE: &[(&str, fn(&[u8]))] = &[
+const PURE: &[(&str, Check)] = &[
     ("reply", invariants::reply),
     ("feat", invariants::feat),
     ("passive", invariants::passive),

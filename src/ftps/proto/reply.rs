@@ -94,7 +94,7 @@ impl Reply {
         self
     }
 
-    /// For messages: the lines in one, lossy UTF-8, control characters escaped, at most 300 characters.
+    /// For messages: the lines in one, lossy UTF-8, control characters and invisible ones escaped, at most 300 characters.
     pub fn text(&self) -> String {
         const MOST: usize = 300;
         let mut text = String::new();
@@ -105,7 +105,7 @@ impl Reply {
                 text.push_str(" / ");
             }
             for c in line.chars().take(MOST) {
-                if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+                if c.is_control() || is_invisible(c) { text.extend(c.escape_default()) } else { text.push(c) }
             }
             if text.chars().count() > MOST {
                 let cut = text.char_indices().nth(MOST).map_or(text.len(), |(at, _)| at);
@@ -116,6 +116,14 @@ impl Reply {
         }
         text
     }
+}
+
+/// Not seen, but changes how others are: their direction, where a line ends.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
 }
 
 impl fmt::Display for Reply {
@@ -304,6 +312,12 @@ mod tests {
         assert_eq!(without(213, "20241122", "20241122"), "20241122 / End");
         assert_eq!(without(250, "type=file;", "file"), "type=file; / End");
         assert_eq!(without(550, "a no", "a"), "a no / End");
+    }
+
+    #[test]
+    fn text_cannot_turn_its_direction() {
+        let reply = Reply { code: 220, lines: vec!["a\u{202e}b\u{2028}c\u{200b}".into()] };
+        assert_eq!(reply.text(), "a\\u{202e}b\\u{2028}c\\u{200b}");
     }
 
     proptest! {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use secrecy::SecretString;
 use tokio::{process::Command, sync::OnceCell, sync::mpsc, time};
 use towline::{
-    ftps::{Profile, Timeouts, TlsSettings},
+    ftps::{DataMode, Mode, Profile, Timeouts, TlsSettings},
     model::RelPath,
     remote::{
         Class, Remote, RemoteError, Session, Source,
@@ -77,6 +77,9 @@ async fn engine(scene: &Scene) {
     let ca = temp_dir();
     fs::write(ca.path().join("ca.pem"), &IDENTITIES.ca).unwrap();
     let settings = FtpsSettings {
+        mode: Mode::Explicit,
+        data: DataMode::Passive,
+        proxy: None,
         host: "127.0.0.1".into(),
         port: house.port,
         user: "somebody".into(),
