@@ -8,7 +8,7 @@ use serde::Serialize;
 use towline::{
     clock,
     config::{self, NewPin},
-    ftps::{Presented, Profile, TlsVersion},
+    ftps::{CertificateProblem, Presented, Profile, TlsVersion},
 };
 
 use super::{Context, Exit, Failure, assemble, out::Out, show};
@@ -155,7 +155,7 @@ impl Report {
             pins: remote.tls.pins.len(),
             pinned,
             verified,
-            problem: presented.verification.as_ref().err().map(|problem| problem.why()),
+            problem: presented.verification.as_ref().err().map(CertificateProblem::why),
             trusted,
             next: next(remote, presented, pinned, trusted),
         }

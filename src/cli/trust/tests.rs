@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use towline::{
     config::Config,
-    ftps::{CertificateProblem, Pin, tls::Untrusted},
+    ftps::{Pin, tls::Untrusted},
 };
 
 use super::*;
