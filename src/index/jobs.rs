@@ -127,10 +127,13 @@ impl Promise {
     /// Makes the recorded side what the server said is there; `None` is a definite "nothing".
     fn correct(&self, books: &mut Books<'_>, told: impl Fn(&RelPath) -> Option<Stat>) -> Result<(), IndexError> {
         match &self.job.operation {
-            Operation::Put { path, .. } | Operation::Link { path, .. } => self.told(books, path, told(path)),
-            // Whether its permissions were set nobody knows.
+            Operation::Put { path, .. } => self.told(books, path, told(path)),
+            // Some servers tell what a link leads to.
+            Operation::Link { path, .. } => self.told(books, path, told(path).map(|stat| Stat { kind: Kind::Link, ..stat })),
+            // Whether its permissions were set nobody knows. A link in its place is taken for the directory that it leads to:
+            // Towline made none there.
             Operation::MakeDir { path, inode, .. } => match told(path) {
-                Some(Stat { kind: Kind::Dir, .. }) => self.record(books, path, Some(Entry::dir(*inode))),
+                Some(Stat { kind: Kind::Dir | Kind::Link, .. }) => self.record(books, path, Some(Entry::dir(*inode))),
                 other => self.told(books, path, other),
             },
             Operation::SetMode { path, .. } | Operation::RemoveFile { path } | Operation::RemoveDir { path } => {
@@ -173,11 +176,11 @@ impl Promise {
         })
     }
 
-    /// What is there still is what was there before.
+    /// What is there still is what was there before. Some servers tell what a link leads to.
     fn kept(&self, books: &mut Books<'_>, path: &RelPath, stat: Option<Stat>) -> Result<(), IndexError> {
         let kind = rows::get(books.db(), path)?.and_then(|held| held.recorded).map(|entry| entry.kind());
         match stat {
-            Some(stat) if kind == Some(stat.kind) => Ok(()),
+            Some(stat) if kind == Some(stat.kind) || kind == Some(Kind::Link) => Ok(()),
             stat => self.told(books, path, stat),
         }
     }

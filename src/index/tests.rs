@@ -1,6 +1,7 @@
 //! The index's verbs from outside, one child per room; the property test is in `model`.
 
 mod files;
+mod fold;
 mod jobs;
 mod model;
 mod moves;

@@ -1,7 +1,9 @@
 //! Tables: one small tree each. The random ones are in `crate::mirror`, which may name the server in memory too.
 
 use super::*;
-use crate::model::{Digest, Fingerprint, Row};
+use crate::model::{Digest, Fingerprint, Mode, Reason, Row};
+
+mod server;
 
 const UNKNOWN: Abilities =
     Abilities { folds_case: None, spaces: None, controls: None, non_utf8: None, chmod: None, symlink: None };

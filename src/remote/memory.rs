@@ -177,13 +177,6 @@ impl Remote for MemoryRemote {
     }
 }
 
-impl MemoryRemote {
-    /// From now on it is known, or not, what the manners mean.
-    pub fn set_unknown(&self, unknown: bool) {
-        self.lock().options.unknown = unknown;
-    }
-}
-
 /// A conversation with a [`MemoryRemote`].
 pub struct MemorySession {
     remote: MemoryRemote,

@@ -339,6 +339,7 @@ fn status_json() {
         "watch",
         "skipped",
         "problems",
+        "warnings",
         "unseen",
         "counters",
         "stopped",

@@ -22,6 +22,7 @@ mod matrix;
 mod names;
 mod network;
 mod proxies;
+mod mirror;
 mod rig;
 mod servers;
 mod support;
@@ -46,6 +47,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(names::trials());
     trials.extend(cli::trials());
     trials.extend(trust::trials());
+    trials.extend(mirror::trials());
     trials
 }
 

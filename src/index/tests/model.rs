@@ -188,15 +188,17 @@ impl Model {
     fn resolve(&mut self, which: usize, told: [Option<Stat>; 2]) {
         let by = self.jobs.remove(which);
         let keeps = |model: &mut Self, path: &RelPath, stat: Option<Stat>| match (stat, model.recorded(path)) {
-            (Some(stat), Some(entry)) if entry.kind() == stat.kind => {}
+            (Some(stat), Some(entry)) if entry.kind() == stat.kind || entry.kind() == Kind::Link => {}
             (stat, _) => model.record(path, stat.map(Stat::to_entry), Some(&by), false),
         };
         match &by.job.operation {
-            Operation::Put { path, .. } | Operation::Link { path, .. } => {
-                self.record(path, told[0].map(Stat::to_entry), Some(&by), false);
+            Operation::Put { path, .. } => self.record(path, told[0].map(Stat::to_entry), Some(&by), false),
+            Operation::Link { path, .. } => {
+                let entry = told[0].map(|_| Entry::Link { target: Digest([0; 32]) });
+                self.record(path, entry, Some(&by), false);
             }
             Operation::MakeDir { path, inode, .. } => match told[0] {
-                Some(Stat { kind: Kind::Dir, .. }) => self.record(path, Some(dir(*inode)), Some(&by), true),
+                Some(Stat { kind: Kind::Dir | Kind::Link, .. }) => self.record(path, Some(dir(*inode)), Some(&by), true),
                 other => self.record(path, other.map(Stat::to_entry), Some(&by), false),
             },
             Operation::SetMode { path, .. } | Operation::RemoveFile { path } | Operation::RemoveDir { path } => {
@@ -321,7 +323,7 @@ fn operations() -> impl Strategy<Value = Operation> {
 fn stats() -> impl Strategy<Value = Option<Stat>> {
     let size = prop::option::of(prop::sample::select(vec![0, 5, u64::MAX]));
     prop::option::of(prop_oneof![
-        1 => Just(Stat { kind: Kind::Dir, size: None }),
+        1 => prop_oneof![Just(Kind::Dir), Just(Kind::Link)].prop_map(|kind| Stat { kind, size: None }),
         3 => size.prop_map(|size| Stat { kind: Kind::File, size }),
     ])
 }
@@ -478,7 +480,9 @@ fn compare_moves(index: &Index, model: &Model, pending: &[Row]) {
             moved(&came[to], &gone[from]) || equal(&came[to], &gone[from])
         }));
     }
-    let all = gone.len() as u64;
+    // No link is moved.
+    let links = pending.iter().filter(|row| row.observed.is_none() && matches!(row.recorded, Some(Entry::Link { .. }))).count();
+    let all = (gone.len() + links) as u64;
     assert!((all - excused..=all).contains(&deletes.files), "{deletes:?}: at most {excused} of {all} can be moves");
 }
 
