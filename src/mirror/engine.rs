@@ -122,8 +122,10 @@ pub struct Mirror<R: Remote, W> {
     make_room: bool,
     /// Something changed since the last pass began.
     stale: bool,
-    /// The last pass left rows out because jobs on their paths were running.
-    deferred: bool,
+    /// The last pass left rows out that wait for something,
+    left_out: bool,
+    /// and something was done, or under way, that they may wait for.
+    acting: bool,
     /// Planned, not promised yet; dropped when something fails or changes.
     backlog: VecDeque<Operation>,
     schedule: Schedule,
@@ -221,7 +223,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             pass: Pass::Over,
             make_room: false,
             stale: true,
-            deferred: false,
+            left_out: false,
+            acting: false,
             backlog: VecDeque::new(),
             schedule: Schedule::default(),
             doubts: VecDeque::new(),
@@ -396,7 +399,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 if !std::mem::take(&mut self.stale) {
                     return Ok(());
                 }
-                self.deferred = false;
+                (self.left_out, self.acting) = (false, false);
                 self.planned_at = self.wall();
                 self.next_retry = None;
                 self.untold = true;
@@ -414,8 +417,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
             let policy = Policy { removals: self.removals, abilities: self.remote.abilities() };
             let plan = plan::plan(&window, &stage, policy, &busy);
-            // Rows that wait for their time or are parked are no reason to plan again when a job ends.
-            self.deferred |= plan.deferred > 0 && !(busy.is_empty() && plan.steps.is_empty());
+            // While nothing is done, rows that wait do so for their time, or are parked.
+            self.left_out |= plan.deferred > 0;
+            self.acting |= !busy.is_empty() || !plan.steps.is_empty();
             if !plan.parked.is_empty() {
                 self.books.with(move |index| index.park(&plan.parked)).await?;
                 self.untold = true;

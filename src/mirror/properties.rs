@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use self::world::{ALLOWED, Case, UNKNOWN, World, cases};
 use crate::{
     mirror::schedule::Schedule,
-    model::{Entry, Fingerprint, Job, JobId, Kind, Operation, PathSet, RelPath, Row, Window},
+    model::{Abilities, Entry, Fingerprint, Job, JobId, Kind, Operation, PathSet, RelPath, Row, Window},
     plan::{Policy, Removals, Stage, Step, Why, plan},
 };
 
@@ -127,6 +127,19 @@ proptest! {
         let rest = world.plan_all(&BTreeSet::new(), &PathSet::default(), ALLOWED);
         world.carry_out(&rest)?;
         world.check()?;
+    }
+
+    #[test]
+    fn of_names_that_are_one_on_the_server_one_is_mirrored(case in cases()) {
+        let folds = Policy { abilities: Abilities { folds_case: Some(true), ..UNKNOWN }, ..ALLOWED };
+        let mut world = World::new(&Case { fold: true, twins: true, ..case }, &mut fastrand::Rng::with_seed(case.seed));
+        let first = world.plan_all(&BTreeSet::new(), &PathSet::default(), folds);
+        world.carry_out(&first)?;
+        world.check_twins()?;
+        // What was parked stays so, and nothing else is left.
+        let again = world.plan_all(&BTreeSet::new(), &PathSet::default(), folds);
+        prop_assert!(again.steps.is_empty() && again.records.is_empty(), "{again:#?}");
+        prop_assert_eq!(&again.parked, &first.parked);
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             self.take(task, end, &mut turn);
         }
         self.untold = true;
-        self.stale |= self.deferred;
+        self.stale |= self.left_out && self.acting;
         self.write(turn).await?;
         if self.is_down() && !down_before {
             self.link_down().await?;

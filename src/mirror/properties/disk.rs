@@ -93,6 +93,11 @@ impl Disk {
         Self { fold, ..Self::default() }
     }
 
+    /// From now on names may differ in case only.
+    pub(super) fn allow_twins(&mut self) {
+        self.fold = false;
+    }
+
     pub(super) fn edit(&mut self, edits: &[Edit]) {
         for edit in edits {
             let before = self.items.clone();

@@ -22,6 +22,8 @@ pub(super) struct Case {
     pub(super) before: Vec<Edit>,
     pub(super) after: Vec<Edit>,
     pub(super) fold: bool,
+    /// What is done since may make names that differ in case only.
+    pub(super) twins: bool,
     pub(super) seed: u64,
 }
 
@@ -30,6 +32,7 @@ pub(super) fn cases() -> impl Strategy<Value = Case> {
         before,
         after,
         fold,
+        twins: false,
         seed,
     })
 }
@@ -62,6 +65,9 @@ impl World {
                 }
             };
             recorded.insert(path.clone(), entry.expect("a tree in preorder"));
+        }
+        if case.twins {
+            disk.allow_twins();
         }
         disk.edit(&case.after);
         let observed = disk.items.iter().map(|(path, item)| (path.clone(), item.entry(random.bool()))).collect();
@@ -114,7 +120,18 @@ impl World {
     }
 
     pub(super) fn plan_all(&self, waiting: &BTreeSet<RelPath>, busy: &PathSet, policy: Policy) -> Plan {
-        plan(&Window { rows: self.rows(waiting), ..Window::default() }, &Stage::All, policy, busy)
+        let rows = self.rows(waiting);
+        // More than the index would give: all that is not pending.
+        let known =
+            self.recorded.iter().filter(|(path, _)| policy.abilities.folds() && rows.iter().all(|row| row.path != **path));
+        let twin = |(path, entry): (&RelPath, &Entry)| Row {
+            path: path.clone(),
+            observed: Some(*entry),
+            recorded: Some(*entry),
+            due: true,
+        };
+        let twins = known.map(twin).collect();
+        plan(&Window { rows, twins, cut: None }, &Stage::All, policy, busy)
     }
 
     /// Does all of a plan in its order.
@@ -192,6 +209,26 @@ impl World {
             })
             .collect();
         prop_assert_eq!(remote, local);
+        Ok(())
+    }
+
+    /// Nothing is on the server that is not here like this, and what is not there is one with something that is, or in a
+    /// directory that is.
+    pub(super) fn check_twins(&self) -> Result<(), TestCaseError> {
+        let server = self.server.entries();
+        for (path, node) in &server {
+            match (node, self.disk.items.get(path)) {
+                (Node::Dir, Some(Item::Dir { .. })) => {}
+                (Node::File { body: there, .. }, Some(Item::File { content, .. })) => {
+                    prop_assert_eq!(&there[..], &body(*content)[..])
+                }
+                (node, item) => prop_assert!(false, "{path}: {node:?} there, {item:?} here"),
+            }
+        }
+        for path in self.disk.items.keys().filter(|path| !server.contains_key(*path)) {
+            let lost = |path: &RelPath| server.keys().any(|other| other != path && other.folded() == path.folded());
+            prop_assert!(lost(path) || path.ancestors().any(|dir| lost(&dir)), "{path} is missing");
+        }
         Ok(())
     }
 

@@ -220,7 +220,7 @@ fn changes_case() -> Result<(), Wrong> {
         expect(names(&stage), vec!["readme".to_owned()])?;
         let puts = stage.remote.log().iter().filter(|call| call.primitive == Primitive::Store).count();
         // When the connection is lost with the file under its temporary name, it is sent again.
-        expect(puts, if fault == Fault::None { 1 } else { 2 })?;
+        expect(puts, if fault == Fault::Cut { 2 } else { 1 })?;
         stage.check_rest()?;
     }
     Ok(())
