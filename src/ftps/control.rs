@@ -10,7 +10,7 @@ use tracing::trace;
 
 use super::{
     error::{Error, Wait},
-    proto::{Argument, Command, Encoding, Reply, ReplyParser},
+    proto::{Argument, Command, Encoding, Reply, ReplyParser, reply::Limits},
 };
 
 /// How long to wait for what.
@@ -63,6 +63,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         }
     }
 
+    /// How paths become bytes from now on.
+    pub fn set_encoding(&mut self, encoding: Encoding) {
+        self.encoding = encoding;
+    }
+
     /// The stream below.
     pub fn stream(&self) -> &S {
         &self.stream
@@ -86,14 +91,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         self.reply().await
     }
 
+    /// As [`Self::command`], for a command whose reply is a listing: it may be longer than others.
+    ///
+    /// # Errors
+    /// As [`Self::command`].
+    pub async fn listing(&mut self, command: &Command) -> Result<Reply, Error> {
+        self.parser.limit(Limits::LISTING);
+        let reply = self.command(command).await;
+        self.parser.limit(Limits::REPLY);
+        reply
+    }
+
     /// Sends a command.
     ///
     /// # Errors
-    /// [`Wait::Send`], the connection broke, or an earlier command was never answered.
+    /// [`Wait::Send`], the connection broke, an earlier command was never answered, or the path cannot be sent; then nothing
+    /// was.
     pub async fn send(&mut self, command: &Command) -> Result<(), Error> {
         if self.outstanding > 0 {
             return Err(Error::OutOfStep);
         }
+        let line = command.line(self.encoding)?;
         // What came while nothing was asked is the good-bye of a server that closes an idle connection, or out of step.
         self.read_pending().await?;
         if let Some(reply) = self.parser.reply()? {
@@ -110,7 +128,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         trace!(target: "towline::ftps", "> {command}");
         self.outstanding = 1;
         self.ending = None;
-        let line = command.encode(self.encoding);
         let sent = timeout(self.timeouts.reply, async {
             self.stream.write_all(&line).await?;
             self.stream.flush().await

@@ -27,7 +27,7 @@ use super::{
     mode::DataMode,
     proto::{
         Command, Listing, Reply,
-        listing::{self, Format, ListingParser},
+        listing::ListingParser,
         transfer::{Failure, Transfer, Verdict},
     },
     tls::TlsError,
@@ -132,20 +132,27 @@ pub(super) async fn upload<D: Dial>(
     }
 }
 
-/// Reads a listing to its end; of its names no more than `most` are kept.
+/// A listing, as it came.
+pub(super) struct Received {
+    pub(super) listing: Listing,
+    /// The last reply.
+    pub(super) reply: Reply,
+    /// The data connection ended as it should: without close_notify anybody can have cut it.
+    pub(super) closed: bool,
+}
+
+/// Reads a listing into `parser`.
 pub(super) async fn list<D: Dial>(
     endpoint: &Endpoint<D>,
     connection: &mut Connection<D::Stream>,
     command: &Command,
-    format: Format,
-    most: usize,
-) -> Result<Listing, Error> {
+    mut parser: ListingParser,
+) -> Result<Received, Error> {
     let verb = command.verb();
     let Opened { mut data, mut transfer, mut complete } = open(endpoint, connection, command).await?;
     let control = &mut connection.control;
     let stall = endpoint.timeouts.stall;
 
-    let mut parser = ListingParser::new(format).keeping(most);
     let mut chunk = vec![0; 16 * 1024];
     let (mut stalls_at, mut progress) = (Instant::now() + stall, 0);
     let broken = loop {
@@ -172,21 +179,22 @@ pub(super) async fn list<D: Dial>(
     // vsftpd and ProFTPD keep their last reply until this side is closed, too.
     let _ = timeout(stall, data.shutdown()).await;
     drop(data);
-    while complete.is_none() {
+    let reply = loop {
+        if let Some(reply) = complete {
+            break reply;
+        }
         match transfer.on_reply(control.final_reply().await?) {
             Verdict::Opened => {}
             Verdict::Complete(reply) => complete = Some(reply),
             Verdict::Failed(failure, reply) => return Err(Error::Transfer { verb, failure, reply }),
         }
-    }
+    };
     match broken {
-        Some(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(Error::Truncated),
-        Some(error) => Err(Error::data(error)),
-        None => {
-            let mut listing = parser.finish()?;
-            listing.capped |= complete.as_ref().is_some_and(listing::is_capped);
-            Ok(listing)
+        Some(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Ok(Received { listing: parser.cut(), reply, closed: false })
         }
+        Some(error) => Err(Error::data(error)),
+        None => Ok(Received { listing: parser.finish()?, reply, closed: true }),
     }
 }
 

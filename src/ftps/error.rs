@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use super::{
     dial::proxy::{ProxyError, ProxyFailure},
-    proto::{ArgumentError, Reply, ReplyError, listing::ListingError, login::LoginError, transfer::Failure},
+    proto::{ArgumentError, Pathname, Reply, ReplyError, listing::ListingError, login::LoginError, transfer::Failure},
     tls::TlsError,
 };
 
@@ -112,12 +112,24 @@ pub enum Error {
     /// The server said that an upload is complete, but it cannot be.
     #[error("the server reported success before the upload was complete: {0}")]
     Early(Reply),
-    /// A listing ended without the end of its TLS session: part of it may be missing.
-    #[error("the listing was cut short: the data connection ended without TLS close_notify")]
-    Truncated,
     /// A listing is too long.
     #[error(transparent)]
     Listing(#[from] ListingError),
+    /// Whether something is at a path cannot be found out.
+    #[error("the server does not say whether it is there: {0}")]
+    Undecided(Reply),
+    /// A file that was moved aside for another could not be moved back: nothing is at its name now.
+    #[error("the old file at {path:?} was moved aside to {aside:?} and cannot be moved back: {verb} was refused: {reply}")]
+    Aside {
+        /// Its name.
+        path: Pathname,
+        /// Where it is.
+        aside: Pathname,
+        /// The command that was refused.
+        verb: &'static str,
+        /// What the server said.
+        reply: Reply,
+    },
     /// FTP cannot carry the name.
     #[error("the name cannot be sent: {0}")]
     Name(#[from] ArgumentError),
@@ -223,7 +235,7 @@ impl Error {
     /// Whether the control connection is still in step after this: the server has answered and waits for a command.
     pub fn leaves_connection_usable(&self) -> bool {
         match self {
-            Self::Refused { reply, .. } | Self::NotEmpty(reply) => reply.code != 421,
+            Self::Refused { reply, .. } | Self::NotEmpty(reply) | Self::Undecided(reply) => reply.code != 421,
             Self::Transfer { failure, .. } => *failure != Failure::Closing && *failure != Failure::Unexpected,
             Self::NotReached(reply) => reply.code != 421,
             Self::Name(_) | Self::Lacking(_) | Self::Listen(_) | Self::PasvOverIpv6 => true,
@@ -266,6 +278,8 @@ impl Error {
             Self::Transfer { failure: Failure::DataRefused, .. } => {
                 Some("the server did not accept the TLS session of the data connection; its log may say why")
             }
+            Self::Undecided(_) => Some("check the permissions on the server: the account must be able to list the directory"),
+            Self::Aside { .. } => Some("rename it back by hand if that does not happen by itself"),
             Self::TurnedAway => Some("lower `connections`, or raise the server's limit"),
             _ => None,
         }

@@ -13,6 +13,8 @@ pub struct Profile {
     pub passive: Passive,
     /// What sets a modification time; `None` until it was tried.
     pub set_time: Option<SetTime>,
+    /// Whether a rename onto an existing file replaces it.
+    pub rename_replaces: Option<bool>,
 }
 
 /// TLS 1.3 and this server.
@@ -63,9 +65,14 @@ mod tests {
 
     #[test]
     fn there_and_back_and_unknown_is_default() {
-        let profile = Profile { tls13: Tls13::UploadsDoNotResume, passive: Passive::Pasv, set_time: Some(SetTime::MdtmSet) };
+        let profile = Profile {
+            tls13: Tls13::UploadsDoNotResume,
+            passive: Passive::Pasv,
+            set_time: Some(SetTime::MdtmSet),
+            rename_replaces: None,
+        };
         let text = serde_json::to_string(&profile).expect("serializes");
-        assert_eq!(text, r#"{"tls13":"uploads-do-not-resume","passive":"pasv","set-time":"mdtm-set"}"#);
+        assert_eq!(text, r#"{"tls13":"uploads-do-not-resume","passive":"pasv","set-time":"mdtm-set","rename-replaces":null}"#);
         assert_eq!(serde_json::from_str::<Profile>(&text).expect("parses"), profile);
         assert_eq!(serde_json::from_str::<Profile>("{}").expect("parses"), Profile::default());
     }

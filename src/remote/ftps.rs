@@ -290,8 +290,10 @@ impl Base {
     /// Makes the directory if it is missing, and those that it is in.
     async fn ensure<D: Dial>(&self, client: &mut Client<D>) -> Result<(), Error> {
         let Some(base) = &self.0 else { return Ok(()) };
-        if client.find(&absolute(base)?).await?.is_some_and(|found| found.kind == ListedKind::Dir) {
-            return Ok(());
+        match client.find(&absolute(base)?).await {
+            Ok(Some(found)) if found.kind == ListedKind::Dir => return Ok(()),
+            Err(error) if !error.leaves_connection_usable() => return Err(error),
+            _ => {}
         }
         let mut outermost_first: Vec<RelPath> = base.ancestors().collect();
         outermost_first.reverse();

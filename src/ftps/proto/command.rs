@@ -26,8 +26,8 @@ pub enum ArgumentError {
     /// A byte that ends a command line, or a string in the server.
     #[error("FTP cannot carry a line break or a NUL byte")]
     Unsendable,
-    /// 0xFF and a byte behind it that telnet takes for a command (RFC 854): servers that speak telnet on the control
-    /// connection swallow both and answer out of turn. Of the servers measured ProFTPD does.
+    /// 0xFF and a byte behind it that telnet takes for a command (RFC 854), and 0xFF is not doubled: servers that speak telnet
+    /// on the control connection swallow both and answer out of turn. Of the servers measured ProFTPD does.
     #[error("FTP cannot carry the byte 0xff before one from 0xf0 to 0xff")]
     Telnet,
     /// Longer than any server takes.
@@ -39,14 +39,18 @@ fn check(bytes: &[u8]) -> Result<(), ArgumentError> {
     match bytes {
         b"" => Err(ArgumentError::Empty),
         _ if bytes.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)) => Err(ArgumentError::Unsendable),
-        _ if bytes.windows(2).any(|pair| pair[0] == 0xff && pair[1] >= 0xf0) => Err(ArgumentError::Telnet),
         _ if bytes.len() > MAX_LINE => Err(ArgumentError::TooLong),
         _ => Ok(()),
     }
 }
 
+/// Whether telnet finds a command in it (RFC 854).
+fn speaks_telnet(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|pair| pair[0] == 0xff && pair[1] >= 0xf0)
+}
+
 impl Pathname {
-    /// Checks and takes `bytes`.
+    /// Checks and takes `bytes`. Whether 0xFF can be sent is a matter of the [`Encoding`]: [`Command::line`] finds out.
     ///
     /// # Errors
     /// When FTP cannot carry them.
@@ -75,6 +79,9 @@ impl Argument {
     /// When FTP cannot carry them.
     pub fn new(bytes: &[u8]) -> Result<Self, ArgumentError> {
         check(bytes)?;
+        if speaks_telnet(bytes) {
+            return Err(ArgumentError::Telnet);
+        }
         Ok(Self(Zeroizing::new(bytes.to_vec())))
     }
 
@@ -129,6 +136,8 @@ pub enum Command {
     Mlsd(Pathname),
     /// `LIST` of the working directory; `true` adds `-a`.
     List(bool),
+    /// `STAT -a`: a listing on the control connection.
+    StatAll(Pathname),
     /// `RNFR`.
     RenameFrom(Pathname),
     /// `RNTO`.
@@ -211,6 +220,15 @@ impl Command {
         line
     }
 
+    /// The line, if it can be sent that way.
+    ///
+    /// # Errors
+    /// [`ArgumentError::Telnet`].
+    pub fn line(&self, encoding: Encoding) -> Result<Zeroizing<Vec<u8>>, ArgumentError> {
+        let telnet = !encoding.telnet_doubled && speaks_telnet(&self.encode(encoding));
+        if telnet { Err(ArgumentError::Telnet) } else { Ok(self.encode(encoding)) }
+    }
+
     /// The command without what varies; for messages.
     pub fn verb(&self) -> &'static str {
         match self {
@@ -233,6 +251,7 @@ impl Command {
             Self::Mlsd(_) => "MLSD",
             Self::List(false) => "LIST",
             Self::List(true) => "LIST -a",
+            Self::StatAll(_) => "STAT -a",
             Self::RenameFrom(_) => "RNFR",
             Self::RenameTo(_) => "RNTO",
             Self::Delete(_) => "DELE",
@@ -255,6 +274,7 @@ impl Command {
             | Self::Size(path)
             | Self::Mlst(path)
             | Self::Mlsd(path)
+            | Self::StatAll(path)
             | Self::RenameFrom(path)
             | Self::RenameTo(path)
             | Self::Delete(path)
@@ -308,8 +328,12 @@ mod tests {
             assert_eq!(Argument::new(bad).err(), Some(ArgumentError::Unsendable));
         }
         for telnet in [&b"a\xff\xfeb"[..], b"\xff\xff"] {
-            assert_eq!(Pathname::new(telnet), Err(ArgumentError::Telnet));
+            assert_eq!(Argument::new(telnet).err(), Some(ArgumentError::Telnet));
+            let command = Command::Stor(path(telnet));
+            assert_eq!(command.line(Encoding::default()).err(), Some(ArgumentError::Telnet));
+            assert!(command.line(Encoding { telnet_doubled: true }).is_ok());
         }
+        assert!(Command::Stor(path(b"\xffa")).line(Encoding::default()).is_ok());
         assert_eq!(Pathname::new(b""), Err(ArgumentError::Empty));
         assert_eq!(Pathname::new(vec![b'x'; MAX_LINE + 1]), Err(ArgumentError::TooLong));
     }
@@ -319,6 +343,7 @@ mod tests {
         let encoded = |command: Command| String::from_utf8_lossy(&command.encode(Encoding::default())).into_owned();
         assert_eq!(encoded(Command::Stor(path(b"/a b"))), "STOR /a b\r\n");
         assert_eq!(encoded(Command::List(true)), "LIST -a\r\n");
+        assert_eq!(encoded(Command::StatAll(path(b"."))), "STAT -a .\r\n");
         assert_eq!(encoded(Command::Mfmt(0, path(b"/x"))), "MFMT 19700101000000 /x\r\n");
         assert_eq!(encoded(Command::MdtmSet(0, path(b"/x"))), "MDTM 19700101000000 /x\r\n");
         assert_eq!(

@@ -9,6 +9,29 @@ pub const MAX_REPLY: usize = 64 * 1024;
 /// The most lines in one reply.
 pub const MAX_LINES: usize = 1_000;
 
+/// How long a reply may be; a line is never longer than [`MAX_LINE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes, line ends not counted.
+    pub bytes: usize,
+    /// Lines.
+    pub lines: usize,
+}
+
+impl Limits {
+    /// Any reply but a listing.
+    pub const REPLY: Self = Self { bytes: MAX_REPLY, lines: MAX_LINES };
+    /// The reply to `STAT` of a directory, which is a listing: room for the 10,000 names at which Pure-FTPd stops. It is held
+    /// as a whole before it is read, so it gets less than one on a data connection.
+    pub const LISTING: Self = Self { bytes: 1024 * 1024, lines: 16_000 };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::REPLY
+    }
+}
+
 /// One reply: three digits and at least one line of text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
@@ -28,8 +51,8 @@ pub enum ReplyError {
     #[error("the server sent a reply line above {MAX_LINE} bytes")]
     LineTooLong,
     /// A reply without an end.
-    #[error("the server sent a reply above {MAX_REPLY} bytes or {MAX_LINES} lines")]
-    ReplyTooLong,
+    #[error("the server sent a reply above {} bytes or {} lines", .0.bytes, .0.lines)]
+    ReplyTooLong(Limits),
 }
 
 impl Reply {
@@ -149,9 +172,15 @@ pub struct ReplyParser {
     searched: usize,
     open: Option<Reply>,
     open_bytes: usize,
+    limits: Limits,
 }
 
 impl ReplyParser {
+    /// Sets how long the replies that come next may be.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Takes more bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
@@ -203,8 +232,8 @@ impl ReplyParser {
             return Ok(None);
         };
         self.open_bytes += line.len();
-        if self.open_bytes > MAX_REPLY || open.lines.len() >= MAX_LINES {
-            return Err(ReplyError::ReplyTooLong);
+        if self.open_bytes > self.limits.bytes || open.lines.len() >= self.limits.lines {
+            return Err(ReplyError::ReplyTooLong(self.limits));
         }
         match head.filter(|head| head.code == open.code) {
             Some(head) => {
@@ -286,9 +315,43 @@ mod tests {
         assert_eq!(parse(&[&just[..just.len() - 1]]).map(|r| r.len()), Ok(0));
         assert_eq!(parse(&[&vec![b'2'; MAX_LINE + 2]]), Err(ReplyError::LineTooLong));
         let many = [b"220-\r\n".to_vec(), b"x\r\n".repeat(MAX_LINES)].concat();
-        assert_eq!(parse(&[&many]), Err(ReplyError::ReplyTooLong));
+        assert_eq!(parse(&[&many]), Err(ReplyError::ReplyTooLong(Limits::REPLY)));
         let big = [b"220-\r\n".to_vec(), [vec![b'x'; 8_000], b"\r\n".to_vec()].concat().repeat(9)].concat();
-        assert_eq!(parse(&[&big]), Err(ReplyError::ReplyTooLong));
+        assert_eq!(parse(&[&big]), Err(ReplyError::ReplyTooLong(Limits::REPLY)));
+    }
+
+    #[test]
+    fn a_listing_in_a_reply_has_a_limit_of_its_own() {
+        let listing = |lines: usize| [b"213-\r\n".to_vec(), b"x\r\n".repeat(lines), b"213 end\r\n".to_vec()].concat();
+        let mut parser = ReplyParser::default();
+        parser.limit(Limits::LISTING);
+        parser.feed(&listing(MAX_LINES * 2));
+        assert_eq!(parser.reply().map(|reply| reply.map(|reply| reply.lines.len())), Ok(Some(MAX_LINES * 2 + 2)));
+        parser.feed(&listing(Limits::LISTING.lines));
+        assert_eq!(parser.reply(), Err(ReplyError::ReplyTooLong(Limits::LISTING)));
+        let mut parser = ReplyParser::default();
+        parser.limit(Limits::LISTING);
+        parser.feed(&[b"213-\r\n".to_vec(), [vec![b'x'; 8_000], b"\r\n".to_vec()].concat().repeat(140)].concat());
+        assert_eq!(parser.reply(), Err(ReplyError::ReplyTooLong(Limits::LISTING)));
+    }
+
+    /// RFC 959 §4.2 as servers have it: inner lines with the code and a dash, with another code, with the code and a space
+    /// behind a space, empty, with a bare line feed.
+    #[test]
+    fn multi_line_replies_of_every_shape() {
+        for (text, lines) in [
+            ("226-one\r\n226-two\r\n226 three\r\n", vec!["one", "two", "three"]),
+            ("226-\r\n\r\n226 \r\n", vec!["", "", ""]),
+            ("226-a\n226 b\n", vec!["a", "b"]),
+            ("226-a\r\n 226 b\r\n226\r\n", vec!["a", " 226 b", ""]),
+            ("226-a\r\n225 b\r\n550-c\r\n2266 d\r\n226x\r\n226 e\r\n", vec!["a", "225 b", "550-c", "2266 d", "226x", "e"]),
+            ("226-a\r\n226--b\r\n226 -c\r\n", vec!["a", "-b", "-c"]),
+        ] {
+            let replies = parse(&[text.as_bytes(), b"200 next\r\n"]).expect("well-formed");
+            assert_eq!(replies.iter().map(|reply| reply.code).collect::<Vec<_>>(), [226, 200], "{text:?}");
+            let found: Vec<_> = replies[0].lines.iter().map(|line| String::from_utf8_lossy(line)).collect();
+            assert_eq!(found, lines, "{text:?}");
+        }
     }
 
     #[test]
@@ -328,6 +391,27 @@ mod tests {
             cuts.sort_unstable();
             let chunks: Vec<&[u8]> = cuts.windows(2).map(|w| &MIXED[w[0]..w[1]]).collect();
             prop_assert_eq!(parse(&chunks), parse(&[MIXED]));
+        }
+
+        /// Whatever the lines in between are, a reply ends with the line that has its code and a space.
+        #[test]
+        fn a_multi_line_reply_is_one_reply(
+            code in 100..600u16,
+            inner in proptest::collection::vec("[ 0-9a-z-]{0,8}", 0..8),
+            dashed in any::<bool>(),
+            end in prop_oneof![Just("\n"), Just("\r\n")],
+        ) {
+            let ends = |line: &String| line.starts_with(&format!("{code} ")) || *line == code.to_string();
+            let inner: Vec<String> = inner.into_iter().filter(|line| !ends(line)).collect();
+            let mut text = format!("{code}-first{end}");
+            for line in &inner {
+                text += &if dashed { format!("{code}-{line}{end}") } else { format!("{line}{end}") };
+            }
+            text += &format!("{code} last{end}");
+            let replies = parse(&[text.as_bytes()]).expect("well-formed");
+            prop_assert_eq!(replies.len(), 1);
+            prop_assert_eq!((replies[0].code, replies[0].lines.len()), (code, inner.len() + 2));
+            prop_assert_eq!(replies[0].lines.last().map(Vec::as_slice), Some(&b"last"[..]));
         }
 
         #[test]

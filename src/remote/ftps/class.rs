@@ -34,7 +34,8 @@ fn class(error: &Error) -> Class {
         | Error::Unasked(_)
         | Error::OutOfStep
         | Error::Data(_)
-        | Error::Truncated => Class::Transient,
+        // The session ends, so that the job is in doubt: asking what is at the path is what puts the file back.
+        | Error::Aside { .. } => Class::Transient,
         Error::TurnedAway => Class::Busy,
         Error::Protocol(_)
         | Error::Unexpected { .. }
@@ -47,6 +48,8 @@ fn class(error: &Error) -> Class {
         Error::Tls(_) => Class::Tls,
         Error::Login { source, others } => of_login(source, *others),
         Error::Refused { verb, reply } => of_refusal(verb, reply),
+        Error::Undecided(reply) if reply.is_transient() => Class::Transient,
+        Error::Undecided(_) => Class::Refused,
         Error::NotEmpty(_) => Class::NotEmpty,
         Error::Transfer { failure, .. } => match failure {
             Failure::DataRefused | Failure::Aborted | Failure::Closing => Class::Transient,
@@ -79,6 +82,10 @@ fn of_refusal(verb: &str, reply: &Reply) -> Class {
         451 if matches!(verb, "RNFR" | "RNTO") => Class::Refused,
         // No path was refused, but a way to connect.
         _ if matches!(verb, "EPSV" | "PASV" | "PORT" | "EPRT") => Class::Transient,
+        // In the middle of a session 421 means that the server closes it: a shutdown, an idle time, or a limit on sessions that
+        // it finds late. A new login tells which; if it is a limit, that login is turned away, and then it is `Busy`. Taking it
+        // for a limit here would lower the number of connections at each restart of a server.
+        421 => Class::Transient,
         // The server forgot the login.
         530 => Class::Transient,
         _ if reply.is_transient() => Class::Transient,

@@ -2,10 +2,12 @@
 //! wrong, one test.
 
 mod active;
+mod aside;
 mod hostile;
 mod learning;
 mod login;
 mod modes;
+mod odd;
 mod passive;
 mod proxies;
 mod support;
