@@ -6,6 +6,7 @@ mod assemble;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
 mod exit;
 mod out;
 mod plan;
@@ -61,6 +62,8 @@ enum Verb {
     Demo(demo::Args),
     /// Check the configuration, and with --online each server
     Check(check::Args),
+    /// Find out what a server can do, and what that means for its mirrors
+    Doctor(doctor::Args),
     /// Show what would be done, and why, without touching the server
     Plan(plan::Args),
     /// Mirror once, then end: 0 done, 3 some paths failed
@@ -120,6 +123,7 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             #[cfg(feature = "demo")]
             Verb::Demo(args) => demo::demo(context, args).await,
             Verb::Check(args) => check::check(context, args).await,
+            Verb::Doctor(args) => doctor::doctor(context, args).await,
             Verb::Plan(args) => plan::plan(context, args).await,
             Verb::Sync(args) => sync::sync(context, args).await,
             Verb::Run => run::run(context).await,

@@ -5,12 +5,14 @@ pub mod client;
 pub mod control;
 mod data;
 pub mod dial;
+pub mod doctor;
 mod endpoint;
 pub mod error;
 mod first;
 mod inspect;
 mod mode;
 mod policy;
+mod probe;
 pub mod profile;
 pub mod proto;
 #[cfg(test)]
@@ -26,7 +28,7 @@ pub use dial::{
 pub use endpoint::{Endpoint, OnLearn};
 pub use error::{Error, Wait};
 pub use mode::{Active, DataMode};
-pub use profile::{Passive, Profile, SetTime, Tls13};
+pub use profile::{Passive, Probed, Profile, SetTime, Tls13, Verdict};
 pub use proto::login::{AccountError, Credentials, Mode};
 pub use tls::{
     CertificateProblem, ClientAuth, Pin, Presented, Stats, TlsError, TlsSettings, TlsVersion, Trust, Whose, expiry_warning,

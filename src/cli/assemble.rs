@@ -77,24 +77,8 @@ impl House {
             let hint = e.hint();
             Failure::failed(e).with_hint(hint)
         })?;
-        let learnt = state_dir.join("remotes.db");
-        let profiles = Profiles::open(&learnt).map_err(|e| {
-            let damaged = matches!(e, IndexError::Corrupt(_));
-            let failure = Failure::state(&learnt, e);
-            if damaged {
-                failure.with_hint(Some("remove this file: what it says of the servers is learnt again"))
-            } else {
-                failure
-            }
-        })?;
-        Ok(Self {
-            config,
-            state_dir,
-            profiles: Arc::new(Mutex::new(profiles)),
-            remotes: Mutex::default(),
-            seats: Mutex::default(),
-            _lock: lock,
-        })
+        let profiles = profiles(&state_dir)?;
+        Ok(Self { config, state_dir, profiles, remotes: Mutex::default(), seats: Mutex::default(), _lock: lock })
     }
 
     /// The mirrors called `names`, or all.
@@ -127,20 +111,44 @@ impl House {
         if let Some(known) = self.remotes.lock().unwrap_or_else(PoisonError::into_inner).get(&mirror.remote) {
             return Ok(Arc::new(known.beside(mirror.path.as_bytes()).map_err(Failure::config)?));
         }
-        let password = password(remote).await?;
-        let endpoint = format!("{}:{}", remote.host, remote.port);
-        let known = self.profiles.lock().ok().and_then(|profiles| profiles.load::<Profile>(&endpoint).ok().flatten());
-        let profiles = Arc::clone(&self.profiles);
-        let on_learn = move |profile: &Profile| {
-            let saved = profiles.lock().map(|mut profiles| profiles.save(&endpoint, profile, clock::now()));
-            if let Ok(Err(e)) = saved {
-                tracing::warn!(error = %e, "what was learnt of the server could not be kept");
-            }
-        };
-        let server = server(remote, password, &mirror.path, known.unwrap_or_default(), on_learn)?;
+        let server = Arc::new(known_server(remote, &mirror.path, &self.profiles).await?.with_probe(clock::now));
         self.remotes.lock().unwrap_or_else(PoisonError::into_inner).insert(mirror.remote.clone(), Arc::clone(&server));
         Ok(server)
     }
+}
+
+/// What was learnt about servers, which is kept in the state directory; whoever else has it open may do so.
+pub(super) fn profiles(state_dir: &Path) -> Result<Arc<Mutex<Profiles>>, Failure> {
+    let learnt = state_dir.join("remotes.db");
+    let profiles = Profiles::open(&learnt).map_err(|e| {
+        let damaged = matches!(e, IndexError::Corrupt(_));
+        let failure = Failure::state(&learnt, e);
+        if damaged { failure.with_hint(Some("remove this file: what it says of the servers is learnt again")) } else { failure }
+    })?;
+    Ok(Arc::new(Mutex::new(profiles)))
+}
+
+/// The directory `base` on the server of `remote`, with what is known of it, and what will be learnt kept.
+pub(super) async fn known_server(
+    remote: &config::Remote,
+    base: &str,
+    profiles: &Arc<Mutex<Profiles>>,
+) -> Result<FtpsRemote, Failure> {
+    let password = password(remote).await?;
+    // By account: what the server allows depends on it.
+    let endpoint = format!("{}@{}:{}", remote.user, remote.host, remote.port);
+    let known = profiles.lock().ok().and_then(|profiles| profiles.load::<Profile>(&endpoint).ok().flatten());
+    let profiles = Arc::clone(profiles);
+    let on_learn = move |profile: &Profile| {
+        let saved = profiles.lock().map(|mut profiles| {
+            let kept = profiles.load::<Profile>(&endpoint).ok().flatten().unwrap_or_default();
+            profiles.save(&endpoint, &profile.or_later_probe(kept), clock::now())
+        });
+        if let Ok(Err(e)) = saved {
+            tracing::warn!(error = %e, "what was learnt of the server could not be kept");
+        }
+    };
+    server(remote, password, base, known.unwrap_or_default(), on_learn)
 }
 
 /// The mirrors of `config` called `names`, or all.
@@ -278,7 +286,7 @@ pub(super) fn server(
     base: &str,
     profile: Profile,
     on_learn: impl Fn(&Profile) + Send + Sync + 'static,
-) -> Result<Arc<FtpsRemote>, Failure> {
+) -> Result<FtpsRemote, Failure> {
     let settings = FtpsSettings {
         host: remote.host.clone(),
         port: remote.port,
@@ -294,11 +302,10 @@ pub(super) fn server(
         tls: tls(&remote.tls, secrets.key_password),
         timeouts: Timeouts { connect: remote.timeouts.connect, reply: remote.timeouts.reply, stall: remote.timeouts.stall },
     };
-    let remote = FtpsRemote::new(settings, profile, Arc::new(on_learn)).map_err(|e| {
+    FtpsRemote::new(settings, profile, Arc::new(on_learn)).map_err(|e| {
         let hint = e.hint();
         Failure::config(e).with_hint(hint)
-    })?;
-    Ok(Arc::new(remote))
+    })
 }
 
 fn data(data: &config::DataMode) -> ftps::DataMode {

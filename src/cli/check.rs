@@ -1,6 +1,6 @@
 //! `towline check`: is the configuration right, and with `--online`, does each server let us in?
 
-use std::{io::Write, sync::Arc};
+use std::io::Write;
 
 use towline::{
     clock,
@@ -55,7 +55,7 @@ pub(super) async fn check(mut context: Context, args: Args) -> Result<Exit, Fail
 
 /// The remote, with all that has to be on this machine for it: certificates, and the password as far as it can be read without
 /// a side effect. Where a service gets it from the service manager, a shell has none.
-async fn server(remote: &config::Remote, path: &str, online: bool) -> Result<Arc<FtpsRemote>, Failure> {
+async fn server(remote: &config::Remote, path: &str, online: bool) -> Result<FtpsRemote, Failure> {
     let now = |source: &PasswordSource| online || matches!(source, PasswordSource::File(_));
     let secrets = assemble::secrets(remote, now).await?;
     let mut remote = remote.clone();

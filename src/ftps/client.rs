@@ -5,6 +5,7 @@ mod find;
 mod list;
 mod rename;
 mod site;
+pub(super) mod times;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,8 +19,8 @@ use super::{
     endpoint::{Connection, Endpoint},
     error::Error,
     policy::{self, Next, Seen},
-    profile::{SetTime, Tls13},
-    proto::{Command, Encoding, ListedKind, Pathname, Reply, listing::Keep, time},
+    profile::Tls13,
+    proto::{Command, Encoding, ListedKind, Pathname, Reply, listing::Keep},
     tls::Stats,
 };
 
@@ -32,9 +33,9 @@ const GOOD_BYE: Duration = Duration::from_secs(2);
 
 /// A logged-in conversation.
 pub struct Client<D: Dial> {
-    endpoint: Arc<Endpoint<D>>,
+    pub(super) endpoint: Arc<Endpoint<D>>,
     /// Boxed: two TLS states would otherwise lie in every future that holds a client.
-    connection: Box<Connection<D::Stream>>,
+    pub(super) connection: Box<Connection<D::Stream>>,
     /// Ways to list that this server has refused.
     refused: list::Refused,
 }
@@ -68,6 +69,21 @@ impl<D: Dial> Client<D> {
         if self.connection.is_13 { "TLS 1.3" } else { "TLS 1.2" }
     }
 
+    /// What the server greeted with, in one line.
+    pub fn greeting(&self) -> String {
+        self.connection.greeting.text()
+    }
+
+    /// When the server's certificate expires, in seconds since the Unix epoch.
+    pub fn certificate_expires(&self) -> Option<i64> {
+        let (_, certificate) = x509_parser::parse_x509_certificate(self.connection.context.leaf()?).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    }
+
+    pub(super) fn encoding(&self) -> Encoding {
+        self.connection.control.encoding()
+    }
+
     /// Whether this conversation should be replaced by a fresh one at the next idle moment.
     pub fn is_stale(&self) -> bool {
         self.connection.born.elapsed() >= MAX_AGE || self.connection.transfers >= MAX_TRANSFERS
@@ -90,13 +106,22 @@ impl<D: Dial> Client<D> {
         path: &Pathname,
         open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
     ) -> Result<u64, Error> {
-        let command = Command::Stor(path.clone());
+        self.store_by(None, &Command::Stor(path.clone()), open).await
+    }
+
+    /// Stores a body by `command`, with `first` (REST) right before it.
+    pub(super) async fn store_by(
+        &mut self,
+        first: Option<&Command>,
+        command: &Command,
+        open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
+    ) -> Result<u64, Error> {
         let mut refusals = 0;
         loop {
             self.choose_tls().await?;
             let before = self.connection.context.tickets_received();
             let mut body = open();
-            match data::upload(&self.endpoint, &mut self.connection, &command, &mut body).await {
+            match data::upload(&self.endpoint, &mut self.connection, first, command, &mut body).await {
                 Ok(sent) => {
                     let seen = self.seen(before);
                     self.endpoint.learn(|profile| profile.tls13 = policy::after_upload(profile.tls13, seen));
@@ -105,44 +130,6 @@ impl<D: Dial> Client<D> {
                 Err(error) => self.meet(error, before, &mut refusals)?,
             }
         }
-    }
-
-    /// Sets the modification time, in whole seconds since the Unix epoch; `false` when this server has no way to, or
-    /// refused it here. The way is learnt at the first attempt.
-    ///
-    /// # Errors
-    /// Only when the connection is lost.
-    pub async fn set_modified(&mut self, path: &Pathname, seconds: i64) -> Result<bool, Error> {
-        if time::format(seconds).is_none() {
-            return Ok(false);
-        }
-        let known = self.endpoint.profile().set_time;
-        let ways: &[SetTime] = match &known {
-            Some(SetTime::Never) => return Ok(false),
-            Some(way) => std::slice::from_ref(way),
-            None if self.connection.features.mfmt => &[SetTime::Mfmt],
-            None => &[SetTime::MdtmSet, SetTime::SiteUtime],
-        };
-        let mut for_good = true;
-        for way in ways {
-            let command = match way {
-                SetTime::Mfmt => Command::Mfmt(seconds, path.clone()),
-                SetTime::MdtmSet => Command::MdtmSet(seconds, path.clone()),
-                _ => Command::SiteUtime(seconds, path.clone()),
-            };
-            let reply = self.command(&command).await?;
-            if reply.is_positive() {
-                self.endpoint.learn(|profile| profile.set_time = Some(*way));
-                return Ok(true);
-            }
-            debug!(target: "towline::ftps", "{} was refused: {reply}", command.verb());
-            for_good &= reply.is_permanent();
-        }
-        // A way that FEAT names or that has worked before was refused for this path alone.
-        if known.is_none() && !self.connection.features.mfmt && for_good {
-            self.endpoint.learn(|profile| profile.set_time = Some(SetTime::Never));
-        }
-        Ok(false)
     }
 
     /// Removes a file; one that is gone already is a success.
@@ -202,7 +189,7 @@ impl<D: Dial> Client<D> {
         self.say_good_bye().await;
     }
 
-    async fn command(&mut self, command: &Command) -> Result<Reply, Error> {
+    pub(super) async fn command(&mut self, command: &Command) -> Result<Reply, Error> {
         self.connection.control.command(command).await
     }
 
@@ -257,7 +244,7 @@ impl<D: Dial> Client<D> {
         Ok(())
     }
 
-    async fn say_good_bye(&mut self) {
+    pub(super) async fn say_good_bye(&mut self) {
         let _ = timeout(GOOD_BYE, self.command(&Command::Quit)).await;
     }
 }

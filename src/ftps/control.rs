@@ -63,6 +63,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         }
     }
 
+    /// How paths become bytes.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
     /// How paths become bytes from now on.
     pub fn set_encoding(&mut self, encoding: Encoding) {
         self.encoding = encoding;
@@ -102,6 +107,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         reply
     }
 
+    /// Sends commands without waiting in between, one TLS record each, and reads their replies as they come. Not for
+    /// commands that open a data connection, and only a few at once: a flight above 4 KiB stalls some servers.
+    ///
+    /// # Errors
+    /// As [`Self::command`].
+    pub async fn flight(&mut self, commands: &[Command]) -> Result<Vec<Reply>, Error> {
+        let Some((first, others)) = commands.split_first() else { return Ok(Vec::new()) };
+        self.send(first).await?;
+        for command in others {
+            let line = command.line(self.encoding)?;
+            self.put(command, &line).await?;
+            self.outstanding += 1;
+        }
+        let mut replies = Vec::with_capacity(commands.len());
+        while replies.len() < commands.len() {
+            replies.push(self.reply().await?);
+        }
+        Ok(replies)
+    }
+
     /// Sends a command.
     ///
     /// # Errors
@@ -125,11 +150,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         if let Command::Pass(password) = command {
             self.secret = Some(password.clone());
         }
-        trace!(target: "towline::ftps", "> {command}");
         self.outstanding = 1;
+        self.put(command, &line).await
+    }
+
+    async fn put(&mut self, command: &Command, line: &[u8]) -> Result<(), Error> {
+        trace!(target: "towline::ftps", "> {command}");
         self.ending = None;
         let sent = timeout(self.timeouts.reply, async {
-            self.stream.write_all(&line).await?;
+            self.stream.write_all(line).await?;
             self.stream.flush().await
         });
         match sent.await.map_err(|_| Error::Timeout(Wait::Send))? {
@@ -230,7 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
                 trace!(target: "towline::ftps", "< {reply}");
                 self.begun = None;
                 if !reply.is_preliminary() {
-                    self.outstanding = 0;
+                    self.outstanding = self.outstanding.saturating_sub(1);
                 }
                 return Ok(reply);
             }

@@ -65,14 +65,16 @@ enum Stop {
 }
 
 /// Sends a body with `command`; gives its length. The bytes are in the server's hands when this returns, and it said so.
+/// `first` (REST) goes right before the command, which is not sent if that is refused.
 pub(super) async fn upload<D: Dial>(
     endpoint: &Endpoint<D>,
     connection: &mut Connection<D::Stream>,
+    first: Option<&Command>,
     command: &Command,
     body: &mut mpsc::Receiver<Bytes>,
 ) -> Result<u64, Error> {
     let verb = command.verb();
-    let Opened { mut data, mut transfer, complete } = open(endpoint, connection, command).await?;
+    let Opened { mut data, mut transfer, complete } = open(endpoint, connection, first, command).await?;
     if let Some(reply) = complete {
         return Err(Error::Early(reply));
     }
@@ -149,7 +151,7 @@ pub(super) async fn list<D: Dial>(
     mut parser: ListingParser,
 ) -> Result<Received, Error> {
     let verb = command.verb();
-    let Opened { mut data, mut transfer, mut complete } = open(endpoint, connection, command).await?;
+    let Opened { mut data, mut transfer, mut complete } = open(endpoint, connection, None, command).await?;
     let control = &mut connection.control;
     let stall = endpoint.timeouts.stall;
 
@@ -203,6 +205,7 @@ pub(super) async fn list<D: Dial>(
 async fn open<D: Dial>(
     endpoint: &Endpoint<D>,
     connection: &mut Connection<D::Stream>,
+    first: Option<&Command>,
     command: &Command,
 ) -> Result<Opened<D::Stream>, Error> {
     let verb = command.verb();
@@ -214,6 +217,12 @@ async fn open<D: Dial>(
         _ => passive::find(endpoint, connection).await?,
     };
     let Connection { control, context, peer, .. } = connection;
+    if let Some(first) = first {
+        let reply = control.command(first).await?;
+        if !reply.is_intermediate() {
+            return Err(Error::Refused { verb: first.verb(), reply });
+        }
+    }
     control.send(command).await?;
     connection.transfers += 1;
     // A server that cannot connect says 425 as well as one that refuses the TLS session.

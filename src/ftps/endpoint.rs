@@ -26,7 +26,7 @@ use super::{
     policy,
     profile::{Profile, Tls13},
     proto::{
-        Features, Reply,
+        Encoding, Features, Reply,
         login::{Credentials, Login, LoginError, Mode, Step},
     },
     tls::{self, Context, Stats, Tls, TlsError, TlsSettings},
@@ -56,6 +56,8 @@ pub struct Endpoint<D> {
     on_learn: OnLearn,
     /// Held while `on_learn` runs, so that what it is told last is what is known last.
     learning: Mutex<()>,
+    /// Held by whoever probes the server.
+    pub(super) probing: tokio::sync::Mutex<()>,
     logins: Arc<Logins>,
 }
 
@@ -63,7 +65,9 @@ pub struct Endpoint<D> {
 #[derive(Default)]
 struct Logins {
     /// Up or under way.
-    count: AtomicUsize,
+    all: AtomicUsize,
+    /// Up.
+    up: AtomicUsize,
     /// When the last one that had been let in ended.
     left: Mutex<Option<Instant>>,
 }
@@ -76,6 +80,8 @@ pub(super) struct Connection<S> {
     /// This end of the connection; `None` where the server cannot connect to it.
     pub(super) local: Option<IpAddr>,
     pub(super) context: Context,
+    /// The first that the server said.
+    pub(super) greeting: Reply,
     pub(super) features: Features,
     pub(super) is_13: bool,
     pub(super) tickets_at_login: bool,
@@ -111,6 +117,7 @@ impl<D: Dial> Endpoint<D> {
             profile: Mutex::new(profile),
             on_learn,
             learning: Mutex::new(()),
+            probing: tokio::sync::Mutex::default(),
             logins: Arc::default(),
         })
     }
@@ -156,33 +163,50 @@ impl<D: Dial> Endpoint<D> {
         Up::new(&self.logins)
     }
 
+    /// Learns the limit on logins, if this was one: where none is up, it was not.
+    fn turned_away(&self) {
+        match self.logins.up.load(Ordering::Relaxed) {
+            0 => {}
+            up => self.learn(|profile| profile.learn_limit(up)),
+        }
+    }
+
     /// Connects and logs in, with the TLS versions that are known to work.
     pub(super) async fn log_in(&self) -> Result<Connection<D::Stream>, Error> {
         let up_to_12 = policy::offers_up_to_12(self.profile().tls13);
-        match self.log_in_with(up_to_12).await {
+        let result = match self.log_in_with(up_to_12).await {
             Err(Error::Tls(TlsError::Version(_))) if up_to_12 && self.tls.allows_12() => {
                 self.learn(|profile| profile.tls13 = Tls13::Only);
                 self.log_in_with(false).await
             }
             result => result,
+        };
+        match &result {
+            Err(Error::TurnedAway) => self.turned_away(),
+            Err(Error::Login { source: LoginError::Busy(reply) | LoginError::Refused(reply), .. })
+                if matches!(reply.code, 421 | 530) =>
+            {
+                self.turned_away();
+            }
+            _ => {}
         }
+        result
     }
 
     async fn log_in_with(&self, up_to_12: bool) -> Result<Connection<D::Stream>, Error> {
         let mut up = self.up();
         let mut login = Login::new(self.credentials.clone(), self.mode);
-        let failed = |source| Error::Login { source, others: up.others() };
         let dialed = self.dial.dial(Target::Control).await;
         let Dialed { stream, peer, local } = dialed.map_err(|source| Error::of_dial(self.dial.name(), source))?;
 
         let mut context = self.tls.context(up_to_12);
-        let (stream, mut step) = match self.mode {
+        let (stream, mut first, mut step) = match self.mode {
             Mode::Explicit => {
-                let stream = self.ask_for_tls(stream, &mut login, &up).await?;
+                let (stream, first) = self.ask_for_tls(stream, &mut login, &up).await?;
                 let (stream, _) = First::new(stream);
-                (self.handshake(&mut context, stream).await?, login.encrypted())
+                (self.handshake(&mut context, stream).await?, Some(first), login.encrypted())
             }
-            Mode::Implicit => (self.tls_at_once(&mut context, stream, &up).await?, Step::Wait),
+            Mode::Implicit => (self.tls_at_once(&mut context, stream, &up).await?, None, Step::Wait),
         };
         Stats::count(&self.stats.control);
         let is_13 = tls::is_13(&stream);
@@ -195,24 +219,42 @@ impl<D: Dial> Endpoint<D> {
                 Step::Ready(features) => break features,
                 Step::StartTls => return Err(Error::OutOfStep),
             };
-            step = login.on_reply(reply).map_err(failed)?;
+            if first.is_none() {
+                first = Some(reply.clone());
+            }
+            step = login.on_reply(reply).map_err(|source| Error::Login { source, others: up.others() })?;
         };
-        up.let_in = true;
         let tickets_at_login = context.tickets_received() > 0;
         let born = Instant::now();
-        Ok(Connection { control, peer, local, context, features, is_13, tickets_at_login, born, transfers: 0, _up: up })
+        up.is_in();
+        self.learn(|profile| profile.learn_up(self.logins.up.load(Ordering::Relaxed)));
+        control.set_encoding(Encoding { telnet_doubled: self.profile().names.ff_doubled == Some(true) });
+        Ok(Connection {
+            control,
+            peer,
+            local,
+            context,
+            greeting: first.ok_or(Error::OutOfStep)?,
+            features,
+            is_13,
+            tickets_at_login,
+            born,
+            transfers: 0,
+            _up: up,
+        })
     }
 
-    /// What is said in clear in explicit mode, up to the server's consent to TLS.
-    pub(super) async fn ask_for_tls(&self, stream: D::Stream, login: &mut Login, up: &Up) -> Result<D::Stream, Error> {
+    /// What is said in clear in explicit mode, up to the server's consent to TLS; and the first that it said.
+    pub(super) async fn ask_for_tls(&self, stream: D::Stream, login: &mut Login, up: &Up) -> Result<(D::Stream, Reply), Error> {
         let mut clear = Control::new(stream, self.timeouts);
         let mut reply = greeting(&mut clear, up).await?;
+        let first = reply.clone();
         loop {
             let step = login.on_reply(reply).map_err(|source| Error::Login { source, others: up.others() })?;
             reply = match step {
                 Step::Send(command) => clear.command(&command).await?,
                 Step::Wait => greeting(&mut clear, up).await?,
-                Step::StartTls => return clear.into_tls(),
+                Step::StartTls => return Ok((clear.into_tls()?, first)),
                 Step::Ready(_) => return Err(Error::OutOfStep),
             };
         }
@@ -269,27 +311,34 @@ fn is_gone(error: &Error) -> bool {
 /// Counts a login while it is under way or up.
 pub(super) struct Up {
     logins: Arc<Logins>,
-    let_in: bool,
+    is_in: bool,
 }
 
 impl Up {
     fn new(logins: &Arc<Logins>) -> Self {
-        logins.count.fetch_add(1, Ordering::Relaxed);
-        Self { logins: logins.clone(), let_in: false }
+        logins.all.fetch_add(1, Ordering::Relaxed);
+        Self { logins: logins.clone(), is_in: false }
+    }
+
+    /// The server let it in.
+    fn is_in(&mut self) {
+        self.is_in = true;
+        self.logins.up.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether there are others, or were a moment ago: then a refused login may be a limit on their number. (Where the
     /// password is wrong, the last of them finds itself alone and says so.)
     fn others(&self) -> bool {
         let left = *self.logins.left.lock().unwrap_or_else(PoisonError::into_inner);
-        self.logins.count.load(Ordering::Relaxed) > 1 || left.is_some_and(|at| at.elapsed() < LINGER)
+        self.logins.all.load(Ordering::Relaxed) > 1 || left.is_some_and(|at| at.elapsed() < LINGER)
     }
 }
 
 impl Drop for Up {
     fn drop(&mut self) {
-        self.logins.count.fetch_sub(1, Ordering::Relaxed);
-        if self.let_in {
+        self.logins.all.fetch_sub(1, Ordering::Relaxed);
+        if self.is_in {
+            self.logins.up.fetch_sub(1, Ordering::Relaxed);
             *self.logins.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
     }

@@ -24,7 +24,7 @@ impl<D: Dial> Endpoint<D> {
                 // It ends before the account is due.
                 let nobody = Credentials::new("anonymous", "anonymous")
                     .map_err(|(AccountError::User(e) | AccountError::Password(e))| e)?;
-                self.ask_for_tls(dialed.stream, &mut Login::new(nobody, Mode::Explicit), &self.up()).await?
+                self.ask_for_tls(dialed.stream, &mut Login::new(nobody, Mode::Explicit), &self.up()).await?.0
             }
             Mode::Implicit => dialed.stream,
         };

@@ -310,6 +310,11 @@ impl Context {
         TlsError::of_handshake(error, self.identity.was_asked(), self.identity.has_certs())
     }
 
+    /// The server's certificate.
+    pub(super) fn leaf(&self) -> Option<&CertificateDer<'static>> {
+        self.leaf.as_ref()
+    }
+
     /// TLS 1.3 tickets that came so far, on the control connection and the data connections together.
     pub(super) fn tickets_received(&self) -> u64 {
         self.sessions.tickets_received()

@@ -81,6 +81,21 @@ impl SettingsError {
 pub struct FtpsRemote<D: Dial = TcpDial> {
     endpoint: Arc<Endpoint<D>>,
     base: Base,
+    /// What time it is, for the date of a probe; `None` does not probe.
+    probing: Option<fn() -> UnixMillis>,
+}
+
+/// What there is to tell about a server.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// The TLS version of the control connection, in words.
+    pub tls: &'static str,
+    /// When the server's certificate expires, in seconds since the Unix epoch.
+    pub certificate_expires: Option<i64>,
+    /// What the server greets with, in one line.
+    pub greeting: String,
+    /// What was learnt about it.
+    pub profile: Profile,
 }
 
 /// A logged-in conversation about one directory.
@@ -119,7 +134,14 @@ impl<D: Dial> FtpsRemote<D> {
         let credentials = Credentials::new(&user, password.expose_secret())?;
         let base = Base::new(&base)?;
         let endpoint = Endpoint::new(dial, &host, credentials, &tls, timeouts, profile, on_learn)?;
-        Ok(Self { endpoint: Arc::new(endpoint.connecting(mode, data)), base })
+        Ok(Self { endpoint: Arc::new(endpoint.connecting(mode, data)), base, probing: None })
+    }
+
+    /// This, but the first login probes the server if it is not known, or not the one that it was; `clock` dates that.
+    #[must_use]
+    pub fn with_probe(mut self, clock: fn() -> UnixMillis) -> Self {
+        self.probing = Some(clock);
+        self
     }
 
     /// Another directory on the same server, by the same account: what is learnt, and how many logins are up, is shared.
@@ -127,7 +149,7 @@ impl<D: Dial> FtpsRemote<D> {
     /// # Errors
     /// When `base` is no absolute path that FTP can carry.
     pub fn beside(&self, base: &[u8]) -> Result<Self, SettingsError> {
-        Ok(Self { endpoint: Arc::clone(&self.endpoint), base: Base::new(base)? })
+        Ok(Self { endpoint: Arc::clone(&self.endpoint), base: Base::new(base)?, probing: self.probing })
     }
 
     /// The server and the account, for what the trait has no verb for.
@@ -148,6 +170,28 @@ impl<D: Dial> FtpsRemote<D> {
         Ok(self.endpoint.inspect().await?)
     }
 
+    /// Logs in and probes the server, if that is due, or in any case if it is to be `fresh`. The remote's directory is made if
+    /// missing, and the scratch directory lies in it for as long as it takes. That the account may not write is no error.
+    ///
+    /// # Errors
+    /// When there is no login, or the connection is lost.
+    pub async fn examine(&self, fresh: bool, now: UnixMillis) -> Result<Examined, RemoteError> {
+        let mut client = Client::connect(self.endpoint.clone()).await?;
+        match self.base.ensure(&mut client).await {
+            Err(error) if !error.leaves_connection_usable() => return Err(error.into()),
+            _ => {}
+        }
+        if fresh {
+            client.probe_afresh(&self.base.absolute(), now).await?;
+        } else {
+            client.probe_if_due(&self.base.absolute(), now).await?;
+        }
+        let (tls, certificate_expires) = (client.tls_version(), client.certificate_expires());
+        let examined = Examined { tls, certificate_expires, greeting: client.greeting(), profile: self.profile() };
+        client.quit().await;
+        Ok(examined)
+    }
+
     /// What was learnt so far.
     pub fn profile(&self) -> Profile {
         self.endpoint.profile()
@@ -163,6 +207,9 @@ impl<D: Dial> Remote for FtpsRemote<D> {
             let error = RemoteError::from(error);
             if error.class == Class::Refused && error.hint.is_none() { error.with_hint(NO_BASE) } else { error }
         })?;
+        if let Some(clock) = self.probing {
+            client.probe_if_due(&self.base.absolute(), clock()).await?;
+        }
         Ok(FtpsSession { client, base: self.base.clone() })
     }
 
@@ -285,6 +332,11 @@ impl Base {
 
     fn itself(&self) -> Result<Pathname, ArgumentError> {
         self.0.as_ref().map_or_else(|| Pathname::new("/"), absolute)
+    }
+
+    fn absolute(&self) -> Vec<u8> {
+        let below: &[u8] = self.0.as_ref().map_or(b"", |base| base.as_bytes());
+        [b"/", below].concat()
     }
 
     /// Makes the directory if it is missing, and those that it is in.

@@ -88,6 +88,20 @@ impl<D: Dial> Client<D> {
         doubtful.ok_or(Error::Lacking("list a directory"))
     }
 
+    /// Lists by this command alone, in `inside` if that is given: for a probe, which asks what the command shows.
+    pub(in crate::ftps) async fn list_by(
+        &mut self,
+        command: &Command,
+        format: Format,
+        inside: Option<&Pathname>,
+    ) -> Result<Listing, Error> {
+        match self.receive(command, format, inside, &Keep::All).await {
+            // The names in it are known: what is hidden is what is asked.
+            Ok(received) => Ok(judged(received, true, Way::Facts)),
+            Err(Attempt::Way(error) | Attempt::Over(error)) => Err(error),
+        }
+    }
+
     async fn facts(&mut self, path: &Pathname, keep: &Keep) -> Result<Listing, Attempt> {
         let received = self.receive(&Command::Mlsd(path.clone()), Format::Facts, None, keep).await?;
         // What is listed as empty may not be there at all.

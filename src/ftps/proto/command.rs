@@ -7,7 +7,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{address, reply::MAX_LINE, time};
+use super::{address, extra::Extra, reply::MAX_LINE, time};
 
 /// The absolute name of a file or directory on the server. It is not empty and holds no CR, LF or NUL.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -165,6 +165,8 @@ pub enum Command {
     Noop,
     /// `QUIT`.
     Quit,
+    /// One that only some servers have.
+    Extra(Extra),
 }
 
 /// How paths become bytes on the wire.
@@ -210,6 +212,7 @@ impl Command {
                     word(part.as_bytes());
                 }
             }
+            Self::Extra(extra) => extra.words(word),
             _ => {
                 if let Some(path) = self.path() {
                     word(&path.0);
@@ -265,6 +268,7 @@ impl Command {
             Self::SiteSymlink(..) => "SITE SYMLINK",
             Self::Noop => "NOOP",
             Self::Quit => "QUIT",
+            Self::Extra(extra) => extra.verb(),
         }
     }
 
