@@ -89,7 +89,7 @@ impl Rig {
 }
 
 fn help() {
-    for verb in ["", "check", "plan", "sync", "run", "status", "approve", "trust", "demo"] {
+    for verb in ["", "check", "plan", "sync", "run", "status", "approve", "trust", "doctor", "demo"] {
         let args: Vec<_> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let output = bare(&args);
         ends(&output, 0, &["Usage:", "Example:"]);

@@ -13,6 +13,7 @@
 mod cli;
 mod convergence;
 mod daemon;
+mod doctor;
 mod ftps;
 mod fuzz_corpus;
 mod hostile;
@@ -42,6 +43,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(matrix::trials());
     trials.extend(proxies::trials());
     trials.extend(hostile::trials());
+    trials.extend(doctor::trials());
     trials.extend(daemon::trials());
     trials.extend(network::trials());
     trials.extend(names::trials());
