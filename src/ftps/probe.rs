@@ -12,7 +12,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, timeout, timeout_at},
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::{
     client::Client,
@@ -110,7 +110,7 @@ impl<D: Dial> Run<'_, D> {
         let begun = match timeout_at(self.deadline, self.begin(scratch)).await {
             Ok(Ok(begun)) => begun,
             Ok(Err(Gone(error))) => {
-                debug!(target: "towline::ftps", %error, "the probe could not begin");
+                warn!(target: "towline::ftps", %error, "the probe of the server could not begin");
                 return (Verdict::CutShort, self.tidy_anew(scratch).await);
             }
             Err(_) => return (Verdict::CutShort, self.tidy_anew(scratch).await),
@@ -144,6 +144,7 @@ impl<D: Dial> Run<'_, D> {
         if !made.is_positive() {
             self.empty(scratch).await?;
             if !self.is_dir(scratch.dir()).await? {
+                debug!(target: "towline::ftps", reply = %made, "the scratch directory cannot be made");
                 return Ok(false);
             }
         }

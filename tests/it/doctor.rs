@@ -71,9 +71,9 @@ async fn profile(kind: Kind) {
     assert_eq!((dotfiles.list, dotfiles.list_all, dotfiles.stat_all), (Some(false), Some(true), Some(true)));
     assert_eq!(dotfiles.mlsd, (kind != Kind::Vsftpd).then_some(true));
     let names = found.names;
-    assert_eq!((names.utf8, names.bytes, names.backslash, names.long), (Some(true), Some(true), Some(true), Some(true)));
+    assert_eq!((names.utf8, names.bytes, names.long), (Some(true), Some(true), Some(true)));
     let odd = Some(kind != Kind::PureFtpd);
-    assert_eq!((names.leading_space, names.trailing_space, names.controls), (odd, odd, odd));
+    assert_eq!((names.leading_space, names.trailing_space, names.controls, names.backslash), (odd, odd, odd, odd));
     assert_eq!((names.ff_raw, names.ff_doubled), (Some(true), Some(kind == Kind::ProFtpd)));
 }
 
@@ -86,12 +86,14 @@ async fn with_modules() {
     let hashes = found.hashes;
     assert_eq!((hashes.xsha256, hashes.xmd5, hashes.xcrc), (Some(Hashing::Ranges), Some(Hashing::Ranges), Some(Hashing::Ranges)));
     assert_eq!(hashes.hash, Some(Hashing::Whole), "its RANG is ignored");
-    // A directory whose name would end a word of a SITE command.
-    let spaced = remote(&server, Profile::default()).beside(server.remote("a \"b\" c").as_bytes()).unwrap();
-    let found = spaced.examine(true, NOW).await.unwrap().profile;
-    println!("{found:#?}");
-    assert_eq!((found.server_copy, found.symlink, found.chmod), (Some(true), None, Some(true)));
-    assert_eq!(fs::read_dir(server.root.join("a \"b\" c")).unwrap().count(), 0);
+    // In a directory whose name is several words there is no telling a link from what it leads to; with quotes in it, little else.
+    for (dir, works) in [("a b", Some(true)), ("a \"b\"", None)] {
+        let remote = remote(&server, Profile::default()).beside(server.remote(dir).as_bytes()).unwrap();
+        let found = remote.examine(true, NOW).await.unwrap().profile;
+        assert_eq!((found.server_copy, found.symlink, found.chmod), (works, None, works), "{dir}");
+        assert_eq!(found.hashes.xsha256, works.map(|_| Hashing::Ranges), "{dir}");
+        assert_eq!(fs::read_dir(server.root.join(dir)).unwrap().count(), 0);
+    }
 }
 
 /// Logs in as the daemon does.
@@ -135,7 +137,7 @@ async fn killed(kind: Kind) {
     }
     // And by hand, what a probe that died could have left at worst.
     let dir = server.root.join("mirror/.towline-probe");
-    let mut names = vec![&b"tl-probe-file"[..], b".tl-probe-dot", b"tl-probe-\xe9t"];
+    let mut names = vec![&b".tl-probe-dot"[..], b"tl-probe-\xe9t"];
     match kind {
         // What it was sent doubled it has once.
         Kind::ProFtpd => names.push(b"tl-probe-d\xffd"),
@@ -182,7 +184,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn binary() {
-    let rig = Rig::new(Kind::ProFtpd, Tls::Both);
+    let mut rig = Rig::new(Kind::ProFtpd, Tls::Both);
     let output = rig.towline(&["doctor", "lab"]);
     let said = text(&output.stdout);
     println!("{said}{}", text(&output.stderr));
@@ -215,18 +217,17 @@ fn binary() {
     assert_eq!((row["found"].as_str(), row["grade"].as_str()), (Some("replaces it"), Some("fine")));
     let fresh = json(&["doctor", "lab", "--json", "--fresh", "--path", &rig.server.remote("elsewhere")]);
     assert_eq!((made(), fresh["path"].as_str()), (2, Some(rig.server.remote("elsewhere").as_str())));
-    let ends = |args: &[&str], code: i32, says: &str| {
+    let ends = |rig: &Rig, args: &[&str], code: i32, says: &str| {
         let output = rig.towline(args);
         let said = text(&output.stderr);
         assert!(output.status.code() == Some(code) && said.contains(says), "{:?}: {said}", output.status);
     };
-    ends(&["doctor", "nope"], 2, "there is no remote called \"nope\"; there is: lab");
-    ends(&["doctor", "lab", "--path", "relative"], 78, "absolute");
+    ends(&rig, &["doctor", "nope"], 2, "there is no remote called \"nope\"; there is: lab");
+    ends(&rig, &["doctor", "lab", "--path", "relative"], 78, "absolute");
     fs::write(rig.dir.path().join("pass"), "wrong\n").unwrap();
-    ends(&["doctor", "lab"], 77, "refused the login");
-    let mut rig = rig;
+    ends(&rig, &["doctor", "lab"], 77, "refused the login");
     rig.server.stop();
-    ends(&["doctor", "lab"], 69, "cannot connect");
+    ends(&rig, &["doctor", "lab"], 69, "cannot connect");
 }
 
 fn beside() {

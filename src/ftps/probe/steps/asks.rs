@@ -12,6 +12,9 @@ use crate::ftps::{
 
 type Acts = Result<Vec<Act>, ArgumentError>;
 
+/// SITE commands and those for digests read quotes as their own (ProFTPD): below such a path they would fail, and prove nothing.
+const QUOTE: &[u8] = b"\"";
+
 /// The ways to set a time, the best first, each with the time that it is tried with.
 pub(super) const WAYS: [(SetTime, i64); 4] = [
     (SetTime::Mfmt, 1_600_000_001),
@@ -83,6 +86,9 @@ pub(super) fn restart(known: &Known<'_>) -> Acts {
 }
 
 pub(super) fn chmod(known: &Known<'_>) -> Acts {
+    if known.scratch.has(QUOTE) {
+        return Ok(Vec::new());
+    }
     let file = known.scratch.at(FILE)?;
     let mut acts = vec![extra(Extra::Chmod(0o640, file.clone()))];
     if known.features.mlst.is_some() {
@@ -92,7 +98,7 @@ pub(super) fn chmod(known: &Known<'_>) -> Acts {
 }
 
 pub(super) fn symlink(known: &Known<'_>) -> Acts {
-    if known.scratch.has(b" ") {
+    if known.scratch.has(b" \"") {
         return Ok(Vec::new());
     }
     let link = known.scratch.at(b"tl-probe-link")?;
@@ -100,6 +106,9 @@ pub(super) fn symlink(known: &Known<'_>) -> Acts {
 }
 
 pub(super) fn copy(known: &Known<'_>) -> Acts {
+    if known.scratch.has(QUOTE) {
+        return Ok(Vec::new());
+    }
     let copy = known.scratch.at(b"tl-probe-copy")?;
     Ok(vec![extra(Extra::CopyFrom(known.scratch.at(FILE)?)), extra(Extra::CopyTo(copy.clone())), Act::Size(copy)])
 }
@@ -132,6 +141,9 @@ pub(super) fn dotfiles(known: &Known<'_>) -> Acts {
 
 /// HASH only where FEAT has it: libunftp closes the connection after an OPTS that it does not know.
 pub(super) fn hashes(known: &Known<'_>) -> Acts {
+    if known.scratch.has(QUOTE) {
+        return Ok(Vec::new());
+    }
     let file = known.scratch.at(FILE)?;
     let mut acts: Vec<_> = DIGESTS.iter().map(|digest| extra(Extra::Digest(*digest, file.clone(), None))).collect();
     if !known.features.hash.is_empty() {
@@ -143,12 +155,8 @@ pub(super) fn hashes(known: &Known<'_>) -> Acts {
 /// Parts of those that the server computes.
 pub(super) fn ranges(known: &Known<'_>) -> Acts {
     let (file, hashes) = (known.scratch.at(FILE)?, known.found.hashes);
-    let mut acts = Vec::new();
-    // Quotes around the name are part of the command here.
-    if !known.scratch.has(b"\"") {
-        let able = DIGESTS.iter().filter(|digest| *hashes.of(**digest) == Some(Hashing::Whole));
-        acts.extend(able.map(|digest| extra(Extra::Digest(*digest, file.clone(), Some((0, PART))))));
-    }
+    let able = DIGESTS.iter().filter(|digest| *hashes.of(**digest) == Some(Hashing::Whole));
+    let mut acts: Vec<_> = able.map(|digest| extra(Extra::Digest(*digest, file.clone(), Some((0, PART))))).collect();
     if hashes.hash == Some(Hashing::Whole) {
         acts.extend([extra(Extra::Range(Some((0, PART - 1)))), extra(Extra::Hash(file)), extra(Extra::Range(None))]);
     }
