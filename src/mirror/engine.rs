@@ -435,16 +435,6 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         Ok(())
     }
 
-    /// Tells the index whether the server folds case, as soon as that is known.
-    async fn tell_folding(&mut self) -> Result<(), IndexError> {
-        let folds = self.remote.abilities().folds();
-        if folds != self.folds {
-            self.folds = folds;
-            self.books.with(move |index| index.fold(folds)).await?;
-        }
-        Ok(())
-    }
-
     /// Reads the next stretch of pending rows: which, what for, and what comes after it.
     async fn next_window(&mut self) -> Result<(Window, Stage, Pass), IndexError> {
         let wall = self.wall();

@@ -102,6 +102,8 @@ pub struct Examined {
 pub struct FtpsSession<D: Dial = TcpDial> {
     client: Client<D>,
     base: Base,
+    /// The server said that it has no SITE CHMOD.
+    lacks_chmod: bool,
 }
 
 /// The mirror's directory: the components below the server's root, none for the root itself.
@@ -210,7 +212,7 @@ impl<D: Dial> Remote for FtpsRemote<D> {
         if let Some(clock) = self.probing {
             client.probe_if_due(&self.base.absolute(), clock()).await?;
         }
-        Ok(FtpsSession { client, base: self.base.clone() })
+        Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false })
     }
 
     fn warnings(&self, now: UnixMillis) -> Vec<String> {
@@ -247,7 +249,16 @@ impl<D: Dial> Session for FtpsSession<D> {
 
     async fn set_mode(&mut self, path: &RelPath, mode: model::Mode) -> Result<bool, RemoteError> {
         let path = self.at(path)?;
-        Ok(self.client.set_mode(&path, mode.bits()).await?)
+        if self.lacks_chmod {
+            return Ok(false);
+        }
+        match self.client.set_mode(&path, mode.bits()).await {
+            Err(Error::Lacking(_)) => {
+                self.lacks_chmod = true;
+                Ok(false)
+            }
+            result => Ok(result?),
+        }
     }
 
     async fn make_link(&mut self, path: &RelPath, target: &[u8]) -> Result<(), RemoteError> {

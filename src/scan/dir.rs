@@ -192,7 +192,7 @@ impl Identity {
     }
 }
 
-#[expect(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the field's type differs from platform to platform")]
+#[expect(clippy::useless_conversion, reason = "the field's type differs from platform to platform")]
 fn mode(stat: &Stat) -> u32 {
     u32::from(stat.st_mode)
 }

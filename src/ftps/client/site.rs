@@ -10,19 +10,20 @@ use crate::ftps::{
 };
 
 impl<D: Dial> Client<D> {
-    /// Sets permission bits; `false` when this server has no SITE CHMOD, refused it here, or could take the name for another.
+    /// Sets permission bits; `false` when this server refused it here, or could take the name for another.
     ///
     /// # Errors
-    /// Only when the connection is lost.
+    /// [`Error::Lacking`] when this server has no SITE CHMOD; else only when the connection is lost.
     pub async fn set_mode(&mut self, path: &Pathname, bits: u16) -> Result<bool, Error> {
         if !survives_splitting(path.as_bytes()) {
             return Ok(false);
         }
         let reply = self.command(&Command::SiteChmod(bits & 0o777, path.clone())).await?;
-        if !reply.is_positive() {
-            debug!(target: "towline::ftps", "SITE CHMOD was refused: {reply}");
+        if reply.is_positive() {
+            return Ok(true);
         }
-        Ok(reply.is_positive())
+        debug!(target: "towline::ftps", "SITE CHMOD was refused: {reply}");
+        if reply.is_not_implemented() { Err(Error::Lacking("set permissions")) } else { Ok(false) }
     }
 
     /// Makes a symbolic link called `path` to `target`, which is relative to the directory `inside`.

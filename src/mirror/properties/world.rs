@@ -220,7 +220,7 @@ impl World {
             match (node, self.disk.items.get(path)) {
                 (Node::Dir, Some(Item::Dir { .. })) => {}
                 (Node::File { body: there, .. }, Some(Item::File { content, .. })) => {
-                    prop_assert_eq!(&there[..], &body(*content)[..])
+                    prop_assert_eq!(&there[..], &body(*content)[..]);
                 }
                 (node, item) => prop_assert!(false, "{path}: {node:?} there, {item:?} here"),
             }

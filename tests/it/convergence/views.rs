@@ -158,7 +158,7 @@ fn names(stage: &Stage) -> Vec<String> {
     stage.remote.live().keys().map(ToString::to_string).collect()
 }
 
-fn expect<T: PartialEq + std::fmt::Debug>(found: T, wanted: T) -> Result<(), Wrong> {
+fn expect<T: PartialEq + std::fmt::Debug>(found: &T, wanted: &T) -> Result<(), Wrong> {
     if found == wanted { Ok(()) } else { Err(format!("found {found:?}, wanted {wanted:?}")) }
 }
 
@@ -170,8 +170,8 @@ fn altered() -> Result<(), Wrong> {
     }
     let status = rest(&stage)?;
     let parked: Vec<_> = status.problems.iter().map(|problem| problem.path.clone()).collect();
-    expect(parked, [" front", "d ", "tab\\t"].map(String::from).to_vec())?;
-    expect(names(&stage), ["ok", "\u{e9}"].map(String::from).to_vec())?;
+    expect(&parked, &[" front", "d ", "tab\\t"].map(String::from).to_vec())?;
+    expect(&names(&stage), &["ok", "\u{e9}"].map(String::from).to_vec())?;
     if !status.problems[0].why.contains("this server stores spaces") {
         return Err(format!("{:?}", status.problems));
     }
@@ -198,7 +198,7 @@ fn unknown() -> Result<(), Wrong> {
             Ok(End::Stopped)
         })
         .or_else(|wrong| if wrong.contains("but the trees differ") { Ok(End::Stopped) } else { Err(wrong) })?;
-    expect(problems, 0)
+    expect(&problems, &0)
 }
 
 fn changes_case() -> Result<(), Wrong> {
@@ -217,10 +217,10 @@ fn changes_case() -> Result<(), Wrong> {
             if primitive == Primitive::Rename && renames == 3 { fault } else { Fault::None }
         }));
         sync(&stage)?;
-        expect(names(&stage), vec!["readme".to_owned()])?;
+        expect(&names(&stage), &vec!["readme".to_owned()])?;
         let puts = stage.remote.log().iter().filter(|call| call.primitive == Primitive::Store).count();
         // When the connection is lost with the file under its temporary name, it is sent again.
-        expect(puts, if fault == Fault::Cut { 2 } else { 1 })?;
+        expect(&puts, &if fault == Fault::Cut { 2 } else { 1 })?;
         stage.check_rest()?;
     }
     Ok(())
@@ -231,8 +231,8 @@ fn incapable() -> Result<(), Wrong> {
     stage.ground().put("f", b"content");
     symlink("f", stage.ground().root().join("l")).unwrap();
     let status = rest(&stage)?;
-    expect((status.phase, status.warnings.len(), status.problems.len()), (Phase::Parked, 1, 1))?;
-    expect(names(&stage), vec!["f".to_owned()])?;
+    expect(&(status.phase, status.warnings.len(), status.problems.len()), &(Phase::Parked, 1, 1))?;
+    expect(&names(&stage), &vec!["f".to_owned()])?;
     let link = RelPath::new("l").unwrap();
-    expect(stage.remote.log().iter().any(|call| call.path.as_ref() == Some(&link)), false)
+    expect(&stage.remote.log().iter().any(|call| call.path.as_ref() == Some(&link)), &false)
 }
