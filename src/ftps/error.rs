@@ -207,13 +207,9 @@ const NO_GREETING: &str =
 impl Error {
     /// No stream came about; `to` says where to.
     pub(super) fn of_dial(to: String, source: io::Error) -> Self {
-        if !source.get_ref().is_some_and(|inner| inner.is::<ProxyError>()) {
-            return Self::Connect { to, source };
-        }
-        let kind = source.kind();
-        match source.into_inner().map(|inner| inner.downcast::<ProxyError>()) {
-            Some(Ok(error)) => Self::Proxy(*error),
-            _ => Self::Connect { to, source: kind.into() },
+        match source.downcast::<ProxyError>() {
+            Ok(error) => Self::Proxy(error),
+            Err(source) => Self::Connect { to, source },
         }
     }
 
@@ -265,7 +261,8 @@ impl Error {
             Self::Injected => Some("do not trust this network; if the server itself does this, it is broken"),
             Self::Login { source, others } => match source {
                 LoginError::NoEncryption(_) => Some(
-                    "the server has no explicit TLS on this port (`mode = \"implicit\"` is for another port); a password is never sent in clear",
+                    "the server has no explicit TLS on this port; a password is never sent in clear. Ask for the port where it \
+                     speaks TLS, and set `mode = \"implicit\"` if that is at once, as on 990",
                 ),
                 LoginError::NoProtection { .. } => Some("enable encrypted data connections on the server (PROT P)"),
                 LoginError::ProtectionAfterLogin { .. } => {

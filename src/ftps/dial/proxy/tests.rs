@@ -118,8 +118,8 @@ async fn what_an_http_proxy_may_answer_instead() {
         (b"HTTP/1.1 502\r\n\r\n", "did not connect to the server: 502"),
         (b"SSH-2.0-x\r\n", "answered in another protocol"),
         (b"HTTP/9 200 OK\r\n\r\n", "answered in another protocol"),
-        (b"HTTP/1.1 200 OK\r\n", "broke off: early eof"),
-        (b"", "broke off: early eof"),
+        (b"HTTP/1.1 200 OK\r\n", "broke off: unexpected end of file"),
+        (b"", "broke off: unexpected end of file"),
     ] {
         let (said, _) = fails(&without, &[(request, answer)]).await;
         assert_eq!(said, format!("the proxy (http proxy.test:1080) {expected}"));
@@ -130,8 +130,10 @@ async fn what_an_http_proxy_may_answer_instead() {
     assert!(matches!(failure, ProxyFailure::OtherProtocol), "{failure:?}");
 
     let with = proxy(ProxyKind::Http, Some(("me", "secret")));
-    let failure = ask(&with, "ftp.test", &[]).await.0;
-    assert!(matches!(failure, Err(ProxyFailure::Broken(_))), "{failure:?}");
+    let request = b"CONNECT ftp.test:21 HTTP/1.1\r\nHost: ftp.test:21\r\nProxy-Authorization: Basic bWU6c2VjcmV0\r\n\r\n";
+    let (said, hint) = fails(&with, &[(request, b"HTTP/1.1 407 No\r\n\r\n")]).await;
+    assert_eq!(said, "the proxy (http proxy.test:1080) refused user or password");
+    assert_eq!(hint, Some("check `user` and `password` in `proxy`"));
     let (said, _) = fails(&proxy(ProxyKind::Http, Some(("m:e", "secret"))), &[]).await;
     assert!(said.contains("no colon"), "{said}");
 }
