@@ -13,7 +13,7 @@ use crate::{
         TcpDial, Timeouts, TlsError, TlsSettings,
         proto::{ArgumentError, ListedKind, Pathname},
     },
-    model::{self, Kind, PathError, RelPath, Stat, UnixMillis},
+    model::{self, Abilities, Kind, PathError, RelPath, Stat, UnixMillis},
 };
 
 /// What to do when the mirror's directory can neither be used nor made.
@@ -213,6 +213,11 @@ impl<D: Dial> Remote for FtpsRemote<D> {
             client.probe_if_due(&self.base.absolute(), clock()).await?;
         }
         Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false })
+    }
+
+    fn abilities(&self) -> Abilities {
+        let Profile { folds_case, names, chmod, symlink, .. } = self.profile();
+        Abilities { folds_case, spaces: names.spaces(), controls: names.controls, non_utf8: names.bytes, chmod, symlink }
     }
 
     fn warnings(&self, now: UnixMillis) -> Vec<String> {
