@@ -54,7 +54,10 @@ fn trials() -> Vec<Trial> {
 }
 
 fn main() -> std::process::ExitCode {
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials());
+    let mut arguments = Arguments::from_args();
+    // Most trials wait for servers, not for processors.
+    arguments.test_threads.get_or_insert(6);
+    let conclusion = libtest_mimic::run(&arguments, trials());
     support::print_ignored();
     conclusion.exit_code()
 }
