@@ -217,9 +217,9 @@ impl<D: Dial> Run<'_, D> {
         answer(
             match form {
                 Form::Best => client.list(dir).await,
-                Form::Mlsd => client.list_by(&Command::Mlsd(dir.clone()), Format::Facts, None).await,
-                Form::List => client.list_by(&Command::List(false), Format::Unix, Some(dir)).await,
-                Form::ListAll => client.list_by(&Command::List(true), Format::Unix, Some(dir)).await,
+                Form::Mlsd => client.shown_by(&Command::Mlsd(dir.clone()), Format::Facts, None).await,
+                Form::List => client.shown_by(&Command::List(false), Format::Unix, Some(dir)).await,
+                Form::ListAll => client.shown_by(&Command::List(true), Format::Unix, Some(dir)).await,
             }
             .map(Answer::Listed),
         )

@@ -19,6 +19,7 @@ mod fuzz_corpus;
 mod hostile;
 mod invariants;
 mod layers;
+mod listing;
 mod matrix;
 mod mirror;
 mod names;
@@ -44,6 +45,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(proxies::trials());
     trials.extend(hostile::trials());
     trials.extend(doctor::trials());
+    trials.extend(listing::trials());
     trials.extend(daemon::trials());
     trials.extend(network::trials());
     trials.extend(names::trials());

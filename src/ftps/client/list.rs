@@ -10,40 +10,14 @@ use crate::ftps::{
     error::Error,
     proto::{
         Command, Listing, Pathname,
-        listing::{self, Circumstances, Completeness, Doubt, Format, Keep, ListingParser},
+        listing::{self, Circumstances, Completeness, Doubt, Format, Keep, ListingParser, Way},
         transfer::Failure,
     },
 };
 
-/// The ways to list a directory, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// MLSD (RFC 3659 §7).
-    Facts,
-    /// `LIST -a`.
-    ListAll,
-    /// `STAT -a`, without a data connection.
-    StatAll,
-    /// `LIST`, which may hide names with a dot in front.
-    List,
-}
-
 /// Ways that a server has refused in a directory that is there.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Refused([bool; 4]);
-
-impl Way {
-    const ALL: [Self; 4] = [Self::Facts, Self::ListAll, Self::StatAll, Self::List];
-
-    /// Whether this way shows names with a dot in front, where that is known of itself.
-    fn shows_dotfiles(self) -> Option<bool> {
-        match self {
-            // The names come from the directory, not from `ls`: all that were measured show them.
-            Self::Facts => Some(true),
-            Self::ListAll | Self::StatAll | Self::List => None,
-        }
-    }
-}
 
 impl<D: Dial> Client<D> {
     /// The names in a directory, and whether they are all. A directory that is missing is refused, never empty.
@@ -64,11 +38,7 @@ impl<D: Dial> Client<D> {
             if self.refused.0[way as usize] || (way == Way::Facts && self.connection.features.mlst.is_none()) {
                 continue;
             }
-            let result = match way {
-                Way::Facts => self.facts(path, keep).await,
-                _ => self.inside(way, path, keep).await,
-            };
-            match result {
+            match self.attempt(way, path, keep).await {
                 // Nothing in it, and nothing that proves anything: another way may show more.
                 Ok(listing) if is_worth_another(&listing) => {
                     doubtful.get_or_insert(listing);
@@ -89,7 +59,7 @@ impl<D: Dial> Client<D> {
     }
 
     /// Lists by this command alone, in `inside` if that is given: for a probe, which asks what the command shows.
-    pub(in crate::ftps) async fn list_by(
+    pub(in crate::ftps) async fn shown_by(
         &mut self,
         command: &Command,
         format: Format,
@@ -99,6 +69,21 @@ impl<D: Dial> Client<D> {
             // The names in it are known: what is hidden is what is asked.
             Ok(received) => Ok(judged(received, true, Way::Facts)),
             Err(Attempt::Way(error) | Attempt::Over(error)) => Err(error),
+        }
+    }
+
+    /// As [`Self::list_keeping`], by one way; of a server that has no other, or to compare them.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn list_by(&mut self, way: Way, path: &Pathname, keep: &Keep) -> Result<Listing, Error> {
+        self.attempt(way, path, keep).await.map_err(|(Attempt::Way(error) | Attempt::Over(error))| error)
+    }
+
+    async fn attempt(&mut self, way: Way, path: &Pathname, keep: &Keep) -> Result<Listing, Attempt> {
+        match way {
+            Way::Facts => self.facts(path, keep).await,
+            Way::ListAll | Way::StatAll | Way::List => self.inside(way, path, keep).await,
         }
     }
 

@@ -103,9 +103,14 @@ impl<D: Dial> Client<D> {
         self.endpoint.learn(|profile| profile.rename_replaces = Some(false));
         // `to` is there: what is at this name is older still.
         self.remove_aside(aside).await?;
-        if let Err(error) = self.rename_plainly(to, aside).await {
-            self.endpoint.learn(|profile| profile.rename_replaces = known);
-            return Err(if error.leaves_connection_usable() { refused } else { error });
+        match self.rename_plainly(to, aside).await {
+            Ok(()) => {}
+            // It may have been done all the same: what was noted stays.
+            Err(lost) if !lost.leaves_connection_usable() => return Err(lost),
+            Err(_) => {
+                self.endpoint.learn(|profile| profile.rename_replaces = known);
+                return Err(refused);
+            }
         }
         match self.rename_plainly(from, to).await {
             Ok(()) => {

@@ -11,7 +11,7 @@ use super::reply::MAX_LINE;
 
 pub use caps::{CAPS, Cap, is_suspicious};
 pub use facts::mlst;
-pub use judge::{Circumstances, Completeness, Doubt, is_capped};
+pub use judge::{Circumstances, Completeness, Doubt, Way, is_capped};
 
 /// The most bytes of one listing.
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;

@@ -5,6 +5,33 @@ use std::fmt;
 use super::{Format, Listing, is_suspicious};
 use crate::ftps::proto::Reply;
 
+/// The ways to list a directory, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// MLSD (RFC 3659 §7).
+    Facts,
+    /// `LIST -a`.
+    ListAll,
+    /// `STAT -a`, without a data connection.
+    StatAll,
+    /// `LIST`, which may hide names with a dot in front.
+    List,
+}
+
+impl Way {
+    /// All, best first.
+    pub const ALL: [Self; 4] = [Self::Facts, Self::ListAll, Self::StatAll, Self::List];
+
+    /// Whether this way shows names with a dot in front, where that is known without asking the server.
+    pub fn shows_dotfiles(self) -> Option<bool> {
+        match self {
+            // The names come from the directory, not from `ls`: ProFTPD, Pure-FTPd and pyftpdlib show them.
+            Self::Facts => Some(true),
+            Self::ListAll | Self::StatAll | Self::List => None,
+        }
+    }
+}
+
 /// Whether a listing is all that there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Completeness {

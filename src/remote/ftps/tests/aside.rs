@@ -18,7 +18,7 @@ use crate::{
 const LIVE: &str = "live";
 const TEMP: &str = ".towline-1-2.part";
 /// BLAKE3 of "live".
-const ASIDE: &str = ".towline-aside-6a953581d60dbebc";
+const ASIDE: &str = ".towline-aside-e11e2e613d6de13b";
 
 fn path(text: &str) -> RelPath {
     RelPath::new(text).expect("valid")
