@@ -376,10 +376,10 @@ impl Stage {
 }
 
 impl Scene<'_> {
-    /// Faults are over: in half a day all that can be done is done.
+    /// Faults are over: in four hours, with as many full scans, all that can be done is done.
     pub async fn reach_rest(&mut self) -> Result<(), Wrong> {
         self.stage.remote.set_faults(Faults::none());
-        self.watch(LONG / 2, false).await.map(drop)
+        self.watch(LONG / 6, false).await.map(drop)
     }
 
     /// Faults are over, and so are names that cannot be beside each other: the mirror must come to rest.
