@@ -73,7 +73,9 @@ async fn profile(kind: Kind) {
     let names = found.names;
     assert_eq!((names.utf8, names.bytes, names.long), (Some(true), Some(true), Some(true)));
     let odd = Some(kind != Kind::PureFtpd);
-    assert_eq!((names.leading_space, names.trailing_space, names.controls, names.backslash), (odd, odd, odd, odd));
+    // Pure-FTPd sees a space in front only where the whole argument begins with it, which an absolute path does not.
+    assert_eq!((names.leading_space, names.trailing_space), (Some(true), odd));
+    assert_eq!((names.controls, names.backslash), (odd, odd));
     assert_eq!((names.ff_raw, names.ff_doubled), (Some(true), Some(kind == Kind::ProFtpd)));
 }
 
@@ -192,7 +194,8 @@ fn binary() {
     for part in [
         "TLS 1.",
         "valid until ",
-        "probed       0 s ago",
+        "probed       ",
+        " s ago",
         "renaming onto an existing file",
         "replaces it",
         "set by MFMT, to the second",

@@ -77,7 +77,6 @@ impl Extra {
             | Self::Modified(path)
             | Self::StatAll(path)
             | Self::Hash(path)
-            | Self::Digest(_, path, None)
             | Self::CopyFrom(path)
             | Self::CopyTo(path) => word(path.as_bytes()),
             Self::Restart(at) => word(at.to_string().as_bytes()),
@@ -92,10 +91,17 @@ impl Extra {
                 word(first.to_string().as_bytes());
                 word(last.to_string().as_bytes());
             }
-            Self::Digest(_, path, Some((first, end))) => {
-                word(&[b"\"", path.as_bytes(), b"\""].concat());
-                word(first.to_string().as_bytes());
-                word(end.to_string().as_bytes());
+            Self::Digest(_, path, range) => {
+                // ProFTPD takes the words of a bare path for a range; a path that is one word needs no quotes anywhere.
+                if range.is_some() || path.as_bytes().contains(&b' ') {
+                    word(&[b"\"", path.as_bytes(), b"\""].concat());
+                } else {
+                    word(path.as_bytes());
+                }
+                if let Some((first, end)) = range {
+                    word(first.to_string().as_bytes());
+                    word(end.to_string().as_bytes());
+                }
             }
             Self::Chmod(mode, path) => {
                 word(format!("{:o}", mode & 0o7777).as_bytes());
@@ -130,7 +136,8 @@ mod tests {
             (Extra::Hash(path("/x")), "HASH /x"),
             (Extra::Range(Some((0, 7))), "RANG 0 7"),
             (Extra::Range(None), "RANG 1 0"),
-            (Extra::Digest(Digest::Sha256, path("/a b"), None), "XSHA256 /a b"),
+            (Extra::Digest(Digest::Sha256, path("/a"), None), "XSHA256 /a"),
+            (Extra::Digest(Digest::Sha256, path("/a b"), None), "XSHA256 \"/a b\""),
             (Extra::Digest(Digest::Md5, path("/a b"), Some((0, 8))), "XMD5 \"/a b\" 0 8"),
             (Extra::Digest(Digest::Crc, path("/x"), None), "XCRC /x"),
             (Extra::CopyFrom(path("/x")), "SITE CPFR /x"),
