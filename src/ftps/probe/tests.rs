@@ -20,7 +20,7 @@ type Files = Arc<Mutex<BTreeMap<String, Option<Vec<u8>>>>>;
 /// How the server differs from a good one.
 #[derive(Clone, Copy, Default)]
 struct Oddity {
-    /// FEAT lines beside UTF8.
+    /// FEAT lines beside UTF8 and SIZE.
     features: &'static str,
     /// Commands that begin like this close the connection.
     hangs_up_on: &'static str,
@@ -43,7 +43,7 @@ struct Session {
 impl Session {
     async fn serve(peer: Peer, files: Files, odd: Oddity) -> Option<()> {
         let mut peer = peer.encrypt().await?;
-        let features = format!("211-Features:\r\n UTF8\r\n{}211 End", odd.features);
+        let features = format!("211-Features:\r\n UTF8\r\n SIZE\r\n{}211 End", odd.features);
         for line in ["200 pbsz", "200 prot", "331 password", "230 welcome", &features, "200 utf8", "200 type"] {
             peer.answer(line).await?;
         }

@@ -149,17 +149,19 @@ fn a_link_whose_target_is_swapped_for_one_outside_is_never_read() {
                 fs::rename(&aside, &place).unwrap();
             }
         });
+        let results: Vec<_> = (0..3_000).map(|_| tree.read("dir/f")).collect();
+        // Before anything can fail: the scope waits for the other thread.
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
         let mut read = 0;
-        for _ in 0..3_000 {
-            match tree.read("dir/f") {
+        for result in results {
+            match result {
                 Ok(content) => {
                     assert_eq!(content, b"d/s/f");
                     read += 1;
                 }
-                Err(error) => assert!(matches!(error, read::ReadError::Gone | read::ReadError::NotAFile), "{error}"),
+                Err(error) => assert!(matches!(error, read::ReadError::Gone | read::ReadError::NotAFile), "{error:?}"),
             }
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(read > 0);
     });
 }

@@ -99,6 +99,7 @@ async fn a_close_instead_of_tls_is_a_limit_while_another_login_is_up() {
     let session = connected(&remote).await;
     assert_eq!(refused(&remote).await.class, Class::Busy);
     session.close().await;
+    tokio::time::advance(std::time::Duration::from_secs(5)).await;
     assert_eq!(refused(&remote).await.class, Class::Transient);
 }
 
