@@ -244,6 +244,14 @@ impl Error {
         matches!(self, Self::Transfer { failure: Failure::DataRefused, .. })
     }
 
+    /// Whether it is a refusal that the server calls transient (4yz).
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Refused { reply, .. } | Self::Transfer { reply, .. } => reply.is_transient(),
+            _ => false,
+        }
+    }
+
     /// What an operator can do about it, where there is something.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

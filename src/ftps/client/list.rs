@@ -34,6 +34,8 @@ impl<D: Dial> Client<D> {
     /// As [`Self::list`].
     pub async fn list_keeping(&mut self, path: &Pathname, keep: &Keep) -> Result<Listing, Error> {
         let mut doubtful = None;
+        let mut no = None;
+        let mut refused = self.refused;
         for way in Way::ALL {
             if self.refused.0[way as usize] || (way == Way::Facts && self.connection.features.mlst.is_none()) {
                 continue;
@@ -43,19 +45,30 @@ impl<D: Dial> Client<D> {
                 Ok(listing) if is_worth_another(&listing) => {
                     doubtful.get_or_insert(listing);
                 }
-                Ok(listing) => return Ok(listing),
+                Ok(listing) => {
+                    // Where another way works, it was not the directory that the server would not list.
+                    self.refused = refused;
+                    return Ok(listing);
+                }
                 Err(Attempt::Way(error)) => {
-                    // Of the directory, or of the way? The others have asked for the directory before.
-                    if way == Way::Facts {
-                        self.enter(path).await.map_err(|no| if no.leaves_connection_usable() { error } else { no })?;
+                    // The other ways have asked for the directory before.
+                    if way == Way::Facts
+                        && let Err(missing) = self.enter(path).await
+                    {
+                        return Err(if missing.leaves_connection_usable() { error } else { missing });
                     }
-                    debug!(target: "towline::ftps", "{way:?} is refused here; another way to list is tried");
-                    self.refused.0[way as usize] = true;
+                    debug!(target: "towline::ftps", "another way to list is tried: {error}");
+                    refused.0[way as usize] = !error.is_transient();
+                    no = Some(error);
                 }
                 Err(Attempt::Over(error)) => return Err(error),
             }
         }
-        doubtful.ok_or(Error::Lacking("list a directory"))
+        match (doubtful, no) {
+            (Some(listing), _) => Ok(listing),
+            (None, Some(no)) => Err(no),
+            (None, None) => Err(Error::Lacking("list a directory")),
+        }
     }
 
     /// Lists by this command alone, in `inside` if that is given: for a probe, which asks what the command shows.

@@ -183,6 +183,19 @@ async fn a_way_that_was_refused_is_not_tried_again() {
     assert_eq!(verbs(&heard)[8..], ["CWD /d", "LIST"]);
 }
 
+/// A directory that the server does not want to list once made each way be taken for one that it does not know.
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_is_not_listed_is_no_matter_of_the_way() {
+    const NO: &str = "550 Permission denied";
+    let answers =
+        vec![THERE, ("LIST -a", NO, None), ("LIST -a", "226 ok", Some(DOT)), ("STAT", NO, None), ("LIST", NO, None)].leak();
+    let (mut session, heard) = session(false, true, answers).await;
+    let error = session.client.list(&at("/secret")).await.expect_err("refused");
+    assert!(error.to_string().contains("Permission denied"), "{error}");
+    assert!(session.client.list(&at("/d")).await.expect("a listing").is_complete());
+    assert_eq!(verbs(&heard)[6..], ["CWD /d", "LIST -a"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_refusal_that_may_mean_something_else_proves_absence() {
     const NONE: Answer = ("CWD", "550 no such directory", None);
