@@ -100,6 +100,14 @@ impl Guest {
         flood(&house, &mut self.stream, piece).await
     }
 
+    /// Says `line` for ever, slowly.
+    pub(super) async fn repeat(&mut self, line: &str) -> Option<()> {
+        loop {
+            self.say(line).await?;
+            sleep(3 * DRIP).await;
+        }
+    }
+
     /// Repeats `piece` for ever, slowly, a byte at a time.
     pub(super) async fn drip(&mut self, piece: &[u8]) -> Option<()> {
         drip(&mut self.stream, piece).await

@@ -37,7 +37,7 @@ pub(super) fn scenes() -> Vec<Scene> {
         .impatient()
         .fails(Class::Transient, &["in time: transfer stalled"]),
         lists_as("150_for_ever_and_no_listing", |mut guest, data| async move {
-            guest.drip(b"150\r\n").await;
+            guest.repeat("150 soon").await;
             drop(data);
             None
         })
