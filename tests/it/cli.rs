@@ -164,8 +164,8 @@ fn exit_codes() {
         fs::write(rig.dir.path().join("pass"), "hunter2\n").unwrap();
         ends(&rig.towline(verb), 77, &["530", "check user and password"]);
         rig.configure("");
-        rig.edit_config("port =", "prot =");
-        ends(&rig.towline(verb), 78, &["unknown key `prot`; did you mean `port`?", "towline.toml:"]);
+        rig.edit_config("port =", "prt =");
+        ends(&rig.towline(verb), 78, &["unknown key `prt`; did you mean `port`?", "towline.toml:"]);
     }
     rig.configure("");
     ends(&rig.towline(&["sync"]), 0, &["1 file sent"]);
