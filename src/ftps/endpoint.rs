@@ -252,7 +252,10 @@ impl<D: Dial> Endpoint<D> {
         loop {
             let step = login.on_reply(reply).map_err(|source| Error::Login { source, others: up.others() })?;
             reply = match step {
-                Step::Send(command) => clear.command(&command).await?,
+                Step::Send(command) => clear.command(&command).await.map_err(|error| match login.unanswered() {
+                    Some(source) => Error::Login { source, others: up.others() },
+                    None => error,
+                })?,
                 Step::Wait => greeting(&mut clear, up).await?,
                 Step::StartTls => return Ok((clear.into_tls()?, first)),
                 Step::Ready(_) => return Err(Error::OutOfStep),

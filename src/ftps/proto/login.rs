@@ -153,6 +153,12 @@ impl Login {
         self.go(State::Pbsz, Command::Pbsz)
     }
 
+    /// The error of a login whose last step got no reply; `None` where that says nothing more. A server that has refused AUTH
+    /// TLS need not answer anything else.
+    pub fn unanswered(&mut self) -> Option<LoginError> {
+        self.refusal.take().filter(|_| self.state == State::FeatInClear).map(LoginError::NoEncryption)
+    }
+
     /// Takes the reply to the last step.
     ///
     /// # Errors

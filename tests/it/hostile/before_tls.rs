@@ -125,7 +125,7 @@ fn endless() -> Vec<Scene> {
         })
         .impatient()
         .fails(Class::Transient, &["in time: reply"]),
-        scene("closed_at_once", |_| async { None }).fails(Class::Transient, &["closed the control connection"]),
+        scene("closed_at_once", |_| async { None }).fails(Class::Transient, &["closed the connection without a greeting"]),
     ]
 }
 

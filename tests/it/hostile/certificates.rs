@@ -46,11 +46,11 @@ pub(super) fn scenes() -> Vec<Scene> {
             .fails(Class::Tls, &["not trusted", "issuer is unknown"])
             .and_binary(76),
         honest("pin_changed").pinned_to(|all| &all.other).fails(Class::Tls, &["not the pinned one"]).and_binary(76),
-        honest("certificate_without_its_key").presents(|all| &all.wrong_key).fails(Class::Tls, &["ignature"]),
+        honest("certificate_without_its_key").presents(|all| &all.wrong_key).fails(Class::Tls, &["does not hold the key"]),
         honest("certificate_without_its_key_but_pinned")
             .presents(|all| &all.wrong_key)
             .pinned_to(|all| &all.good)
-            .fails(Class::Tls, &["ignature"]),
+            .fails(Class::Tls, &["does not hold the key"]),
         handshake("tls_1_0_only", &TLS_1_0).fails(Class::Tls, &["no TLS version"]).and_binary(76),
         handshake("tls_1_1_only", &TLS_1_1).fails(Class::Tls, &["no TLS version"]),
         handshake("older_tls_by_alert", NO_SUCH_VERSION).fails(Class::Tls, &["no TLS version"]),

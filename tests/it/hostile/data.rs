@@ -163,9 +163,9 @@ fn unprotected() -> Vec<Scene> {
         .logs_in()
         .fails(Class::Tls, &["not TLS"]),
         data_as("data_connection_with_another_certificate", |all| &all.other)
-            .fails(Class::Tls, &["another certificate than the control connection"])
+            .fails(Class::Tls, &["another key in its certificate"])
             .and_binary(76),
-        data_as("data_connection_without_the_key", |all| &all.wrong_key).fails(Class::Tls, &["ignature"]),
+        data_as("data_connection_without_the_key", |all| &all.wrong_key).fails(Class::Tls, &["does not hold the key"]),
         data_as("data_connection_with_an_expired_certificate", |all| &all.expired).fails(Class::Tls, &["has expired"]),
         data_as("data_connection_of_another_host", |all| &all.wrong_host).fails(Class::Tls, &["ftp.example.net"]),
         data_as("data_connection_of_an_unknown_issuer", |all| &all.unknown_issuer).fails(Class::Tls, &["issuer is unknown"]),

@@ -212,6 +212,8 @@ impl Guest {
                 files.remove(argument);
                 "250 gone".into()
             }
+            // A probe's commands are none of a script's business.
+            ("MKD", None) if argument.ends_with("/.towline-probe") => "550 no".into(),
             ("MKD", None) => {
                 files.insert(argument.to_owned(), None);
                 "257 made".into()
