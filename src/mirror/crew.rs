@@ -152,7 +152,7 @@ impl<R: Remote> Crew<R> {
             let _ = opened.send(());
             match task {
                 Task::Run(job) => {
-                    let report = worker::run(&mut session, &job, &place, sent).await;
+                    let report = worker::run(&mut session, &job, &place, sent, &remote.abilities()).await;
                     let dead = report.trouble.as_ref().is_some_and(|e| !e.session_survives());
                     (End::Ran(Box::new(report)), (!dead).then_some(Placed { session, seat }))
                 }

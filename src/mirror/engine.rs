@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     index::{Index, IndexError, Note, Tally},
-    model::{Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
+    model::{Abilities, Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
     plan::{self, Approval, Policy, Removals, Stage},
     remote::Remote,
     scan::{Reach, Rules, Skipped},
@@ -135,6 +135,8 @@ pub struct Mirror<R: Remote, W> {
     unsure: PathSet,
     /// Those of them that the running scan looks at.
     reviewed: PathSet,
+    /// What the server was known to do when jobs were last promised.
+    abilities: Abilities,
     /// The index was told that the server folds case.
     folds: bool,
     /// The server did not set permissions that it was asked for.
@@ -188,9 +190,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             watch::channel(Arc::new(MirrorStatus { name: settings.name.clone(), ..MirrorStatus::default() }));
         let (command_tx, commands) = mpsc::channel(8);
         let (crew, readied) = Crew::new(Arc::clone(&remote), settings.place(), &settings.seats);
-        let now = Instant::now();
+        let (now, abilities) = (Instant::now(), remote.abilities());
         let mirror = Self {
             remote,
+            abilities,
             folds: false,
             mode_unset: false,
             crew,
@@ -272,7 +275,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 hint = listen(&mut self.watcher) => self.hear(hint),
                 started = finished(&mut self.starting) => self.watching(started),
                 seen = finished(&mut self.glance) => self.glanced(seen.ok().flatten()),
-                Some(()) = self.readied.recv() => self.link.opened(),
+                Some(()) = self.readied.recv() => self.opened().await?,
                 ended = self.crew.next() => match ended {
                     Some((task, end)) => self.settle(task, end).await?,
                     None => {} // The turn gives up sessions that somebody waits for.

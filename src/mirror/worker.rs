@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::AtomicU64};
 
 use super::body::{self, FileBody};
 use crate::{
-    model::{Digest, Done, Job, Mode, Operation, Outcome, Problem, Reason, RelPath, Stat},
+    model::{Abilities, Digest, Done, Job, Mode, Operation, Outcome, Problem, Reason, RelPath, Stat},
     remote::{Class, RemoteError, Session},
     scan::{Place, travels},
 };
@@ -57,10 +57,25 @@ pub(super) fn problem(error: &RemoteError) -> Problem {
 }
 
 /// Does `job`. `place` is the local directory; `sent` counts the bytes that went out.
-pub(super) async fn run<S: Session>(session: &mut S, job: &Job, place: &Place, sent: Arc<AtomicU64>) -> Report {
+pub(super) async fn run<S: Session>(
+    session: &mut S,
+    job: &Job,
+    place: &Place,
+    sent: Arc<AtomicU64>,
+    abilities: &Abilities,
+) -> Report {
     // Found out before a body is sent: of a put only the last command names the path itself.
     if job.operation.touches().any(RelPath::breaks_lines) {
         return Report::of(Outcome::Failed(Problem::new(Reason::Name, "it has a line break in it")));
+    }
+    // The session that this job brought about may have shown it: the plan was made before.
+    let filled = match &job.operation {
+        Operation::Put { path, .. } | Operation::Link { path, .. } | Operation::MakeDir { path, .. } => Some(path),
+        Operation::Rename { to, .. } => Some(to),
+        Operation::SetMode { .. } | Operation::RemoveFile { .. } | Operation::RemoveDir { .. } => None,
+    };
+    if let Some(why) = filled.and_then(|path| abilities.alters(path)) {
+        return Report::of(Outcome::Failed(Problem::new(Reason::Altered, why)));
     }
     let done = match &job.operation {
         Operation::Put { path, .. } => return put(session, job, path, place, sent).await,

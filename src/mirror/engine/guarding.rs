@@ -45,6 +45,18 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.set_halt(halt).await
     }
 
+    /// A session is open. If something new became known of the server by it, what was promised on what was known before is
+    /// planned anew.
+    pub(super) async fn opened(&mut self) -> Result<(), IndexError> {
+        self.link.opened();
+        let abilities = self.remote.abilities();
+        if abilities != self.abilities {
+            self.abilities = abilities;
+            self.withdraw().await?;
+        }
+        Ok(())
+    }
+
     /// Tells the index whether the server folds case, as soon as that is known.
     pub(super) async fn tell_folding(&mut self) -> Result<(), IndexError> {
         let folds = self.remote.abilities().folds();
