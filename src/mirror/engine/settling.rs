@@ -26,6 +26,8 @@ struct Turn {
 impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Settles a task that ended, and with it, in one transaction, all that have ended since.
     pub(super) async fn settle(&mut self, task: Task, end: End) -> Result<(), IndexError> {
+        // Before anything is recorded: what the server answers for one name it may answer for its twin.
+        self.tell_folding().await?;
         let mut turn = Turn::default();
         let down_before = self.is_down();
         self.take(task, end, &mut turn);
