@@ -276,9 +276,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 started = finished(&mut self.starting) => self.watching(started),
                 seen = finished(&mut self.glance) => self.glanced(seen.ok().flatten()),
                 Some(()) = self.readied.recv() => self.opened().await?,
-                ended = self.crew.next() => match ended {
-                    Some((task, end)) => self.settle(task, end).await?,
-                    None => {} // The turn gives up sessions that somebody waits for.
+                // `None`: somebody waits for a session, and the turn gives up what is idle.
+                ended = self.crew.next() => if let Some((task, end)) = ended {
+                    self.settle(task, end).await?;
                 },
                 Some(command) = self.commands.recv() => self.obey(command).await?,
                 () = sleep_until(alarm) => {}

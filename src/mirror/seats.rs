@@ -1,7 +1,7 @@
 //! How many sessions the mirrors of one remote may have together: learnt from the server, shared evenly. Not the sessions
 //! themselves.
 //!
-//! A session has a [`Seat`] from before it is opened until it is closed, idle or not. Who finds none free waits in line, and
+//! A session has a seat from before it is opened until it is closed, idle or not. Who finds none free waits in line, and
 //! the others are called to give up what they do not need, or have above their share. (Two mirrors once shared a server
 //! with room for two by halves of the ceiling: the first kept both seats with idle sessions, the second starved.)
 
@@ -121,7 +121,7 @@ impl Member {
     /// Returns when somebody has begun to wait for a seat since the last call. Cancel-safe.
     pub(super) async fn called(&mut self) {
         if self.calls.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
