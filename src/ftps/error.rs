@@ -239,6 +239,22 @@ impl Error {
         }
     }
 
+    /// Whether no connection, or no login, came about: not a matter of anything that was asked of the server after that.
+    pub(super) fn is_of_login(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Proxy(_) | Self::NoGreeting)
+            || self.is_turned_away()
+            || matches!(self, Self::Login { .. })
+    }
+
+    /// Whether the server has as many logins of this account as it takes.
+    pub(super) fn is_turned_away(&self) -> bool {
+        match self {
+            Self::TurnedAway | Self::Login { source: LoginError::Busy(_), .. } => true,
+            Self::Login { source: LoginError::Refused(reply), others } => reply.code == 530 && *others,
+            _ => false,
+        }
+    }
+
     /// Whether the server refused a data connection (425, 522), which another attempt or TLS 1.2 may mend.
     pub fn is_data_refused(&self) -> bool {
         matches!(self, Self::Transfer { failure: Failure::DataRefused, .. })

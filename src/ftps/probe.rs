@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tracing::{debug, info, warn};
 
@@ -31,6 +31,10 @@ const LIMIT: Duration = Duration::from_secs(90);
 const TIDY: Duration = Duration::from_secs(30);
 /// How many connections it may cost.
 const MAX_LOST: u32 = 3;
+/// How long it is waited for a place on the server that somebody else took in between; the second time twice as long.
+const TURNED_AWAY: Duration = Duration::from_secs(1);
+/// How often.
+const TURNED_AWAY_TIMES: u32 = 4;
 /// How many names of a scratch directory are removed: a probe makes fewer.
 const MAX_NAMES: usize = 64;
 
@@ -45,6 +49,7 @@ impl<D: Dial> Client<D> {
         let endpoint = Arc::clone(&self.endpoint);
         let Ok(_alone) = endpoint.probing.try_lock() else { return Ok(false) };
         if !fingerprint::is_due(endpoint.profile().probed, fingerprint, now) {
+            self.clear(base).await?;
             return Ok(false);
         }
         Box::pin(self.probe(base, now)).await?;
@@ -68,27 +73,61 @@ impl<D: Dial> Client<D> {
 
     async fn probe(&mut self, base: &[u8], now: UnixMillis) -> Result<(), Error> {
         let fingerprint = self.fingerprint();
-        let known = self.endpoint.profile();
+        let endpoint = Arc::clone(&self.endpoint);
+        let known = endpoint.profile();
         let is_same = known.probed.is_some_and(|probed| probed.fingerprint == fingerprint);
         let found = Profile { lost: if is_same { known.lost } else { Lost::default() }, ..Profile::default() };
         debug!(target: "towline::ftps", "probing the server");
-        let mut run = Run { client: self, found, losses: 0, deadline: Instant::now() + LIMIT };
+        let mut run = Run::new(self, found);
         let (verdict, end) = match Scratch::below(base) {
-            Ok(scratch) => run.all(&scratch).await,
+            Ok(scratch) => {
+                let number = scratch.number();
+                endpoint.learn(|profile| profile.scratch_left = profile.scratch_left.or(Some(number)));
+                let (verdict, tidied) = run.all(&scratch).await;
+                if matches!(tidied, Ok(true)) {
+                    endpoint.learn(|profile| profile.scratch_left = profile.scratch_left.filter(|left| *left != number));
+                }
+                (verdict, tidied.map(drop))
+            }
             Err(_) => (Verdict::NoDirectory, Ok(())),
         };
         let found = run.found;
         // Noted even if the connection is gone for good: what cost it is not tried at the next login.
         let probed = Some(Probed { at: now, fingerprint, verdict });
-        self.endpoint.learn(|profile| *profile = profile.with_probed(Profile { probed, ..found }));
-        info!(target: "towline::ftps", server = self.endpoint.dial.name(), ?verdict, "probed the server");
+        endpoint.learn(|profile| *profile = profile.with_probed(Profile { probed, ..found }));
+        info!(target: "towline::ftps", server = endpoint.dial.name(), ?verdict, "probed the server");
         end
     }
 
-    /// Goes on with a fresh connection.
-    async fn reconnect(&mut self) -> Result<(), Error> {
-        *self.connection = self.endpoint.log_in().await?;
+    /// Removes what an earlier probe below `base` had to leave. Tried once: a server that hangs up at it is not to do so at
+    /// every login.
+    async fn clear(&mut self, base: &[u8]) -> Result<(), Error> {
+        let Ok(scratch) = Scratch::below(base) else { return Ok(()) };
+        let profile = self.endpoint.profile();
+        if profile.scratch_left != Some(scratch.number()) {
+            return Ok(());
+        }
+        self.endpoint.learn(|profile| profile.scratch_left = None);
+        Run::new(self, profile).tidy(&scratch).await?;
         Ok(())
+    }
+
+    /// Goes on with a fresh connection. Where only so many are let in, somebody else may have had the place of the last one.
+    async fn reconnect(&mut self) -> Result<(), Error> {
+        let mut turned_away = 0;
+        loop {
+            match self.endpoint.log_in().await {
+                Ok(connection) => {
+                    *self.connection = connection;
+                    return Ok(());
+                }
+                Err(error) if error.is_turned_away() && turned_away < TURNED_AWAY_TIMES => {
+                    sleep(TURNED_AWAY * 2_u32.pow(turned_away)).await;
+                    turned_away += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
@@ -104,9 +143,14 @@ struct Run<'a, D: Dial> {
 /// Why an act has no answer: the connection cannot be used any more.
 struct Gone(Error);
 
-impl<D: Dial> Run<'_, D> {
-    /// Makes the directory, takes all steps, and tidies up; an error is a connection that could not be had again.
-    async fn all(&mut self, scratch: &Scratch) -> (Verdict, Result<(), Error>) {
+impl<'a, D: Dial> Run<'a, D> {
+    fn new(client: &'a mut Client<D>, found: Profile) -> Self {
+        Self { client, found, losses: 0, deadline: Instant::now() + LIMIT }
+    }
+
+    /// Makes the directory, takes all steps, and tidies up, and says whether nothing is left; an error is a connection that
+    /// could not be had again.
+    async fn all(&mut self, scratch: &Scratch) -> (Verdict, Result<bool, Error>) {
         let begun = match timeout_at(self.deadline, self.begin(scratch)).await {
             Ok(Ok(begun)) => begun,
             Ok(Err(Gone(error))) => {
@@ -118,15 +162,24 @@ impl<D: Dial> Run<'_, D> {
         if !begun {
             return (Verdict::NoDirectory, self.tidy(scratch).await);
         }
-        for entry in &TABLE {
+        let mut todo = TABLE.iter();
+        let mut next = todo.next();
+        while let Some(entry) = next {
             if self.found.lost.has(entry.step) {
+                next = todo.next();
                 continue;
             }
             let taken = timeout_at(self.deadline, self.take(scratch, entry)).await;
             let Ok(taken) = taken else { return (Verdict::CutShort, self.tidy_anew(scratch).await) };
-            let Err(Gone(error)) = taken else { continue };
+            let Err(Gone(error)) = taken else {
+                next = todo.next();
+                continue;
+            };
             debug!(target: "towline::ftps", step = ?entry.step, %error, "this step of the probe cost the connection");
-            self.found.lost.add(entry.step);
+            // What was no fault of the step's (other TLS versions need another login) is no reason to leave it out.
+            if !error.is_of_login() {
+                self.found.lost.add(entry.step);
+            }
             self.losses += 1;
             if self.losses > MAX_LOST {
                 return (Verdict::CutShort, self.tidy_anew(scratch).await);
@@ -238,48 +291,48 @@ impl<D: Dial> Run<'_, D> {
         let Answer::Listed(listing) = self.list(scratch.dir(), Form::Best).await? else { return Ok(()) };
         let ours = listing.entries.iter().filter(|entry| is_ours(&entry.name)).take(MAX_NAMES);
         for entry in ours {
-            // What cannot be named as it is was sent with its 0xFF doubled.
-            let (encoding, path) = match scratch.at(&entry.name) {
-                Ok(path) => (self.client.encoding(), path),
-                Err(_) => match scratch.at(scratch::DOUBLED) {
-                    Ok(path) => (Encoding { telnet_doubled: true }, path),
-                    Err(_) => continue,
-                },
+            let remove = |name: &[u8]| {
+                let remove = if entry.kind == ListedKind::Dir { Command::RemoveDir } else { Command::Delete };
+                scratch.at(name).map(remove)
             };
-            let remove = match entry.kind {
-                ListedKind::Dir => Command::RemoveDir(path),
-                _ => Command::Delete(path),
+            let plain = self.client.encoding();
+            let command = match remove(&entry.name) {
+                Ok(command) if command.line(plain).is_ok() => Act::SayAs(plain, command),
+                // What cannot be named as it is was sent with its 0xFF doubled.
+                _ => Act::SayAs(Encoding { telnet_doubled: true }, remove(scratch::DOUBLED).map_err(gone)?),
             };
-            self.act(scratch, &Act::SayAs(encoding, remove)).await?;
+            self.act(scratch, &command).await?;
         }
         Ok(())
     }
 
-    async fn remove(&mut self, scratch: &Scratch) -> Result<(), Gone> {
+    /// Removes the directory with all that is in it; `false` if the server has it yet.
+    async fn remove(&mut self, scratch: &Scratch) -> Result<bool, Gone> {
         self.empty(scratch).await?;
         // `find` may have led into it, and a directory that somebody is in is not removed by some servers.
         self.say(Command::ChangeDir(Pathname::new("/").map_err(gone)?)).await?;
         let removed = self.say(Command::RemoveDir(scratch.dir().clone())).await?;
-        if !removed.is_positive() {
-            debug!(target: "towline::ftps", reply = %removed, "the scratch directory is left");
+        if removed.is_positive() || !self.is_dir(scratch.dir()).await? {
+            return Ok(true);
         }
-        Ok(())
+        debug!(target: "towline::ftps", reply = %removed, "the scratch directory is left");
+        Ok(false)
     }
 
     /// Removes the directory; where that costs the connection, once more with another.
-    async fn tidy(&mut self, scratch: &Scratch) -> Result<(), Error> {
+    async fn tidy(&mut self, scratch: &Scratch) -> Result<bool, Error> {
         match timeout(TIDY, self.remove(scratch)).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(removed)) => Ok(removed),
             _ => self.tidy_anew(scratch).await,
         }
     }
 
     /// Removes the directory over a fresh connection, and leaves a usable one.
-    async fn tidy_anew(&mut self, scratch: &Scratch) -> Result<(), Error> {
+    async fn tidy_anew(&mut self, scratch: &Scratch) -> Result<bool, Error> {
         self.client.reconnect().await?;
         match timeout(TIDY, self.remove(scratch)).await {
-            Ok(Ok(())) => Ok(()),
-            _ => self.client.reconnect().await,
+            Ok(Ok(removed)) => Ok(removed),
+            _ => self.client.reconnect().await.map(|()| false),
         }
     }
 }

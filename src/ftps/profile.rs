@@ -52,6 +52,8 @@ pub struct Profile {
     pub in_order: Option<bool>,
     /// Steps of the probe that cost the connection; they are not tried again.
     pub lost: Lost,
+    /// A number for the scratch directory that a probe may have left on the server.
+    pub scratch_left: Option<u64>,
 }
 
 impl Profile {
@@ -59,14 +61,14 @@ impl Profile {
     /// (TLS, passive mode) stays.
     #[must_use]
     pub fn unprobed(self) -> Self {
-        Self { tls13: self.tls13, passive: self.passive, ..Self::default() }
+        Self { tls13: self.tls13, passive: self.passive, scratch_left: self.scratch_left, ..Self::default() }
     }
 
     /// This, with what a probe found; what others learnt meanwhile by use stays.
     #[must_use]
     pub(super) fn with_probed(self, found: Self) -> Self {
-        let (set_time, limit) = (found.set_time.or(self.set_time), self.limit);
-        Self { tls13: self.tls13, passive: self.passive, set_time, limit, ..found }
+        let (set_time, limit, scratch_left) = (found.set_time.or(self.set_time), self.limit, self.scratch_left);
+        Self { tls13: self.tls13, passive: self.passive, set_time, limit, scratch_left, ..found }
     }
 
     /// This, with the findings of a later probe that another process has `kept`.

@@ -49,8 +49,10 @@ pub(super) enum End {
 pub(super) fn resolve(root: &Root, from: Option<&RelPath>, path: &[u8]) -> io::Result<Trail> {
     let mut passed = Vec::new();
     let end = match walk(root, from, path, &mut passed) {
-        // Something was moved meanwhile.
-        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => End::Missing,
+        // Something was moved meanwhile: what had been a link is none any more, and so on.
+        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::INVAL)) => {
+            End::Missing
+        }
         walked => walked?,
     };
     Ok(Trail { end, passed })
@@ -85,8 +87,8 @@ fn walk(root: &Root, from: Option<&RelPath>, path: &[u8], passed: &mut Vec<RelPa
                 if hops > MOST_HOPS {
                     return Ok(End::Looping);
                 }
-                let target = dir::read_link(dir.as_fd(), &name)?;
                 passed.push(path);
+                let target = dir::read_link(dir.as_fd(), &name)?;
                 match root.within(&target) {
                     Within::Relative => prepend(&mut todo, &target),
                     Within::Below(rest) => {
@@ -97,7 +99,11 @@ fn walk(root: &Root, from: Option<&RelPath>, path: &[u8], passed: &mut Vec<RelPa
                 }
             }
             Some(Look::Dir { .. }) => {
-                dir = dir::open_dir(dir.as_fd(), &name)?;
+                let opened = dir::open_dir(dir.as_fd(), &name);
+                if opened.is_err() {
+                    passed.push(path.clone());
+                }
+                dir = opened?;
                 at = Some(path);
             }
             Some(look) => {

@@ -6,6 +6,8 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
+use rustix::io::Errno;
+
 use super::{
     Root, Symlinks,
     dir::{self, Identity, Look},
@@ -76,7 +78,10 @@ pub(super) fn look(
     match (look, root.view().symlinks) {
         (Look::Symlink, Symlinks::Link) => {
             let target = match dir::read_link(dir.as_fd(), name) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, None)),
+                // It was replaced meanwhile, of which an event tells.
+                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::INVAL)) => {
+                    return Ok((None, None));
+                }
                 target => target?,
             };
             Ok((Some(Sight::Link { target: Digest(*blake3::hash(&target).as_bytes()) }), None))

@@ -20,7 +20,7 @@ pub use config::config;
 pub use control::control;
 
 /// Every format that a listing may have. A new one is added here and nowhere else.
-pub const FORMATS: &[Format] = &[Format::Facts, Format::Unix];
+pub const FORMATS: &[Format] = &[Format::Facts, Format::Unix, Format::Dos, Format::Any];
 
 /// Replies are bounded, show no control characters, and do not depend on how their bytes were cut.
 pub fn reply(data: &[u8]) {

@@ -9,7 +9,6 @@
 //! - `= ...` what has to come out of the lines above. Under a listing, for each entry `NAME KIND SIZE [MODIFIED]` (a space in a name is
 //!   `\x20`, a size that is not told is `-`); under MLST `KIND [SIZE]`; under EPSV and PASV the port; under FEAT what is there; under
 //!   another command of a login, words of the error that ends it; elsewhere the code.
-//! - `! unread` no format reads the listing above yet: it is never taken for a complete one.
 //! - `! capped` the server says that it left names out.
 //!
 //! A file starts with the greeting, or is a fragment without a login.
@@ -152,12 +151,6 @@ fn check_listing(turn: &Turn, formats: &[Format], text: &[u8], last: &Reply) -> 
         })
         .filter(|listing| listing.rejected == 0)
         .collect();
-    if turn.unread {
-        assert!(understood.is_empty(), "line {number}: it is read now; take the `! unread` away");
-        let mut expected = turn.expected.clone();
-        expected.sort();
-        return expected;
-    }
     let with_times = turn.verb() == "MLSD";
     let mut all =
         understood.iter().map(|listing| listing.entries.iter().map(|entry| line(entry, with_times)).collect::<Vec<_>>());
@@ -215,8 +208,7 @@ fn wrong_ones() {
         ("C: EPSV\nS: 229 ok (|||5|)\nS: 200 ok\n= 5\n", "two replies"),
         ("C: MLSD /\nS: 150 ok\nD: type=file;size=1; a\nS: 226 ok\n= b file 1\n", "another name"),
         ("C: MLSD /\nS: 150 ok\nD: type=file;size=1; a\nD: ?\nS: 226 ok\n= a file 1\n", "a line that is not understood"),
-        ("C: MLSD /\nS: 150 ok\nD: type=file;size=1; a\nS: 226 ok\n! unread\n= a file 1\n", "it is read"),
-        ("C: LIST\nS: 150 ok\nD: ?\n! unread\n= a file 1\n", "no last reply"),
+        ("C: LIST\nS: 150 ok\nD: ?\n= a file 1\n", "no last reply"),
         ("S: 220 hi\nC: USER ann\nS: 331 ok\n= x\n", "another order of login"),
         ("S: 220 hi\nC: AUTH TLS\nS: 500 no\n= cheese\n", "another error"),
     ] {

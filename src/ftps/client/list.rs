@@ -80,7 +80,7 @@ impl<D: Dial> Client<D> {
     ) -> Result<Listing, Error> {
         match self.receive(command, format, inside, &Keep::All).await {
             // The names in it are known: what is hidden is what is asked.
-            Ok(received) => Ok(judged(received, true, Way::Facts)),
+            Ok(received) => Ok(judged(received, true, Some(true))),
             Err(Attempt::Way(error) | Attempt::Over(error)) => Err(error),
         }
     }
@@ -107,7 +107,7 @@ impl<D: Dial> Client<D> {
         if !proven {
             self.enter(path).await.map_err(Attempt::Over)?;
         }
-        Ok(judged(received, true, Way::Facts))
+        Ok(judged(received, true, self.shows_dotfiles(Way::Facts)))
     }
 
     /// LIST of a missing directory is empty on some servers, and a path with a space confuses others: so the directory is
@@ -116,7 +116,7 @@ impl<D: Dial> Client<D> {
         if way != Way::StatAll {
             let command = Command::List(way == Way::ListAll);
             let received = self.receive(&command, Format::Any, Some(path), keep).await?;
-            return Ok(judged(received, way == Way::List, way));
+            return Ok(judged(received, way == Way::List, self.shows_dotfiles(way)));
         }
         self.enter(path).await.map_err(Attempt::Over)?;
         let here = Pathname::new(b".".as_slice()).map_err(|error| Attempt::Over(error.into()))?;
@@ -130,9 +130,13 @@ impl<D: Dial> Client<D> {
             Some(listing) if listing.seen == 0 && !listing.names_itself && listing.rejected > 0 => {
                 Err(Attempt::Way(Error::Unexpected { verb: command.verb(), reply }))
             }
-            Some(listing) => Ok(judged(data::Received { listing, reply, closed: true }, false, way)),
+            Some(listing) => Ok(judged(data::Received { listing, reply, closed: true }, false, self.shows_dotfiles(way))),
             None => Err(Attempt::Way(Error::Unexpected { verb: command.verb(), reply })),
         }
+    }
+
+    fn shows_dotfiles(&self, way: Way) -> Option<bool> {
+        self.endpoint.profile().dotfiles.by(way)
     }
 
     async fn enter(&mut self, dir: &Pathname) -> Result<(), Error> {
@@ -181,9 +185,9 @@ impl Attempt {
     }
 }
 
-fn judged(received: data::Received, proven: bool, way: Way) -> Listing {
+fn judged(received: data::Received, proven: bool, dotfiles: Option<bool>) -> Listing {
     let data::Received { listing, reply, closed } = received;
-    listing.judged(Circumstances { reply: &reply, closed, proven, dotfiles: way.shows_dotfiles() })
+    listing.judged(Circumstances { reply: &reply, closed, proven, dotfiles })
 }
 
 fn is_worth_another(listing: &Listing) -> bool {

@@ -50,6 +50,13 @@ impl Scratch {
         Pathname::new([self.dir.as_bytes(), b"/", name].concat())
     }
 
+    /// A number for it, to be told from others by.
+    pub(super) fn number(&self) -> u64 {
+        let mut first = [0; 8];
+        first.copy_from_slice(&blake3::hash(self.dir.as_bytes()).as_bytes()[..8]);
+        u64::from_le_bytes(first)
+    }
+
     /// Whether its path has one of these bytes.
     pub(super) fn has(&self, bytes: &[u8]) -> bool {
         self.dir.as_bytes().iter().any(|b| bytes.contains(b))

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -330,4 +333,46 @@ async fn one_probes_and_the_others_go_on() {
     assert!(other.probe_if_due(b"/", UnixMillis(0)).await.expect("a probe"));
     assert!(!one.probe_if_due(b"/", UnixMillis(0)).await.expect("no probe"));
     assert_eq!(heard.lines().iter().filter(|line| *line == "MKD /.towline-probe").count(), 1);
+}
+
+/// A server that hangs up on `STAT -a`, and has no room for the logins of these numbers.
+fn crowded(full: impl Fn(usize) -> bool + Send + Sync + Copy + 'static) -> (Arc<Endpoint<Pipe>>, Files) {
+    let (files, count) = (Files::default(), Arc::new(AtomicUsize::new(0)));
+    let shared = files.clone();
+    let server = Server::new(move |mut peer| {
+        let (files, number) = (shared.clone(), count.fetch_add(1, Ordering::Relaxed));
+        async move {
+            if full(number) {
+                return peer.say("421 too many").await;
+            }
+            Session::serve(peer, files, Oddity { hangs_up_on: "STAT", ..Oddity::default() }).await
+        }
+    });
+    (endpoint(server, Profile::default()), files)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_somebody_else_took_is_waited_for() {
+    let (endpoint, files) = crowded(|number| (1..4).contains(&number));
+    assert!(probe_at(&endpoint, 1).await);
+    let profile = endpoint.profile();
+    assert_eq!((profile.probed.expect("dated").verdict, profile.scratch_left), (Verdict::Complete, None));
+    assert_eq!(profile.lost.steps().collect::<Vec<_>>(), [Step::Dotfiles]);
+    assert_eq!(left(&files), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_had_to_be_left_is_removed_at_a_later_login() {
+    let (endpoint, files) = crowded(|number| (1..10).contains(&number));
+    let mut client = Client::connect(endpoint.clone()).await.expect("a login");
+    assert!(client.probe_if_due(b"/", UnixMillis(DAY)).await.expect_err("no place").is_turned_away());
+    assert!(left(&files).contains(&"/.towline-probe".to_owned()));
+    assert!(endpoint.profile().scratch_left.is_some());
+    while Client::connect(endpoint.clone()).await.is_err() {}
+    let mut client = Client::connect(endpoint.clone()).await.expect("a login");
+    assert!(!client.probe_if_due(b"/other", UnixMillis(DAY)).await.expect("usable"), "it is not due yet");
+    assert!(!left(&files).is_empty(), "what is elsewhere is not looked for here");
+    assert!(!client.probe_if_due(b"/", UnixMillis(DAY)).await.expect("usable"));
+    assert_eq!((left(&files), endpoint.profile().scratch_left), (Vec::new(), None));
+    client.noop().await.expect("usable afterwards");
 }

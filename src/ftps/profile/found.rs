@@ -3,7 +3,10 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::or_unknown;
-use crate::{ftps::proto::extra::Digest, model::UnixMillis};
+use crate::{
+    ftps::proto::{extra::Digest, listing::Way},
+    model::UnixMillis,
+};
 
 /// A probe that took place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +110,19 @@ pub struct Dotfiles {
     pub list_all: Option<bool>,
     /// STAT -a, on the control connection.
     pub stat_all: Option<bool>,
+}
+
+impl Dotfiles {
+    /// Whether this way to list shows them; `None` if only the listing itself can tell.
+    pub fn by(&self, way: Way) -> Option<bool> {
+        match way {
+            // The names come from the directory, not from `ls`: ProFTPD, Pure-FTPd and pyftpdlib show them.
+            Way::Facts => self.mlsd.or(Some(true)),
+            Way::ListAll => self.list_all,
+            Way::StatAll => self.stat_all,
+            Way::List => self.list,
+        }
+    }
 }
 
 /// Which names arrive byte for byte. A name that does not is refused, or stored as another one.

@@ -14,8 +14,6 @@ pub enum Extra {
     Modified(Pathname),
     /// `MFF` with the fact `modify` (draft-somers-ftp-mfxx): seconds since the Unix epoch.
     Mff(i64, Pathname),
-    /// `STAT -a`: a listing on the control connection.
-    StatAll(Pathname),
     /// `PWD`.
     PrintDir,
     /// `OPTS HASH SHA-256` (draft-bryan-ftpext-hash §4).
@@ -55,7 +53,6 @@ impl Extra {
             Self::Restart(_) => "REST",
             Self::Modified(_) => "MDTM",
             Self::Mff(..) => "MFF",
-            Self::StatAll(_) => "STAT -a",
             Self::PrintDir => "PWD",
             Self::ChooseSha256 => "OPTS HASH SHA-256",
             Self::Hash(_) => "HASH",
@@ -73,12 +70,9 @@ impl Extra {
     /// Gives what follows the verb to `word`, piece by piece.
     pub(super) fn words(&self, mut word: impl FnMut(&[u8])) {
         match self {
-            Self::Append(path)
-            | Self::Modified(path)
-            | Self::StatAll(path)
-            | Self::Hash(path)
-            | Self::CopyFrom(path)
-            | Self::CopyTo(path) => word(path.as_bytes()),
+            Self::Append(path) | Self::Modified(path) | Self::Hash(path) | Self::CopyFrom(path) | Self::CopyTo(path) => {
+                word(path.as_bytes())
+            }
             Self::Restart(at) => word(at.to_string().as_bytes()),
             Self::Mff(at, path) => {
                 word(format!("Modify={};", time::format(*at).unwrap_or_else(|| "19700101000000".to_owned())).as_bytes());
@@ -130,7 +124,6 @@ mod tests {
             (Extra::Restart(4), "REST 4"),
             (Extra::Modified(path("/x")), "MDTM /x"),
             (Extra::Mff(0, path("/x")), "MFF Modify=19700101000000; /x"),
-            (Extra::StatAll(path("/d")), "STAT -a /d"),
             (Extra::PrintDir, "PWD"),
             (Extra::ChooseSha256, "OPTS HASH SHA-256"),
             (Extra::Hash(path("/x")), "HASH /x"),

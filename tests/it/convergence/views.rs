@@ -27,6 +27,9 @@ use super::{
 /// At least as many calls as the story takes.
 const CALLS: u64 = 70;
 
+/// At least as many calls as it takes to rename a directory in case only.
+const DIR_CALLS: u64 = 25;
+
 const LINKS: View = View { symlinks: Symlinks::Link, modes: Modes::Keep };
 
 /// The trials.
@@ -44,6 +47,10 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("convergence::nothing_is_parked_by_its_name_while_nothing_is_known", || Ok(unknown()?)),
         Trial::test("convergence::case_is_changed_where_the_server_refuses_that", || Ok(changes_case()?)),
         Trial::test("convergence::links_and_permissions_that_the_server_cannot_have", || Ok(incapable()?)),
+        Trial::test("convergence::a_directory_renamed_in_case_survives_a_crash_at_every_call", || {
+            each(0..DIR_CALLS * 2, |n| renamed_dir(n / 2, n % 2 == 0).map_err(|wrong| format!("call {}: {wrong}", n / 2)));
+            Ok(())
+        }),
     ]
 }
 
@@ -235,4 +242,32 @@ fn incapable() -> Result<(), Wrong> {
     expect(&names(&stage), &vec!["f".to_owned()])?;
     let link = RelPath::new("l").unwrap();
     expect(&stage.remote.log().iter().any(|call| call.path.as_ref() == Some(&link)), &false)
+}
+
+/// What the server said of the old name was once taken for the new one, since at the start of a life the index was not told
+/// that the server folds case.
+fn renamed_dir(number: u64, cut: bool) -> Result<(), Wrong> {
+    let stage = Stage::new(number, Fold::Apart, Ears::default(), 2);
+    let root = stage.ground().root().to_owned();
+    fs::create_dir(root.join("f.txt")).unwrap();
+    for name in ["f.txt/a", "f.txt/b"] {
+        stage.ground().put(name, name.as_bytes());
+    }
+    stage.conclude()?;
+    fs::rename(root.join("f.txt"), root.join("F.TXT")).unwrap();
+    fs::remove_file(root.join("F.TXT/b")).unwrap();
+    let doom = stage.doom.clone();
+    // Calls are numbered from 0 again when faults are set.
+    stage.remote.set_faults(Faults::script(move |n, _| {
+        if n != number {
+            return Fault::None;
+        }
+        doom.at(number);
+        if cut { Fault::Cut } else { Fault::LostReply }
+    }));
+    let told = match sync(&stage) {
+        Ok(End::Killed) if number + 1 == DIR_CALLS => Err("it takes more calls than that".into()),
+        ended => ended.and_then(|_| stage.conclude()),
+    };
+    told.map_err(|wrong| format!("{wrong}\n{}", stage.story()))
 }

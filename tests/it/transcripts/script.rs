@@ -11,7 +11,6 @@ pub(super) struct Turn {
     server: Vec<u8>,
     pub(super) data: Vec<u8>,
     pub(super) expected: Vec<String>,
-    pub(super) unread: bool,
     pub(super) capped: bool,
 }
 
@@ -52,7 +51,6 @@ pub(super) fn turns(text: &str) -> Vec<Turn> {
             "S:" => turn.server.extend([&unescape(rest)[..], b"\r\n"].concat()),
             "D:" => turn.data.extend([&unescape(rest)[..], b"\r\n"].concat()),
             "=" => turn.expected.push(rest.to_owned()),
-            "!" if rest == "unread" => turn.unread = true,
             "!" if rest == "capped" => turn.capped = true,
             _ => panic!("line {number}: {tag} is no tag"),
         }

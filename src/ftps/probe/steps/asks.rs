@@ -131,8 +131,12 @@ pub(super) fn names(known: &Known<'_>) -> Acts {
 
 pub(super) fn dotfiles(known: &Known<'_>) -> Acts {
     let dir = known.scratch.dir();
-    let mut acts = vec![Act::Say(Command::MakeDir(known.scratch.at(DOT)?)), Act::List(Form::List), Act::List(Form::ListAll)];
-    acts.push(extra(Extra::StatAll(dir.clone())));
+    let mut acts = vec![
+        Act::Say(Command::MakeDir(known.scratch.at(DOT)?)),
+        Act::List(Form::List),
+        Act::List(Form::ListAll),
+        Act::Say(Command::StatAll(dir.clone())),
+    ];
     if known.features.mlst.is_some() {
         acts.push(Act::List(Form::Mlsd));
     }

@@ -21,15 +21,6 @@ pub enum Way {
 impl Way {
     /// All, best first.
     pub const ALL: [Self; 4] = [Self::Facts, Self::ListAll, Self::StatAll, Self::List];
-
-    /// Whether this way shows names with a dot in front, where that is known without asking the server.
-    pub fn shows_dotfiles(self) -> Option<bool> {
-        match self {
-            // The names come from the directory, not from `ls`: ProFTPD, Pure-FTPd and pyftpdlib show them.
-            Self::Facts => Some(true),
-            Self::ListAll | Self::StatAll | Self::List => None,
-        }
-    }
 }
 
 /// Whether a listing is all that there is.
