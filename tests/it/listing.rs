@@ -49,7 +49,12 @@ fn names(listing: &Listing) -> Vec<String> {
 }
 
 fn ways(kind: Kind) -> &'static [Way] {
-    if kind == Kind::Vsftpd { &[Way::ListAll, Way::StatAll, Way::List] } else { &Way::ALL }
+    match kind {
+        Kind::Vsftpd => &[Way::ListAll, Way::StatAll, Way::List],
+        // It takes `-a` with STAT for a name, and its LIST hides nothing.
+        Kind::Pyftpdlib => &[Way::Facts, Way::ListAll],
+        _ => &Way::ALL,
+    }
 }
 
 /// Whether the directory itself (`.`) is in the listing, or nothing would be without it. With neither, no listing of pyftpdlib's proves that
