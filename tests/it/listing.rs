@@ -110,7 +110,7 @@ async fn every_name(kind: Kind) {
         for (size, name) in NAMES.iter().enumerate() {
             match listing.lookup(name.as_bytes()) {
                 Lookup::There(entry) => {
-                    assert_eq!((entry.kind, entry.size), (ListedKind::File, Some(size as u64)), "{way:?}: {name}")
+                    assert_eq!((entry.kind, entry.size), (ListedKind::File, Some(size as u64)), "{way:?}: {name}");
                 }
                 other => panic!("{way:?}: {name}: {other:?}"),
             }

@@ -71,7 +71,7 @@ impl Extra {
     pub(super) fn words(&self, mut word: impl FnMut(&[u8])) {
         match self {
             Self::Append(path) | Self::Modified(path) | Self::Hash(path) | Self::CopyFrom(path) | Self::CopyTo(path) => {
-                word(path.as_bytes())
+                word(path.as_bytes());
             }
             Self::Restart(at) => word(at.to_string().as_bytes()),
             Self::Mff(at, path) => {

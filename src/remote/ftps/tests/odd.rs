@@ -100,7 +100,9 @@ async fn each_way_to_list_with_its_doubts() {
     const NO_STAT: Answer = ("STAT", "502 what?", None);
     const STAT: &str = "213-Status:\r\ndrwxr-xr-x 2 a b 4096 Jan 01 2020 .\r\n-rw-r--r-- 1 a b 5 Jan 01 2020 one\r\n213 End";
     let dots = Completeness::Unknown(Doubt::DotfilesHidden);
-    let cases: [(bool, &'static [Answer], &[&str], Completeness, &[&str]); 12] = [
+    // Whether there is MLSD; the answers; the names that come of them, how far they are to be believed, and what was asked.
+    type Case = (bool, &'static [Answer], &'static [&'static str], Completeness, &'static [&'static str]);
+    let cases: [Case; 12] = [
         (true, &[("MLSD", "226 ok", Some("type=file; one\r\n"))], &["one"], Completeness::Complete, &["MLSD /d"]),
         // An empty directory, once it is known to be there.
         (true, &[("MLSD", "226 ok", Some("")), THERE], &[], Completeness::Complete, &["MLSD /d", "CWD /d"]),
@@ -205,7 +207,8 @@ async fn no_refusal_that_may_mean_something_else_proves_absence() {
     let file = Some((ListedKind::File, Some(5)));
     // MLST and SIZE in FEAT; the answers; what is found for `one` and for `two`: `None` is an error.
     type Kind = Option<(ListedKind, Option<u64>)>;
-    let cases: [(bool, bool, Vec<Answer>, Option<Kind>, Option<Kind>); 11] = [
+    type Case = (bool, bool, Vec<Answer>, Option<Kind>, Option<Kind>);
+    let cases: [Case; 11] = [
         (true, true, vec![("MLST", "550 no such file", None)], Some(None), Some(None)),
         (true, true, vec![("MLST", "450 no", None), ("SIZE", "213 5", None)], Some(file), Some(file)),
         (true, true, vec![("MLST", "550 Permission denied", None), ("SIZE", "213 5", None)], Some(file), Some(file)),
