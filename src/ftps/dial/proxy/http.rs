@@ -31,7 +31,8 @@ where
         match status(&head).ok_or(ProxyFailure::OtherProtocol)? {
             (100..200, _) => {}
             (200..300, _) => return Ok(()),
-            (407, _) if user.is_some() => return Err(ProxyFailure::AuthRefused),
+            // tinyproxy 1.11 says 401 to a wrong account.
+            (401 | 407, _) if user.is_some() => return Err(ProxyFailure::AuthRefused),
             (407, _) => return Err(ProxyFailure::AuthNeeded),
             (code, reason) => return Err(ProxyFailure::Refused(format!("{code} {reason}").trim_end().to_owned())),
         }

@@ -131,9 +131,11 @@ async fn what_an_http_proxy_may_answer_instead() {
 
     let with = proxy(ProxyKind::Http, Some(("me", "secret")));
     let request = b"CONNECT ftp.test:21 HTTP/1.1\r\nHost: ftp.test:21\r\nProxy-Authorization: Basic bWU6c2VjcmV0\r\n\r\n";
-    let (said, hint) = fails(&with, &[(request, b"HTTP/1.1 407 No\r\n\r\n")]).await;
-    assert_eq!(said, "the proxy (http proxy.test:1080) refused user or password");
-    assert_eq!(hint, Some("check `user` and `password` in `proxy`"));
+    for answer in [&b"HTTP/1.1 407 No\r\n\r\n"[..], b"HTTP/1.1 401 Unauthorized\r\n\r\n"] {
+        let (said, hint) = fails(&with, &[(request, answer)]).await;
+        assert_eq!(said, "the proxy (http proxy.test:1080) refused user or password");
+        assert_eq!(hint, Some("check `user` and `password` in `proxy`"));
+    }
     let (said, _) = fails(&proxy(ProxyKind::Http, Some(("m:e", "secret"))), &[]).await;
     assert!(said.contains("no colon"), "{said}");
 }
