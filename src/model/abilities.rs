@@ -7,8 +7,10 @@ use super::RelPath;
 pub struct Abilities {
     /// Names that differ in case only are one.
     pub folds_case: Option<bool>,
-    /// Spaces at the start and end of names are kept.
-    pub spaces: Option<bool>,
+    /// Spaces at the start of names are kept.
+    pub leading_spaces: Option<bool>,
+    /// Spaces at the end of names are kept.
+    pub trailing_spaces: Option<bool>,
     /// Control characters in names are kept.
     pub controls: Option<bool>,
     /// Names that are not UTF-8 are kept.
@@ -28,8 +30,11 @@ impl Abilities {
     /// What in `path` this server is known to store as something else, in words.
     pub fn alters(&self, path: &RelPath) -> Option<&'static str> {
         let any = |unfit: fn(&[u8]) -> bool| path.components().any(unfit);
-        if self.spaces == Some(false) && any(|name| name.starts_with(b" ") || name.ends_with(b" ")) {
-            return Some("this server stores spaces at the start or end of a name as something else");
+        if self.leading_spaces == Some(false) && any(|name| name.starts_with(b" ")) {
+            return Some("this server stores spaces at the start of a name as something else");
+        }
+        if self.trailing_spaces == Some(false) && any(|name| name.ends_with(b" ")) {
+            return Some("this server stores spaces at the end of a name as something else");
         }
         if self.controls == Some(false) && any(|name| name.iter().any(u8::is_ascii_control)) {
             return Some("this server stores control characters in a name as something else");
@@ -52,10 +57,17 @@ mod tests {
             let path = |n: &usize| RelPath::new(names[*n]).expect("a valid path");
             (0..names.len()).filter(|n| abilities.alters(&path(n)).is_some()).collect()
         };
-        let known = Abilities { spaces: Some(true), controls: Some(true), non_utf8: Some(true), ..Abilities::default() };
+        let known = Abilities {
+            leading_spaces: Some(true),
+            trailing_spaces: Some(true),
+            controls: Some(true),
+            non_utf8: Some(true),
+            ..Abilities::default()
+        };
         assert_eq!(altered(Abilities::default()), [0; 0]);
         assert_eq!(altered(known), [0; 0]);
-        assert_eq!(altered(Abilities { spaces: Some(false), ..known }), [0, 1, 2]);
+        assert_eq!(altered(Abilities { leading_spaces: Some(false), ..known }), [0]);
+        assert_eq!(altered(Abilities { trailing_spaces: Some(false), ..known }), [1, 2]);
         assert_eq!(altered(Abilities { controls: Some(false), ..known }), [3, 4]);
         assert_eq!(altered(Abilities { non_utf8: Some(false), ..known }), [5]);
     }

@@ -217,7 +217,15 @@ impl<D: Dial> Remote for FtpsRemote<D> {
 
     fn abilities(&self) -> Abilities {
         let Profile { folds_case, names, chmod, symlink, .. } = self.profile();
-        Abilities { folds_case, spaces: names.spaces(), controls: names.controls, non_utf8: names.bytes, chmod, symlink }
+        Abilities {
+            folds_case,
+            leading_spaces: names.leading_space,
+            trailing_spaces: names.trailing_space,
+            controls: names.controls,
+            non_utf8: names.bytes,
+            chmod,
+            symlink,
+        }
     }
 
     fn warnings(&self, now: UnixMillis) -> Vec<String> {

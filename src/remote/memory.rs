@@ -168,7 +168,8 @@ impl Remote for MemoryRemote {
         let keeps = Some(!manners.mangles);
         Abilities {
             folds_case: Some(manners.fold_case),
-            spaces: keeps,
+            leading_spaces: keeps,
+            trailing_spaces: keeps,
             controls: keeps,
             non_utf8: keeps,
             chmod: Some(!manners.no_modes),

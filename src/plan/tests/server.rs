@@ -93,7 +93,7 @@ fn a_parked_name_keeps_nothing_else_from_its_place() {
 
 #[test]
 fn a_name_that_this_server_alters_is_parked_with_all_below_it() {
-    let abilities = Abilities { spaces: Some(false), ..UNKNOWN };
+    let abilities = Abilities { leading_spaces: Some(false), trailing_spaces: Some(false), ..UNKNOWN };
     let window = rows(&[
         (" d", dir(1), None),
         (" d/f", file(2), None),
