@@ -8,7 +8,7 @@ pub mod dial;
 pub mod doctor;
 mod endpoint;
 pub mod error;
-mod first;
+mod heard;
 mod inspect;
 mod mode;
 mod policy;

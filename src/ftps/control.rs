@@ -1,6 +1,6 @@
 //! The control connection: commands out, replies in, each wait with a name and a limit. What to say is decided elsewhere.
 
-use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
+use std::{future::poll_fn, io, pin::Pin, task::Poll, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -10,7 +10,9 @@ use tracing::trace;
 
 use super::{
     error::{Error, Wait},
+    heard::Heard,
     proto::{Argument, Command, Encoding, Reply, ReplyParser, reply::Limits},
+    tls,
 };
 
 /// How long to wait for what.
@@ -46,6 +48,8 @@ pub struct Control<S> {
     outstanding: u32,
     /// The password, once it was sent: what the server repeats of it gets no further.
     secret: Option<Argument>,
+    /// What came last below TLS.
+    heard: Option<Heard>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
@@ -60,7 +64,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
             ending: None,
             outstanding: 0,
             secret: None,
+            heard: None,
         }
+    }
+
+    /// The same, with what comes below TLS.
+    #[must_use]
+    pub(super) fn hearing(self, heard: Heard) -> Self {
+        Self { heard: Some(heard), ..self }
     }
 
     /// How paths become bytes.
@@ -166,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
             // A server that has gone may have said why: with TLS 1.3 a missing client certificate comes out only now.
             Err(error) => match self.read_pending().await {
                 Err(why @ Error::Tls(_)) => Err(why),
-                _ => Err(Error::control(error)),
+                _ => Err(self.broken(error)),
             },
         }
     }
@@ -216,7 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
                 None => return Ok(()),
                 Some(Ok(0)) => return Err(self.closed(idle)),
                 Some(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Err(self.closed(idle)),
-                Some(Err(error)) => return Err(Error::control(error)),
+                Some(Err(error)) => return Err(self.broken(error)),
                 Some(Ok(read)) => {
                     self.parser.feed(&chunk[..read]);
                     // Replies are left for `reply`; a server that talks on and on is stopped there.
@@ -284,8 +295,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                     return Err(Error::Closed { idle: false, last: None });
                 }
-                Err(error) => return Err(Error::control(error)),
+                Err(error) => return Err(self.broken(error)),
             }
+        }
+    }
+
+    fn broken(&self, error: io::Error) -> Error {
+        match self.heard.as_ref().filter(|_| tls::is_no_tls(&error)).and_then(Heard::reply) {
+            Some(reply) => Error::OutOfTls(self.without_secret(reply)),
+            None => Error::control(error),
         }
     }
 }

@@ -21,7 +21,7 @@ use super::{
     control::{Control, Timeouts},
     dial::{Dial, Dialed, Target},
     error::{Error, Wait},
-    first::First,
+    heard::{Heard, Overheard},
     mode::DataMode,
     policy,
     profile::{Profile, Tls13},
@@ -72,9 +72,12 @@ struct Logins {
     left: Mutex<Option<Instant>>,
 }
 
+/// A control connection with TLS, and what came last below it.
+type Encrypted<S> = (TlsStream<Overheard<S>>, Heard);
+
 /// A logged-in control connection.
 pub(super) struct Connection<S> {
-    pub(super) control: Control<TlsStream<First<S>>>,
+    pub(super) control: Control<TlsStream<Overheard<S>>>,
     /// The server; `None` behind a proxy.
     pub(super) peer: Option<IpAddr>,
     /// This end of the connection; `None` where the server cannot connect to it.
@@ -200,18 +203,21 @@ impl<D: Dial> Endpoint<D> {
         let Dialed { stream, peer, local } = dialed.map_err(|source| Error::of_dial(self.dial.name(), source))?;
 
         let mut context = self.tls.context(up_to_12);
-        let (stream, mut first, mut step) = match self.mode {
+        let (stream, heard, mut first, mut step) = match self.mode {
             Mode::Explicit => {
                 let (stream, first) = self.ask_for_tls(stream, &mut login, &up).await?;
-                let (stream, _) = First::new(stream);
-                (self.handshake(&mut context, stream).await?, Some(first), login.encrypted())
+                let (stream, heard) = Overheard::new(stream);
+                (self.handshake(&mut context, stream).await?, heard, Some(first), login.encrypted())
             }
-            Mode::Implicit => (self.tls_at_once(&mut context, stream, &up).await?, None, Step::Wait),
+            Mode::Implicit => {
+                let (stream, heard) = self.tls_at_once(&mut context, stream, &up).await?;
+                (stream, heard, None, Step::Wait)
+            }
         };
         Stats::count(&self.stats.control);
         let is_13 = tls::is_13(&stream);
 
-        let mut control = Control::new(stream, self.timeouts);
+        let mut control = Control::new(stream, self.timeouts).hearing(heard);
         let features = loop {
             let reply = match step {
                 Step::Send(command) => control.command(&command).await?,
@@ -264,11 +270,11 @@ impl<D: Dial> Endpoint<D> {
     }
 
     /// TLS before the greeting. A server that turns connections away says so in clear (vsftpd), or just goes.
-    async fn tls_at_once(&self, context: &mut Context, stream: D::Stream, up: &Up) -> Result<TlsStream<First<D::Stream>>, Error> {
-        let (stream, heard) = First::new(stream);
+    async fn tls_at_once(&self, context: &mut Context, stream: D::Stream, up: &Up) -> Result<Encrypted<D::Stream>, Error> {
+        let (stream, heard) = Overheard::new(stream);
         let error = match self.handshake(context, stream).await {
             Err(error) => error,
-            done => return done,
+            Ok(stream) => return Ok((stream, heard)),
         };
         let others = up.others();
         Err(match heard.reply() {

@@ -65,6 +65,9 @@ pub enum Error {
     /// In implicit mode: the server greets in clear.
     #[error("the server does not speak TLS at once on this port, but greets in clear: {0}")]
     ClearGreeting(Reply),
+    /// The server left TLS and said this in clear, which anybody could have done: vsftpd's last words.
+    #[error("the server fell out of TLS, and in clear came: {0}")]
+    OutOfTls(Reply),
     /// TLS failed.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -301,6 +304,9 @@ impl Error {
             }
             Self::Undecided(_) => Some("check the permissions on the server: the account must be able to list the directory"),
             Self::Aside { .. } => Some("rename it back by hand if that does not happen by itself"),
+            Self::OutOfTls(_) => {
+                Some("the server's own log may say more; vsftpd ends so where it cannot work with the account's directory")
+            }
             Self::TurnedAway => Some("lower `connections`, or raise the server's limit"),
             _ => None,
         }

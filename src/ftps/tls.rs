@@ -32,6 +32,7 @@ use rustls::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+pub(super) use error::is_no_tls;
 pub use error::{CertificateProblem, ClientRefusal, TlsError, Untrusted};
 use identity::Identity;
 pub use identity::{ClientAuth, ClientAuthError};

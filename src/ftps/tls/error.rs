@@ -162,6 +162,11 @@ impl ClientRefusal {
     }
 }
 
+/// Whether what came was no TLS.
+pub(in crate::ftps) fn is_no_tls(error: &io::Error) -> bool {
+    matches!(inner(error), Some(Error::InvalidMessage(_)))
+}
+
 /// The error of rustls in an error of a stream.
 fn inner(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()

@@ -31,6 +31,7 @@ fn class(error: &Error) -> Class {
         | Error::Timeout(_)
         | Error::Control(_)
         | Error::Closed { .. }
+        | Error::OutOfTls(_)
         | Error::Unasked(_)
         | Error::OutOfStep
         | Error::Data(_)

@@ -2,7 +2,9 @@
 //! for, and from there on whatever the script does.
 
 use std::{
+    io::Write,
     net::Ipv4Addr,
+    os::fd::AsFd,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -34,6 +36,8 @@ pub(super) type Data = Tap<TlsStream<Tap<TcpStream>>>;
 pub(super) struct Guest {
     pub(super) house: Arc<House>,
     stream: BufReader<Box<dyn Stream>>,
+    /// The connection below TLS.
+    wire: std::net::TcpStream,
     passive: Option<TcpListener>,
     is_greeted: bool,
     renamed: String,
@@ -41,8 +45,10 @@ pub(super) struct Guest {
 
 impl Guest {
     pub(super) fn new(house: &Arc<House>, stream: TcpStream) -> Self {
+        let wire = stream.as_fd().try_clone_to_owned().expect("a descriptor").into();
         let stream: Box<dyn Stream> = Box::new(Tap::wire(house, stream));
-        Self { house: house.clone(), stream: BufReader::new(stream), passive: None, is_greeted: false, renamed: String::new() }
+        let stream = BufReader::new(stream);
+        Self { house: house.clone(), stream, wire, passive: None, is_greeted: false, renamed: String::new() }
     }
 
     /// Is honest up to the command `verb`, which is not answered; gives its argument. Without `verb`, for good.
@@ -82,6 +88,11 @@ impl Guest {
     pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) -> Option<()> {
         self.stream.write_all(bytes.as_ref()).await.ok()?;
         self.stream.flush().await.ok()
+    }
+
+    /// Says a line below TLS.
+    pub(super) fn say_in_clear(&mut self, line: &str) -> Option<()> {
+        self.wire.write_all(format!("{line}\r\n").as_bytes()).ok()
     }
 
     /// Waits until the client sends anything, and leaves it there.

@@ -80,6 +80,22 @@ fn accounts() -> Vec<Scene> {
         .logs_in()
         .fails(Class::Refused, &["not for ***"])
         .and_binary(3),
+        // vsftpd's last words, as where the account's directory may be written to and is the root.
+        scene("last_words_in_clear", |mut guest| async move {
+            guest.until("PASS").await?;
+            guest.say_in_clear("500 OOPS: vsftpd: refusing to run with writable root inside chroot()")?;
+            guest.silence().await
+        })
+        .logs_in()
+        .fails(Class::Transient, &["fell out of TLS", "500 OOPS: vsftpd: refusing to run with writable root"])
+        .and_binary(69),
+        scene("last_words_in_clear_with_the_password", |mut guest| async move {
+            let password = guest.until("PASS").await?;
+            guest.say_in_clear(&format!("500 no {password}"))?;
+            guest.silence().await
+        })
+        .logs_in()
+        .fails(Class::Transient, &["500 no ***"]),
         scene("password_echoed_for_an_unexpected_reply", |mut guest| async move {
             guest.until("TYPE").await?;
             guest.say(format!("350 {PASSWORD}")).await?;
