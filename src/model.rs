@@ -2,12 +2,14 @@
 //! that touches a disk, a clock or a network lives here.
 
 mod abilities;
+mod checksum;
 mod entry;
 mod job;
 mod path;
 mod problem;
 
 pub use abilities::Abilities;
+pub use checksum::{Algorithm, Checksum, Summing};
 pub use entry::{Digest, Entry, Fingerprint, Kind, Mode, Observation, RootIdentity, Row, Window};
 pub use job::{Done, Job, JobId, Operation, Outcome, Settlement, Stat};
 pub use path::{PathError, PathSet, RelPath};

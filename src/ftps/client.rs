@@ -1,10 +1,12 @@
 //! A conversation with one server in verbs: connect, store, rename, look. It keeps what was learnt and reconnects where the
 //! choice of TLS versions demands it; what a failure means for the mirror is decided above.
 
+mod fetch;
 mod find;
 mod list;
 mod rename;
 mod site;
+mod sum;
 pub(super) mod times;
 
 use std::{sync::Arc, time::Duration};

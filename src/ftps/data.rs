@@ -134,6 +134,70 @@ pub(super) async fn upload<D: Dial>(
     }
 }
 
+/// Bytes of a download that are handed on at once.
+const PIECE: usize = 64 * 1024;
+
+/// Reads a file of `size` bytes into `into`; `came` counts them. Done means: all of them, close_notify, and the server said
+/// so. Nothing beyond `size` is handed on.
+pub(super) async fn download<D: Dial>(
+    endpoint: &Endpoint<D>,
+    connection: &mut Connection<D::Stream>,
+    command: &Command,
+    size: u64,
+    into: &mpsc::Sender<Bytes>,
+    came: &mut u64,
+) -> Result<(), Error> {
+    let verb = command.verb();
+    let Opened { mut data, mut transfer, mut complete } = open(endpoint, connection, None, command).await?;
+    let control = &mut connection.control;
+    let stall = endpoint.timeouts.stall;
+
+    let mut piece = vec![0; PIECE];
+    let (mut stalls_at, mut progress) = (Instant::now() + stall, 0);
+    let broken = loop {
+        tokio::select! {
+            read = timeout_at(stalls_at, data.read(&mut piece)) => match read {
+                Err(_) => return Err(Error::Timeout(Wait::Stall)),
+                Ok(Ok(0)) => break None,
+                Ok(Ok(read)) => {
+                    *came += read as u64;
+                    if *came > size {
+                        return Err(Error::OtherSize { promised: size, came: *came });
+                    }
+                    let taken = timeout(stall, into.send(Bytes::copy_from_slice(&piece[..read]))).await;
+                    taken.map_err(|_| Error::Timeout(Wait::Sink))?.map_err(|_| Error::Abandoned)?;
+                    progress += read;
+                    if progress >= PROGRESS {
+                        (stalls_at, progress) = (Instant::now() + stall, 0);
+                    }
+                }
+                Ok(Err(error)) => break Some(error),
+            },
+            reply = control.any_reply(), if !transfer.has_ended() => match transfer.on_reply(reply?) {
+                Verdict::Opened => {}
+                Verdict::Complete(reply) => complete = Some(reply),
+                Verdict::Failed(failure, reply) => return Err(Error::Transfer { verb, failure, reply }),
+            },
+        }
+    };
+    // vsftpd and ProFTPD keep their last reply until this side is closed, too.
+    let _ = timeout(stall, data.shutdown()).await;
+    drop(data);
+    while complete.is_none() {
+        match transfer.on_reply(control.final_reply().await?) {
+            Verdict::Opened => {}
+            Verdict::Complete(reply) => complete = Some(reply),
+            Verdict::Failed(failure, reply) => return Err(Error::Transfer { verb, failure, reply }),
+        }
+    }
+    match broken {
+        // Without close_notify anybody can have cut it, whatever the server says and however much came.
+        Some(error) => Err(Error::data(error)),
+        None if *came < size => Err(Error::OtherSize { promised: size, came: *came }),
+        None => Ok(()),
+    }
+}
+
 /// A listing, as it came.
 pub(super) struct Received {
     pub(super) listing: Listing,

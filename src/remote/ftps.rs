@@ -4,20 +4,25 @@ mod class;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::mpsc;
 
-use super::{Class, Remote, RemoteError, Session, Source};
+use super::{Class, Listed, Listing, Remote, RemoteError, Session, Source};
 use crate::{
     ftps::{
         AccountError, Client, Credentials, DataMode, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile, Proxy, Stats,
         TcpDial, Timeouts, TlsError, TlsSettings,
-        proto::{ArgumentError, ListedKind, Pathname},
+        proto::{ArgumentError, ListedKind, Pathname, listing::Completeness},
     },
-    model::{self, Abilities, Kind, PathError, RelPath, Stat, UnixMillis},
+    model::{self, Abilities, Checksum, Kind, PathError, RelPath, Stat, UnixMillis},
 };
 
 /// What to do when the mirror's directory can neither be used nor made.
 const NO_BASE: &str = "make the mirror's directory on the server and let the account write to it, or correct `path`";
+
+/// What to do when the directory that is to be looked at is missing.
+const NO_BASE_YET: &str = "correct `path`, or let `towline sync` make and fill it";
 
 /// A server, an account on it, and a directory there.
 #[derive(Clone, Debug)]
@@ -83,6 +88,8 @@ pub struct FtpsRemote<D: Dial = TcpDial> {
     base: Base,
     /// What time it is, for the date of a probe; `None` does not probe.
     probing: Option<fn() -> UnixMillis>,
+    /// A session changes nothing on the server: the directory has to be there.
+    looks_only: bool,
 }
 
 /// What there is to tell about a server.
@@ -136,7 +143,7 @@ impl<D: Dial> FtpsRemote<D> {
         let credentials = Credentials::new(&user, password.expose_secret())?;
         let base = Base::new(&base)?;
         let endpoint = Endpoint::new(dial, &host, credentials, &tls, timeouts, profile, on_learn)?;
-        Ok(Self { endpoint: Arc::new(endpoint.connecting(mode, data)), base, probing: None })
+        Ok(Self { endpoint: Arc::new(endpoint.connecting(mode, data)), base, probing: None, looks_only: false })
     }
 
     /// This, but the first login probes the server if it is not known, or not the one that it was; `clock` dates that.
@@ -146,12 +153,24 @@ impl<D: Dial> FtpsRemote<D> {
         self
     }
 
+    /// This, but opening a session changes nothing on the server: a directory that is missing stays so, and nothing is probed.
+    #[must_use]
+    pub fn looking_only(mut self) -> Self {
+        (self.probing, self.looks_only) = (None, true);
+        self
+    }
+
     /// Another directory on the same server, by the same account: what is learnt, and how many logins are up, is shared.
     ///
     /// # Errors
     /// When `base` is no absolute path that FTP can carry.
     pub fn beside(&self, base: &[u8]) -> Result<Self, SettingsError> {
-        Ok(Self { endpoint: Arc::clone(&self.endpoint), base: Base::new(base)?, probing: self.probing })
+        Ok(Self {
+            endpoint: Arc::clone(&self.endpoint),
+            base: Base::new(base)?,
+            probing: self.probing,
+            looks_only: self.looks_only,
+        })
     }
 
     /// The server and the account, for what the trait has no verb for.
@@ -205,6 +224,10 @@ impl<D: Dial> Remote for FtpsRemote<D> {
 
     async fn connect(&self) -> Result<FtpsSession<D>, RemoteError> {
         let mut client = Client::connect(self.endpoint.clone()).await?;
+        if self.looks_only {
+            self.base.find(&mut client).await?;
+            return Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false });
+        }
         self.base.ensure(&mut client).await.map_err(|error| {
             let error = RemoteError::from(error);
             if error.class == Class::Refused && error.hint.is_none() { error.with_hint(NO_BASE) } else { error }
@@ -322,6 +345,45 @@ impl<D: Dial> Session for FtpsSession<D> {
         }
     }
 
+    async fn list(&mut self, dir: Option<&RelPath>) -> Result<Listing, RemoteError> {
+        let at = match dir {
+            Some(dir) => self.at(dir)?,
+            None => self.base.itself().map_err(Error::Name)?,
+        };
+        let listing = self.client.list(&at).await?;
+        let doubt = match listing.completeness {
+            Completeness::Complete => None,
+            Completeness::Capped => Some("the server said that it left names out".to_owned()),
+            Completeness::Unknown(doubt) => Some(doubt.to_string()),
+        };
+        let exact_times = self.client.endpoint().profile().set_time_exact == Some(true);
+        let entries = listing.entries.into_iter().map(|listed| {
+            let kind = match listed.kind {
+                ListedKind::File => Some(Kind::File),
+                ListedKind::Dir => Some(Kind::Dir),
+                ListedKind::Link => Some(Kind::Link),
+                ListedKind::Other => None,
+            };
+            Listed { name: listed.name, kind, size: listed.size, modified: listed.modified }
+        });
+        Ok(Listing { entries: entries.collect(), doubt, exact_times })
+    }
+
+    async fn fetch(&mut self, path: &RelPath, size: u64, into: mpsc::Sender<Bytes>) -> Result<(), RemoteError> {
+        let path = self.at(path)?;
+        Ok(self.client.fetch(&path, size, &into).await?)
+    }
+
+    async fn checksum(&mut self, path: &RelPath, part: Option<(u64, u64)>) -> Result<Option<Checksum>, RemoteError> {
+        let path = self.at(path)?;
+        Ok(self.client.sum(&path, part).await?)
+    }
+
+    async fn modified(&mut self, path: &RelPath) -> Result<Option<i64>, RemoteError> {
+        let path = self.at(path)?;
+        Ok(self.client.modified(&path).await?)
+    }
+
     async fn ping(&mut self) -> Result<(), RemoteError> {
         Ok(self.client.noop().await?)
     }
@@ -361,6 +423,15 @@ impl Base {
     fn absolute(&self) -> Vec<u8> {
         let below: &[u8] = self.0.as_ref().map_or(b"", |base| base.as_bytes());
         [b"/", below].concat()
+    }
+
+    /// Finds out whether it is there.
+    async fn find<D: Dial>(&self, client: &mut Client<D>) -> Result<(), RemoteError> {
+        let Some(base) = &self.0 else { return Ok(()) };
+        match client.find(&absolute(base).map_err(Error::Name)?).await? {
+            Some(found) if found.kind == ListedKind::Dir => Ok(()),
+            _ => Err(RemoteError::new(Class::Refused, "the mirror's directory is not there").with_hint(NO_BASE_YET)),
+        }
     }
 
     /// Makes the directory if it is missing, and those that it is in.

@@ -29,6 +29,14 @@ pub enum Primitive {
     MakeDir,
     /// MLST.
     Stat,
+    /// MLSD.
+    List,
+    /// RETR.
+    Fetch,
+    /// XSHA256.
+    Checksum,
+    /// MDTM.
+    Modified,
     /// NOOP.
     Ping,
 }
@@ -47,6 +55,10 @@ impl fmt::Display for Primitive {
             Self::RemoveDir => "RMD",
             Self::MakeDir => "MKD",
             Self::Stat => "MLST",
+            Self::List => "MLSD",
+            Self::Fetch => "RETR",
+            Self::Checksum => "XSHA256",
+            Self::Modified => "MDTM",
             Self::Ping => "NOOP",
         })
     }
@@ -61,7 +73,7 @@ pub enum Fault {
     Fail(Class),
     /// It happens, but the reply is lost and the session with it. Connecting merely fails.
     LostReply,
-    /// The connection is lost before it happens; of a store, half of the body has arrived.
+    /// The connection is lost before it happens; of a store or a fetch, half of the body has arrived.
     Cut,
 }
 
