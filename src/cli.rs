@@ -10,12 +10,14 @@ mod doctor;
 mod exit;
 mod out;
 mod plan;
+mod restore;
 mod run;
 mod show;
 mod signals;
 mod status;
 mod sync;
 mod trust;
+mod verify;
 
 use std::{
     io::{self, Write},
@@ -77,6 +79,12 @@ enum Verb {
     Status(status::Args),
     /// Release the removals that wait in a mirror
     Approve(approve::Args),
+    /// Compare the server with what is recorded of it
+    Verify(verify::VerifyArgs),
+    /// Bring files back from the server
+    Restore(restore::Args),
+    /// Take over a server directory that holds the files already
+    Adopt(verify::AdoptArgs),
     /// Show the certificate of a server, and with --pin trust its key
     Trust(trust::Args),
 }
@@ -129,6 +137,9 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Run => run::run(context).await,
             Verb::Status(args) => status::status(context, args).await,
             Verb::Approve(args) => approve::approve(context, args).await,
+            Verb::Verify(args) => verify::verify(context, args).await,
+            Verb::Restore(args) => restore::restore(context, args).await,
+            Verb::Adopt(args) => verify::adopt(context, args).await,
             Verb::Trust(args) => trust::trust(context, args).await,
         }
     });

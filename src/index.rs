@@ -278,6 +278,15 @@ impl Index {
         self.write(now, |books| entries.iter().try_for_each(|(path, entry)| books.change(path, |held| held.record(Some(*entry)))))
     }
 
+    /// Records what the server was found to hold, where that is not what was recorded; the retry columns stay. Where nothing is,
+    /// nothing is below either. A path with a job is left alone: that records what it finds. How many rows changed.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then none is recorded.
+    pub fn correct(&mut self, found: &[(RelPath, Option<Stat>)], now: UnixMillis) -> Result<usize, IndexError> {
+        self.write(now, |books| observe::correct(books, found))
+    }
+
     /// The jobs of which nobody knows what became of them, in the order in which they were promised.
     ///
     /// # Errors

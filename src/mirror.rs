@@ -1,6 +1,7 @@
 //! The engine: one loop per mirror that listens, looks, notes, decides, promises, acts and settles. It is the only
 //! writer of its index. Nothing here speaks FTP or knows a kernel's events.
 
+mod audit;
 mod body;
 mod books;
 mod crew;
@@ -8,6 +9,7 @@ mod engine;
 mod look;
 #[cfg(test)]
 mod properties;
+mod restore;
 pub mod retry;
 pub mod schedule;
 pub mod seats;
@@ -18,7 +20,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use audit::{Adopted, Adoption, AuditError, Deep, Finding, Verified, Verify, What, adopt, verify};
 pub use engine::{DryRun, DryRunError, Mirror, StartWatch, dry_run};
+pub use restore::{Left, Restore, RestoreError, Restored, Why, restore};
 pub use seats::Seats;
 pub use status::{MirrorStatus, Phase};
 
@@ -56,7 +60,7 @@ pub struct Settings {
 
 impl Settings {
     /// The local directory, and how it is looked at.
-    pub(crate) fn place(&self) -> Place {
+    pub fn place(&self) -> Place {
         Place { path: self.source.clone(), view: self.view }
     }
 }

@@ -16,6 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(super) use dry::observe;
 pub use dry::{DryRun, DryRunError, dry_run};
 
 use super::{

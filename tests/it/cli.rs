@@ -89,7 +89,8 @@ impl Rig {
 }
 
 fn help() {
-    for verb in ["", "check", "plan", "sync", "run", "status", "approve", "trust", "doctor", "demo"] {
+    for verb in ["", "check", "plan", "sync", "run", "status", "approve", "trust", "doctor", "verify", "restore", "adopt", "demo"]
+    {
         let args: Vec<_> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let output = bare(&args);
         ends(&output, 0, &["Usage:", "Example:"]);

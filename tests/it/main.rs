@@ -10,6 +10,7 @@
     reason = "a test program: it may panic, print, and is nobody's library"
 )]
 
+mod audit;
 mod cli;
 mod convergence;
 mod daemon;
@@ -52,6 +53,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(cli::trials());
     trials.extend(trust::trials());
     trials.extend(mirror::trials());
+    trials.extend(audit::trials());
     trials
 }
 
