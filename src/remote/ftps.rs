@@ -111,6 +111,8 @@ pub struct FtpsSession<D: Dial = TcpDial> {
     base: Base,
     /// The server said that it has no SITE CHMOD.
     lacks_chmod: bool,
+    /// What a rename of somebody else's has left half-way is not mended: it may be under way.
+    looks_only: bool,
 }
 
 /// The mirror's directory: the components below the server's root, none for the root itself.
@@ -226,7 +228,7 @@ impl<D: Dial> Remote for FtpsRemote<D> {
         let mut client = Client::connect(self.endpoint.clone()).await?;
         if self.looks_only {
             self.base.find(&mut client).await?;
-            return Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false });
+            return Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false, looks_only: true });
         }
         self.base.ensure(&mut client).await.map_err(|error| {
             let error = RemoteError::from(error);
@@ -235,7 +237,7 @@ impl<D: Dial> Remote for FtpsRemote<D> {
         if let Some(clock) = self.probing {
             client.probe_if_due(&self.base.absolute(), clock()).await?;
         }
-        Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false })
+        Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false, looks_only: false })
     }
 
     fn abilities(&self) -> Abilities {
@@ -334,7 +336,8 @@ impl<D: Dial> Session for FtpsSession<D> {
 
     async fn stat(&mut self, path: &RelPath) -> Result<Option<Stat>, RemoteError> {
         let path = self.at(path)?;
-        let Some(found) = self.client.find(&path).await? else { return Ok(None) };
+        let found = if self.looks_only { self.client.look(&path).await? } else { self.client.find(&path).await? };
+        let Some(found) = found else { return Ok(None) };
         match found.kind {
             ListedKind::File => Ok(Some(Stat { kind: Kind::File, size: found.size })),
             ListedKind::Dir => Ok(Some(Stat { kind: Kind::Dir, size: None })),
@@ -428,7 +431,7 @@ impl Base {
     /// Finds out whether it is there.
     async fn find<D: Dial>(&self, client: &mut Client<D>) -> Result<(), RemoteError> {
         let Some(base) = &self.0 else { return Ok(()) };
-        match client.find(&absolute(base).map_err(Error::Name)?).await? {
+        match client.look(&absolute(base).map_err(Error::Name)?).await? {
             Some(found) if found.kind == ListedKind::Dir => Ok(()),
             _ => Err(RemoteError::new(Class::Refused, "the mirror's directory is not there").with_hint(NO_BASE_YET)),
         }

@@ -59,7 +59,10 @@ impl<D: Dial> Client<D> {
     }
 
     /// What is at `path`, and nothing is mended.
-    pub(super) async fn look(&mut self, path: &Pathname) -> Result<Option<Found>, Error> {
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub async fn look(&mut self, path: &Pathname) -> Result<Option<Found>, Error> {
         let mut last = None;
         if self.connection.features.mlst.is_some() {
             let reply = self.ask(&Command::Mlst(path.clone())).await?;
