@@ -27,3 +27,7 @@ kill:
 # Thousands of random histories of the whole engine, with faults, crashes and lost events.
 chaos:
     TOWLINE_FULL=1 cargo test --test it -- convergence --nocapture
+
+# Fuzzing: one target, or all in turn; 1,000,000 inputs each unless told otherwise. `just fuzz reply 5000`
+fuzz *ARGS:
+    fuzz/run {{ARGS}}

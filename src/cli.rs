@@ -6,6 +6,7 @@ mod assemble;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
 mod exit;
 mod out;
 mod plan;
@@ -14,6 +15,7 @@ mod show;
 mod signals;
 mod status;
 mod sync;
+mod trust;
 
 use std::{
     io::{self, Write},
@@ -60,6 +62,8 @@ enum Verb {
     Demo(demo::Args),
     /// Check the configuration, and with --online each server
     Check(check::Args),
+    /// Find out what a server can do, and what that means for its mirrors
+    Doctor(doctor::Args),
     /// Show what would be done, and why, without touching the server
     Plan(plan::Args),
     /// Mirror once, then end: 0 done, 3 some paths failed
@@ -73,6 +77,8 @@ enum Verb {
     Status(status::Args),
     /// Release the removals that wait in a mirror
     Approve(approve::Args),
+    /// Show the certificate of a server, and with --pin trust its key
+    Trust(trust::Args),
 }
 
 /// What every verb gets besides its own arguments.
@@ -117,11 +123,13 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             #[cfg(feature = "demo")]
             Verb::Demo(args) => demo::demo(context, args).await,
             Verb::Check(args) => check::check(context, args).await,
+            Verb::Doctor(args) => doctor::doctor(context, args).await,
             Verb::Plan(args) => plan::plan(context, args).await,
             Verb::Sync(args) => sync::sync(context, args).await,
             Verb::Run => run::run(context).await,
             Verb::Status(args) => status::status(context, args).await,
             Verb::Approve(args) => approve::approve(context, args).await,
+            Verb::Trust(args) => trust::trust(context, args).await,
         }
     });
     // A reading thread that hangs on a dead disk must not hold up the end.

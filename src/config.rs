@@ -2,6 +2,7 @@
 //! and not the rules of FTP; a [`Config`] that exists is right in itself, whether or not its server is.
 
 mod dirs;
+mod edit;
 mod error;
 mod file;
 mod load;
@@ -17,11 +18,14 @@ mod tests;
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    net::IpAddr,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 pub use dirs::{DirError, socket_path, state_dir};
+pub use edit::{EditError, NewPin, write_pin};
 pub use error::{ConfigError, Fault};
 pub use secret::{PasswordSource, SecretError};
 
@@ -46,6 +50,12 @@ pub struct Remote {
     pub host: String,
     /// The port of the control connection.
     pub port: u16,
+    /// How TLS starts.
+    pub mode: Mode,
+    /// How data connections come about; not active where there is a proxy.
+    pub data: DataMode,
+    /// What is in between, for control and data connections.
+    pub proxy: Option<Proxy>,
     /// The login name; holds no CR, LF or NUL.
     pub user: String,
     /// Where the password is.
@@ -58,10 +68,61 @@ pub struct Remote {
     pub timeouts: Timeouts,
 }
 
-/// Which server certificate to accept, and from which version of TLS on.
+/// How TLS starts. There is no mode without TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// By AUTH TLS (RFC 4217).
+    #[default]
+    Explicit,
+    /// With the first byte.
+    Implicit,
+}
+
+/// How data connections come about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DataMode {
+    /// We connect: EPSV, or PASV where that fails.
+    #[default]
+    Passive,
+    /// EPSV alone.
+    Epsv,
+    /// PASV alone.
+    Pasv,
+    /// The server connects.
+    Active {
+        /// To one of these ports, 1024 to 65535; `None` is any.
+        ports: Option<RangeInclusive<u16>>,
+        /// At this address, where it is not this end of the control connection.
+        address: Option<IpAddr>,
+    },
+}
+
+/// A proxy for control and data connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// What it speaks.
+    pub kind: ProxyKind,
+    /// A host name or an address, without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The account on it: a name of 1 to 255 bytes, without a colon for [`ProxyKind::Http`], and where its password is.
+    pub user: Option<(String, PasswordSource)>,
+}
+
+/// What a proxy speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// SOCKS5 (RFC 1928).
+    Socks5,
+    /// HTTP CONNECT (RFC 9110 §9.3.6).
+    Http,
+}
+
+/// Which server certificate to accept, from which version of TLS on, and who we are to the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// A PEM file of roots beside the system's.
+    /// A PEM file of roots beside the system's, or a directory of such files.
     pub ca: Option<PathBuf>,
     /// SHA-256 of accepted public keys (DER-encoded `SubjectPublicKeyInfo`, RFC 7469 §2.4).
     pub pins: Vec<[u8; 32]>,
@@ -71,6 +132,19 @@ pub struct Tls {
     pub server_name: Option<String>,
     /// The lowest version to accept.
     pub min: TlsVersion,
+    /// What is shown to a server that asks for a certificate.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A certificate of our own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// A PEM file: the certificate, and its intermediates behind it.
+    pub cert: PathBuf,
+    /// A PEM file with its key; the same one where the configuration names none.
+    pub key: PathBuf,
+    /// What an encrypted key is opened with.
+    pub key_password: Option<PasswordSource>,
 }
 
 /// What makes a certificate acceptable.
@@ -125,6 +199,39 @@ pub struct Mirror {
     pub delete: Delete,
     /// How much may be deleted without being asked.
     pub delete_budget: DeleteBudget,
+    /// What becomes of symbolic links.
+    pub symlinks: Symlinks,
+    /// Which permissions the server's copies get.
+    pub permissions: Permissions,
+}
+
+/// What becomes of symbolic links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Symlinks {
+    /// They are left out.
+    #[default]
+    Skip,
+    /// One that leads to something in the directory is mirrored as that.
+    Follow,
+    /// They are mirrored as links.
+    Link,
+}
+
+/// Which permissions the server's copies get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Permissions {
+    /// Those that the server gives them.
+    #[default]
+    Server,
+    /// Those of the local files and directories.
+    Keep,
+    /// Always the same: bits from 0 to 0o777; `None` are those that the server gives.
+    Fixed {
+        /// Of files.
+        files: Option<u16>,
+        /// Of directories.
+        directories: Option<u16>,
+    },
 }
 
 /// What becomes of the server's copy of something that is gone here.
@@ -190,6 +297,8 @@ impl Origin {
 impl Remote {
     /// The port of explicit FTPS (RFC 4217 §4).
     pub const DEFAULT_PORT: u16 = 21;
+    /// The port of implicit FTPS, as registered with IANA.
+    pub const DEFAULT_IMPLICIT_PORT: u16 = 990;
     /// Connections, where the configuration names no ceiling.
     pub const DEFAULT_CONNECTIONS: u8 = 8;
 }
@@ -203,7 +312,7 @@ impl Mirror {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), reply: Duration::from_secs(30), stall: Duration::from_secs(30) }
+        Self { connect: Duration::from_secs(10), reply: Duration::from_secs(25), stall: Duration::from_secs(25) }
     }
 }
 

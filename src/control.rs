@@ -100,14 +100,19 @@ type Mirrors = Arc<BTreeMap<String, Handle>>;
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: UnixListener, mirrors: BTreeMap<String, Handle>, stop: CancellationToken) -> io::Result<()> {
-    let routes = Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/mirrors/{name}/approve", post(approve))
-        .with_state(Arc::new(mirrors));
+    let routes = routes(mirrors);
     tokio::select! {
         result = axum::serve(listener, routes) => result,
         () = stop.cancelled() => Ok(()),
     }
+}
+
+/// What is answered to which request.
+pub fn routes(mirrors: BTreeMap<String, Handle>) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/mirrors/{name}/approve", post(approve))
+        .with_state(Arc::new(mirrors))
 }
 
 async fn status(State(mirrors): State<Mirrors>) -> Json<Status> {
@@ -121,7 +126,8 @@ async fn approve(State(mirrors): State<Mirrors>, Param(name): Param<String>) -> 
         return refuse(StatusCode::NOT_FOUND, format!("there is no mirror called {name:?}; there is: {known}"));
     };
     let (tx, rx) = oneshot::channel();
-    let sent = handle.commands.send(Command::Approve(tx)).await;
+    // What could not be sent holds `tx`: kept, the answer would be waited for for ever.
+    let sent = handle.commands.send(Command::Approve(tx)).await.map_err(drop);
     match (sent, rx.await) {
         (Ok(()), Ok(Ok(deletes))) => Json(Approved { deletes }).into_response(),
         (Ok(()), Ok(Err(e @ (ApproveError::NothingHalted | ApproveError::RootMissing)))) => {
@@ -137,6 +143,8 @@ fn refuse(code: StatusCode, error: String) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -192,5 +200,15 @@ mod tests {
         stop.cancel();
         server.await.unwrap().unwrap();
         mirror.abort();
+    }
+
+    /// Found by fuzzing: the command that could not be sent was kept, and with it the way for an answer.
+    #[tokio::test]
+    async fn a_mirror_that_is_gone_is_told_and_not_waited_for() {
+        let (_status, status) = tokio::sync::watch::channel(Arc::new(MirrorStatus::default()));
+        let (commands, _) = tokio::sync::mpsc::channel(1);
+        let mirrors = Arc::new(BTreeMap::from([("gone".to_owned(), Handle { status, commands })]));
+        let answer = tokio::time::timeout(Duration::from_secs(60), approve(State(mirrors), Param("gone".to_owned())));
+        assert_eq!(answer.await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

@@ -5,9 +5,14 @@ pub mod client;
 pub mod control;
 mod data;
 pub mod dial;
+pub mod doctor;
 mod endpoint;
 pub mod error;
+mod heard;
+mod inspect;
+mod mode;
 mod policy;
+mod probe;
 pub mod profile;
 pub mod proto;
 #[cfg(test)]
@@ -16,9 +21,15 @@ pub mod tls;
 
 pub use client::{Client, Found};
 pub use control::Timeouts;
-pub use dial::{Dial, Dialed, Target, TcpDial};
+pub use dial::{
+    Dial, Dialed, Listen, Target, TcpDial,
+    proxy::{Proxy, ProxyError, ProxyFailure, ProxyKind},
+};
 pub use endpoint::{Endpoint, OnLearn};
 pub use error::{Error, Wait};
-pub use profile::{Passive, Profile, SetTime, Tls13};
-pub use proto::login::{AccountError, Credentials};
-pub use tls::{Pin, Stats, TlsError, TlsSettings, TlsVersion, Trust};
+pub use mode::{Active, DataMode};
+pub use profile::{Passive, Probed, Profile, SetTime, Tls13, Verdict};
+pub use proto::login::{AccountError, Credentials, Mode};
+pub use tls::{
+    CertificateProblem, ClientAuth, Pin, Presented, Stats, TlsError, TlsSettings, TlsVersion, Trust, Whose, expiry_warning,
+};

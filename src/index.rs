@@ -7,6 +7,7 @@
 mod books;
 mod connect;
 mod error;
+mod fold;
 mod held;
 mod jobs;
 mod lock;
@@ -35,11 +36,11 @@ pub use profile::Profiles;
 pub use reader::{Reader, Under};
 
 use crate::model::{
-    Digest, Entry, Fingerprint, Job, JobId, Observation, Operation, RelPath, Row, Settlement, Stat, UnixMillis, Window,
+    Digest, Entry, Fingerprint, Job, JobId, Observation, Operation, Problem, RelPath, Row, Settlement, Stat, UnixMillis, Window,
 };
 use books::Books;
 
-const SCHEMA: [&str; 1] = [include_str!("index/schema/0001.sql")];
+const SCHEMA: [&str; 2] = [include_str!("index/schema/0001.sql"), include_str!("index/schema/0002.sql")];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.
 const NO_TIME: UnixMillis = UnixMillis(0);
@@ -50,6 +51,7 @@ pub struct Index {
     db: Connection,
     file: PathBuf,
     instance: String,
+    folds: bool,
 }
 
 impl Index {
@@ -60,13 +62,14 @@ impl Index {
     /// # Errors
     /// [`IndexError::Newer`] when a later version wrote it, with nothing touched; else when the file cannot be used.
     pub fn open(file: &Path, now: UnixMillis) -> Result<Self, IndexError> {
-        let db = connect::read_write(file, &SCHEMA)?;
+        let mut db = connect::read_write(file, &SCHEMA)?;
+        fold::fill(&mut db)?;
         jobs::doubt_all(&db)?;
         if notes::get::<UnixMillis>(&db, Note::Created)?.is_none() {
             notes::set(&db, Note::Created, Some(&now))?;
         }
         let instance = notes::get(&db, Note::Instance)?.ok_or_else(|| IndexError::corrupt("it has no instance"))?;
-        Ok(Self { db, file: file.to_owned(), instance })
+        Ok(Self { db, file: file.to_owned(), instance, folds: false })
     }
 
     /// Eight hexadecimal digits, made with the index; they are in the name of every temporary file of its jobs.
@@ -139,6 +142,22 @@ impl Index {
     /// When the file cannot be read.
     pub fn removals(&self, before: Option<&RelPath>, limit: usize, now: UnixMillis) -> Result<Window, IndexError> {
         pending::removals(&self.db, before, limit, now)
+    }
+
+    /// Where the server folds case: see [`Window::twins`]; none of them is in `rows`. Empty otherwise.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn twins(&self, rows: &[Row], now: UnixMillis) -> Result<Vec<Row>, IndexError> {
+        if self.folds { fold::twins(&self.db, rows, now) } else { Ok(Vec::new()) }
+    }
+
+    /// Notes what keeps each of these pending paths from being tried at all. That is no attempt.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then none is noted.
+    pub fn park(&mut self, found: &[(RelPath, Problem)]) -> Result<(), IndexError> {
+        self.write(NO_TIME, |books| found.iter().try_for_each(|(path, problem)| books.change(path, |held| held.park(problem))))
     }
 
     /// Vanished files that are not in `rows`, in preorder, from which pending files in `rows` may have been moved: by
@@ -219,6 +238,19 @@ impl Index {
 
 /// Promises and what became of them.
 impl Index {
+    /// Says whether the server takes names that differ in case only for one. From then on one of them at most is recorded:
+    /// the last that something was done to. Where two are when this is said first, nobody knows what the server holds.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn fold(&mut self, folds: bool) -> Result<(), IndexError> {
+        if folds && !self.folds {
+            self.write(NO_TIME, fold::merge)?;
+        }
+        self.folds = folds;
+        Ok(())
+    }
+
     /// Writes down what is about to be done; on the disk when this returns. The jobs are in the order of `operations`.
     ///
     /// # Errors
@@ -297,7 +329,7 @@ impl Index {
         now: UnixMillis,
         change: impl FnOnce(&mut Books<'_>) -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
-        let mut books = Books::open(&mut self.db, now)?;
+        let mut books = Books::open(&mut self.db, now, self.folds)?;
         let answer = change(&mut books)?;
         books.close()?;
         Ok(answer)

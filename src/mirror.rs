@@ -26,7 +26,7 @@ use crate::{
     index::IndexError,
     model::{Operation, Outcome, UnixMillis},
     plan::{Budget, Halt},
-    scan::RulesError,
+    scan::{Place, RulesError, View},
 };
 
 /// What a mirror is told.
@@ -36,6 +36,8 @@ pub struct Settings {
     pub name: String,
     /// The local directory.
     pub source: PathBuf,
+    /// What links and permissions mean.
+    pub view: View,
     /// Patterns of what is not mirrored, in gitignore syntax.
     pub ignore: Vec<String>,
     /// A path is looked at when nothing was heard of it for so long.
@@ -50,6 +52,13 @@ pub struct Settings {
     pub clock: fn() -> UnixMillis,
     /// Is told of everything that was done.
     pub observer: Option<Observer>,
+}
+
+impl Settings {
+    /// The local directory, and how it is looked at.
+    pub(crate) fn place(&self) -> Place {
+        Place { path: self.source.clone(), view: self.view }
+    }
 }
 
 /// Is called with every [`Event`], on the engine's own task: it must be quick.

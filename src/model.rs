@@ -1,12 +1,14 @@
 //! The nouns that every room shares: paths, what is at them, what is to be done, what came of it. No behaviour
 //! that touches a disk, a clock or a network lives here.
 
+mod abilities;
 mod entry;
 mod job;
 mod path;
 mod problem;
 
-pub use entry::{Digest, Entry, Fingerprint, Kind, Observation, RootIdentity, Row, Window};
+pub use abilities::Abilities;
+pub use entry::{Digest, Entry, Fingerprint, Kind, Mode, Observation, RootIdentity, Row, Window};
 pub use job::{Done, Job, JobId, Operation, Outcome, Settlement, Stat};
 pub use path::{PathError, PathSet, RelPath};
 pub use problem::{Problem, Reason};

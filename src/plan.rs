@@ -14,6 +14,7 @@
 //! Only renames can close a cycle, so a cycle is broken by sending one file instead of renaming it.
 
 mod guard;
+mod judge;
 mod moves;
 mod order;
 mod survey;
@@ -24,13 +25,15 @@ use std::fmt;
 
 pub use guard::{Approval, Budget, Facts, Halt, Root, guard};
 
-use crate::model::{Entry, Operation, PathSet, RelPath, Window};
+use crate::model::{Abilities, Entry, Operation, PathSet, Problem, RelPath, Window};
 
 /// What the planner may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Whether names may be taken off the server.
     pub removals: Removals,
+    /// What is known of the server.
+    pub abilities: Abilities,
 }
 
 /// Whether names may be taken off the server.
@@ -44,8 +47,9 @@ pub enum Removals {
 
 /// Which stretch of the work a window is for.
 ///
-/// Only within one window are names that differ in case only kept apart: a vanished `README` and a new `readme` that never
-/// meet in one can overwrite each other on a server that folds case. So plan by stretches only what is too much for one.
+/// Where nobody knows that the server folds case, names that differ in case only are kept apart within one window alone: a
+/// vanished `README` and a new `readme` that never meet in one can overwrite each other. So plan by stretches only what is
+/// too much for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The window holds every pending row.
@@ -70,6 +74,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Entries that are on the server as observed already: to be recorded, nothing to be sent.
     pub records: Vec<(RelPath, Entry)>,
+    /// Paths that this server cannot hold, or not beside another, and why: they are left alone, with all below them.
+    pub parked: Vec<(RelPath, Problem)>,
     /// How many removals were left out because they are held.
     pub held: usize,
     /// How many rows must wait for something else: their backoff, a live job, a removal that is held, rows outside the window.
@@ -99,6 +105,8 @@ pub enum Why {
     Moved,
     /// A file became a directory or a directory a file.
     KindChanged,
+    /// The server has it, with other permissions.
+    Mode,
     /// It is gone here.
     Vanished,
     /// It is gone here, and the server must lose it before something else can come.
@@ -113,6 +121,7 @@ impl fmt::Display for Why {
             Self::Touched => "touched, same size: compared before it is sent",
             Self::Moved => "moved",
             Self::KindChanged => "a file became a directory or a directory a file",
+            Self::Mode => "other permissions",
             Self::Vanished => "gone here",
             Self::InTheWay => "gone here, and in the way of something else",
         })

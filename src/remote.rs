@@ -9,7 +9,8 @@ use std::future::Future;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::model::{RelPath, Stat};
+pub use crate::model::Abilities;
+use crate::model::{Mode, RelPath, Stat, UnixMillis};
 
 /// A place to mirror to. Cheap to share; every worker gets a session of its own.
 pub trait Remote: Send + Sync + 'static {
@@ -21,6 +22,17 @@ pub trait Remote: Send + Sync + 'static {
     /// # Errors
     /// Classified, see [`Class`].
     fn connect(&self) -> impl Future<Output = Result<Self::Session, RemoteError>> + Send;
+
+    /// What will need attention though everything works at `now`: certificates that expire, in words.
+    fn warnings(&self, now: UnixMillis) -> Vec<String> {
+        let _ = now;
+        Vec::new()
+    }
+
+    /// What is known of the server by now; may grow with every session.
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
+    }
 }
 
 /// A logged-in conversation with the server; one command at a time. Every path is relative to the mirror's directory.
@@ -39,10 +51,17 @@ pub trait Session: Send + 'static {
     /// Sets the modification time (whole seconds since the Unix epoch); `false` if this server has no way to.
     fn set_modified(&mut self, path: &RelPath, seconds: i64) -> impl Future<Output = Result<bool, RemoteError>> + Send;
 
-    /// Renames a file; a file called `to` is replaced.
+    /// Sets the permissions of a file or directory; `false` if this server has no way to, or refused it here.
+    fn set_mode(&mut self, path: &RelPath, mode: Mode) -> impl Future<Output = Result<bool, RemoteError>> + Send;
+
+    /// Makes a symbolic link `path`, which is a temporary name, that holds `target`: relative to the directory of `path`, and
+    /// inside the mirror's directory. Some servers write it down in another spelling.
+    fn make_link(&mut self, path: &RelPath, target: &[u8]) -> impl Future<Output = Result<(), RemoteError>> + Send;
+
+    /// Renames a file or link; a file or link called `to` is replaced.
     fn rename(&mut self, from: &RelPath, to: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
 
-    /// Removes a file.
+    /// Removes a file or link.
     fn remove_file(&mut self, path: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
 
     /// Removes an empty directory; one that is not empty is [`Class::NotEmpty`].

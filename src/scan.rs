@@ -1,15 +1,19 @@
 //! Looks at the local tree and says what differs from what was seen last. Reads names and inodes, never content; decides
 //! nothing, sends nothing, and keeps no tree in memory.
 //!
-//! Everything is looked up relative to open directories, one component at a time and never through a symlink, so that a
-//! swapped directory cannot lead outside the root. Only directories are ever opened: nothing here can block on a FIFO.
+//! Everything is looked up relative to open directories, one component at a time and never by following a symlink in the
+//! kernel, so that a swapped directory cannot lead outside the root. Only directories are ever opened: nothing here can block on a FIFO.
 
 mod aim;
 mod dir;
+mod links;
+mod reach;
 pub mod read;
 mod root;
 mod rows;
 mod rules;
+mod sight;
+mod view;
 mod walk;
 
 use std::{io, ops::ControlFlow};
@@ -19,9 +23,13 @@ use crate::{
     watch::Dirty,
 };
 
+use self::sight::Skip;
 pub use self::{
+    links::travels,
+    reach::Reach,
     root::{Root, RootError},
     rules::{IGNORE_FILE, Rules, RulesError},
+    view::{Modes, Place, Symlinks, View},
 };
 
 /// A batch holds so many findings at most.
@@ -51,6 +59,13 @@ pub trait Known {
 pub enum Found {
     /// This differs from what is known. `Gone` and `Ignored` mean everything below the path too; `Is` means the path alone.
     Seen(Observation),
+    /// A symbolic link is followed here: what is seen depends on these places, too; see [`Reach`].
+    Link {
+        /// Where it is.
+        path: RelPath,
+        /// Links that it leads through, and where it ends.
+        through: Vec<RelPath>,
+    },
     /// This could not be looked at. What is known at and below the path was left as it is.
     Problem {
         /// Where; `None` is the root.
@@ -102,6 +117,8 @@ pub struct Summary {
     pub files: u64,
     /// Directories, without the root.
     pub dirs: u64,
+    /// Symbolic links that are mirrored as links.
+    pub links: u64,
     /// The files' sizes, in bytes.
     pub bytes: u64,
     /// What is not mirrored.
@@ -117,8 +134,17 @@ pub struct Summary {
 /// What is not mirrored, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Skipped {
-    /// Symbolic links; none is followed.
+    /// Symbolic links that are neither followed nor mirrored as links.
     pub symlinks: u64,
+    /// Of those: the ones that would be followed, but lead out of the root.
+    #[serde(default)]
+    pub outside: u64,
+    /// Likewise, but lead to nothing.
+    #[serde(default)]
+    pub dangling: u64,
+    /// Likewise, but lead back to a directory that they are in, or through too many links.
+    #[serde(default)]
+    pub looping: u64,
     /// Sockets.
     pub sockets: u64,
     /// Named pipes.
@@ -206,6 +232,22 @@ impl Out<'_> {
     fn push(&mut self, found: Found) -> Result<(), Stopped> {
         self.batch.push(found);
         if self.batch.len() == BATCH { self.flush() } else { Ok(()) }
+    }
+
+    /// Counts what is not mirrored.
+    fn skip(&mut self, why: Skip) {
+        let skipped = &mut self.summary.skipped;
+        skipped.symlinks += u64::from(matches!(why, Skip::Symlink | Skip::Outside | Skip::Dangling | Skip::Looping));
+        let kind = match why {
+            Skip::Symlink => return,
+            Skip::Outside => &mut skipped.outside,
+            Skip::Dangling => &mut skipped.dangling,
+            Skip::Looping => &mut skipped.looping,
+            Skip::Socket => &mut skipped.sockets,
+            Skip::Fifo => &mut skipped.fifos,
+            Skip::Device => &mut skipped.devices,
+        };
+        *kind += 1;
     }
 
     fn flush(&mut self) -> Result<(), Stopped> {

@@ -9,12 +9,14 @@ use std::{
 use secrecy::SecretString;
 use towline::{
     clock,
-    config::{self, Config},
-    ftps::{self, Pin, Profile, Timeouts, TlsSettings},
+    config::{self, Config, PasswordSource},
+    ftps::{self, ClientAuth, Pin, Profile, Timeouts, TlsSettings},
     index::{Index, IndexError, Profiles, StateLock},
     mirror::{Seats, Settings, index_file},
+    model::Mode,
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
+    scan::{Modes, Symlinks, View},
 };
 
 use super::{Context, Exit, Failure};
@@ -31,14 +33,19 @@ pub(super) struct House {
     _lock: StateLock,
 }
 
-/// Reads the configuration.
-pub(super) fn config(context: &Context) -> Result<Config, Failure> {
+/// Reads the configuration as it is, with mirrors or without, and says where it is.
+pub(super) fn any_config(context: &Context) -> Result<(Config, PathBuf), Failure> {
     let wrong = |e: config::ConfigError| {
         let hint = e.hint();
         Failure::config(e).with_hint(hint)
     };
     let file = Config::find(context.config.as_deref(), &Context::env).map_err(wrong)?;
-    let config = Config::load(&file).map_err(wrong)?;
+    Ok((Config::load(&file).map_err(wrong)?, file))
+}
+
+/// Reads the configuration.
+pub(super) fn config(context: &Context) -> Result<Config, Failure> {
+    let (config, file) = any_config(context)?;
     if config.mirrors.is_empty() {
         return Err(Failure::said(Exit::Config, format_args!("{}: no mirror is configured", file.display()))
             .with_hint(Some("add a [[mirror]] with name, source, remote and path")));
@@ -70,24 +77,8 @@ impl House {
             let hint = e.hint();
             Failure::failed(e).with_hint(hint)
         })?;
-        let learnt = state_dir.join("remotes.db");
-        let profiles = Profiles::open(&learnt).map_err(|e| {
-            let damaged = matches!(e, IndexError::Corrupt(_));
-            let failure = Failure::state(&learnt, e);
-            if damaged {
-                failure.with_hint(Some("remove this file: what it says of the servers is learnt again"))
-            } else {
-                failure
-            }
-        })?;
-        Ok(Self {
-            config,
-            state_dir,
-            profiles: Arc::new(Mutex::new(profiles)),
-            remotes: Mutex::default(),
-            seats: Mutex::default(),
-            _lock: lock,
-        })
+        let profiles = profiles(&state_dir)?;
+        Ok(Self { config, state_dir, profiles, remotes: Mutex::default(), seats: Mutex::default(), _lock: lock })
     }
 
     /// The mirrors called `names`, or all.
@@ -120,20 +111,44 @@ impl House {
         if let Some(known) = self.remotes.lock().unwrap_or_else(PoisonError::into_inner).get(&mirror.remote) {
             return Ok(Arc::new(known.beside(mirror.path.as_bytes()).map_err(Failure::config)?));
         }
-        let password = password(remote).await?;
-        let endpoint = format!("{}:{}", remote.host, remote.port);
-        let known = self.profiles.lock().ok().and_then(|profiles| profiles.load::<Profile>(&endpoint).ok().flatten());
-        let profiles = Arc::clone(&self.profiles);
-        let on_learn = move |profile: &Profile| {
-            let saved = profiles.lock().map(|mut profiles| profiles.save(&endpoint, profile, clock::now()));
-            if let Ok(Err(e)) = saved {
-                tracing::warn!(error = %e, "what was learnt of the server could not be kept");
-            }
-        };
-        let server = server(remote, password, &mirror.path, known.unwrap_or_default(), on_learn)?;
+        let server = Arc::new(known_server(remote, &mirror.path, &self.profiles).await?.with_probe(clock::now));
         self.remotes.lock().unwrap_or_else(PoisonError::into_inner).insert(mirror.remote.clone(), Arc::clone(&server));
         Ok(server)
     }
+}
+
+/// What was learnt about servers, which is kept in the state directory; whoever else has it open may do so.
+pub(super) fn profiles(state_dir: &Path) -> Result<Arc<Mutex<Profiles>>, Failure> {
+    let learnt = state_dir.join("remotes.db");
+    let profiles = Profiles::open(&learnt).map_err(|e| {
+        let damaged = matches!(e, IndexError::Corrupt(_));
+        let failure = Failure::state(&learnt, e);
+        if damaged { failure.with_hint(Some("remove this file: what it says of the servers is learnt again")) } else { failure }
+    })?;
+    Ok(Arc::new(Mutex::new(profiles)))
+}
+
+/// The directory `base` on the server of `remote`, with what is known of it, and what will be learnt kept.
+pub(super) async fn known_server(
+    remote: &config::Remote,
+    base: &str,
+    profiles: &Arc<Mutex<Profiles>>,
+) -> Result<FtpsRemote, Failure> {
+    let password = password(remote).await?;
+    // By account: what the server allows depends on it.
+    let endpoint = format!("{}@{}:{}", remote.user, remote.host, remote.port);
+    let known = profiles.lock().ok().and_then(|profiles| profiles.load::<Profile>(&endpoint).ok().flatten());
+    let profiles = Arc::clone(profiles);
+    let on_learn = move |profile: &Profile| {
+        let saved = profiles.lock().map(|mut profiles| {
+            let kept = profiles.load::<Profile>(&endpoint).ok().flatten().unwrap_or_default();
+            profiles.save(&endpoint, &profile.or_later_probe(kept), clock::now())
+        });
+        if let Ok(Err(e)) = saved {
+            tracing::warn!(error = %e, "what was learnt of the server could not be kept");
+        }
+    };
+    server(remote, password, base, known.unwrap_or_default(), on_learn)
 }
 
 /// The mirrors of `config` called `names`, or all.
@@ -169,6 +184,7 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
     Ok(Settings {
         name: mirror.name.clone(),
         source: mirror.source.clone(),
+        view: view(mirror),
         ignore,
         quiet: mirror.quiet,
         full_scan: mirror.full_scan,
@@ -177,6 +193,23 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
         clock: clock::now,
         observer: None,
     })
+}
+
+/// How the mirror's directory is looked at.
+fn view(mirror: &config::Mirror) -> View {
+    let mode = |bits: Option<u16>| bits.map(|bits| Mode::of(bits.into()));
+    View {
+        symlinks: match mirror.symlinks {
+            config::Symlinks::Skip => Symlinks::Skip,
+            config::Symlinks::Follow => Symlinks::Follow,
+            config::Symlinks::Link => Symlinks::Link,
+        },
+        modes: match mirror.permissions {
+            config::Permissions::Server => Modes::Ignore,
+            config::Permissions::Keep => Modes::Keep,
+            config::Permissions::Fixed { files, directories } => Modes::Fixed { files: mode(files), dirs: mode(directories) },
+        },
+    }
 }
 
 /// `path` without symlinks, as far as it exists.
@@ -206,9 +239,40 @@ pub(super) fn remote_of<'a>(config: &'a Config, mirror: &config::Mirror) -> Resu
     })
 }
 
-/// The password of `remote`; on a thread of its own, since a command may take its time.
-pub(super) async fn password(remote: &config::Remote) -> Result<SecretString, Failure> {
-    let source = remote.password.clone();
+/// What is not in the configuration itself.
+pub(super) struct Secrets {
+    /// Of the account.
+    pub(super) password: SecretString,
+    /// Of the client certificate's key, where that is encrypted.
+    pub(super) key_password: Option<SecretString>,
+    /// Of the account on the proxy.
+    pub(super) proxy: Option<SecretString>,
+}
+
+/// The passwords of `remote`.
+pub(super) async fn password(remote: &config::Remote) -> Result<Secrets, Failure> {
+    secrets(remote, |_| true).await
+}
+
+/// The passwords of `remote` that are in a `wanted` place; something else for those of accounts that are not.
+pub(super) async fn secrets(remote: &config::Remote, wanted: impl Fn(&PasswordSource) -> bool) -> Result<Secrets, Failure> {
+    let read = async |source: &PasswordSource| {
+        if wanted(source) { secret(source).await } else { Ok(SecretString::from("not read")) }
+    };
+    let key_password = match remote.tls.client.as_ref().and_then(|client| client.key_password.as_ref()) {
+        Some(source) if wanted(source) => Some(secret(source).await?),
+        _ => None,
+    };
+    let proxy = match remote.proxy.as_ref().and_then(|proxy| proxy.user.as_ref()) {
+        Some((_, source)) => Some(read(source).await?),
+        None => None,
+    };
+    Ok(Secrets { password: read(&remote.password).await?, key_password, proxy })
+}
+
+/// A password; on a thread of its own, since a command may take its time.
+async fn secret(source: &PasswordSource) -> Result<SecretString, Failure> {
+    let source = source.clone();
     tokio::task::spawn_blocking(move || source.read()).await.map_err(Failure::failed)?.map_err(|e| {
         let hint = e.hint();
         Failure::config(e).with_hint(Some(hint))
@@ -218,25 +282,57 @@ pub(super) async fn password(remote: &config::Remote) -> Result<SecretString, Fa
 /// An FTPS remote whose tree begins at `base`.
 pub(super) fn server(
     remote: &config::Remote,
-    password: SecretString,
+    secrets: Secrets,
     base: &str,
     profile: Profile,
     on_learn: impl Fn(&Profile) + Send + Sync + 'static,
-) -> Result<Arc<FtpsRemote>, Failure> {
+) -> Result<FtpsRemote, Failure> {
     let settings = FtpsSettings {
         host: remote.host.clone(),
         port: remote.port,
+        mode: match remote.mode {
+            config::Mode::Explicit => ftps::Mode::Explicit,
+            config::Mode::Implicit => ftps::Mode::Implicit,
+        },
+        data: data(&remote.data),
+        proxy: remote.proxy.as_ref().map(|found| proxy(found, secrets.proxy)),
         user: remote.user.clone(),
-        password,
+        password: secrets.password,
         base: base.as_bytes().to_vec(),
-        tls: tls(&remote.tls),
+        tls: tls(&remote.tls, secrets.key_password),
         timeouts: Timeouts { connect: remote.timeouts.connect, reply: remote.timeouts.reply, stall: remote.timeouts.stall },
     };
-    Ok(Arc::new(FtpsRemote::new(settings, profile, Arc::new(on_learn)).map_err(Failure::config)?))
+    FtpsRemote::new(settings, profile, Arc::new(on_learn)).map_err(|e| {
+        let hint = e.hint();
+        Failure::config(e).with_hint(hint)
+    })
+}
+
+fn data(data: &config::DataMode) -> ftps::DataMode {
+    match data {
+        config::DataMode::Passive => ftps::DataMode::Passive,
+        config::DataMode::Epsv => ftps::DataMode::Epsv,
+        config::DataMode::Pasv => ftps::DataMode::Pasv,
+        config::DataMode::Active { ports, address } => {
+            ftps::DataMode::Active(ftps::Active { ports: ports.clone().unwrap_or(0..=0), address: *address })
+        }
+    }
+}
+
+fn proxy(proxy: &config::Proxy, password: Option<SecretString>) -> ftps::Proxy {
+    ftps::Proxy {
+        kind: match proxy.kind {
+            config::ProxyKind::Socks5 => ftps::ProxyKind::Socks5,
+            config::ProxyKind::Http => ftps::ProxyKind::Http,
+        },
+        host: proxy.host.clone(),
+        port: proxy.port,
+        user: proxy.user.as_ref().map(|(user, _)| user.clone()).zip(password),
+    }
 }
 
 /// Two rooms that do not know each other have the same words for trust.
-fn tls(tls: &config::Tls) -> TlsSettings {
+fn tls(tls: &config::Tls, key_password: Option<SecretString>) -> TlsSettings {
     TlsSettings {
         ca: tls.ca.clone(),
         pins: tls.pins.iter().copied().map(Pin::from).collect(),
@@ -249,6 +345,7 @@ fn tls(tls: &config::Tls) -> TlsSettings {
             config::TlsVersion::V1_2 => ftps::TlsVersion::V12,
             config::TlsVersion::V1_3 => ftps::TlsVersion::V13,
         },
+        client: tls.client.as_ref().map(|client| ClientAuth { cert: client.cert.clone(), key: client.key.clone(), key_password }),
     }
 }
 

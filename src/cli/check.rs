@@ -1,9 +1,9 @@
 //! `towline check`: is the configuration right, and with `--online`, does each server let us in?
 
-use std::{io::Write, sync::Arc};
+use std::io::Write;
 
-use secrecy::SecretString;
 use towline::{
+    clock,
     config::{self, PasswordSource},
     ftps::Profile,
     mirror::Seats,
@@ -38,8 +38,13 @@ pub(super) async fn check(mut context: Context, args: Args) -> Result<Exit, Fail
         }
         worst = worst.max(match server(remote, &mirror.path, args.online).await {
             Err(failure) => show(&mut context.out, &failure)?,
-            Ok(server) if args.online => login(&mut context.out, &server).await?,
-            Ok(_) => Exit::Done,
+            Ok(server) => {
+                let exit = if args.online { login(&mut context.out, &server).await? } else { Exit::Done };
+                for warning in server.warnings(clock::now()) {
+                    writeln!(context.out, "  warning: {warning}")?;
+                }
+                exit
+            }
         });
     }
     if worst == Exit::Done {
@@ -50,13 +55,13 @@ pub(super) async fn check(mut context: Context, args: Args) -> Result<Exit, Fail
 
 /// The remote, with all that has to be on this machine for it: certificates, and the password as far as it can be read without
 /// a side effect. Where a service gets it from the service manager, a shell has none.
-async fn server(remote: &config::Remote, path: &str, online: bool) -> Result<Arc<FtpsRemote>, Failure> {
-    let password = match remote.password {
-        PasswordSource::File(_) => assemble::password(remote).await?,
-        _ if online => assemble::password(remote).await?,
-        _ => SecretString::from("not read"),
-    };
-    assemble::server(remote, password, path, Profile::default(), |_| {})
+async fn server(remote: &config::Remote, path: &str, online: bool) -> Result<FtpsRemote, Failure> {
+    let now = |source: &PasswordSource| online || matches!(source, PasswordSource::File(_));
+    let secrets = assemble::secrets(remote, now).await?;
+    let mut remote = remote.clone();
+    // A key that cannot be opened now.
+    remote.tls.client = remote.tls.client.filter(|client| client.key_password.as_ref().is_none_or(now));
+    assemble::server(&remote, secrets, path, Profile::default(), |_| {})
 }
 
 fn show(out: &mut Out, failure: &Failure) -> Result<Exit, Failure> {

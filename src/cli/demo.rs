@@ -19,12 +19,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use towline::{
     clock,
-    ftps::{Profile, Timeouts, TlsSettings},
+    ftps::{DataMode, Mode, Profile, Timeouts, TlsSettings},
     index::Index,
     mirror::{Event, Handle, Mirror, Phase, Seats, Settings, Until},
     model::{Done, Operation, Outcome},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
+    scan::View,
     watch::KernelWatcher,
 };
 
@@ -203,7 +204,8 @@ fn short(operation: &Operation) -> &'static str {
         Operation::MakeDir { .. } => "mkdir",
         Operation::RemoveFile { .. } => "removed",
         Operation::RemoveDir { .. } => "rmdir",
-        Operation::Put { .. } | Operation::Rename { .. } => operation.verb(),
+        Operation::SetMode { .. } => "chmod",
+        Operation::Put { .. } | Operation::Rename { .. } | Operation::Link { .. } => operation.verb(),
     }
 }
 
@@ -216,6 +218,9 @@ fn mirror(
     let settings = FtpsSettings {
         host: "127.0.0.1".into(),
         port: server.port,
+        mode: Mode::default(),
+        data: DataMode::default(),
+        proxy: None,
         user: server.user.clone(),
         password: server.password.clone().into(),
         base: b"/".to_vec(),
@@ -226,6 +231,7 @@ fn mirror(
     let settings = Settings {
         name: "demo".into(),
         source: source.to_owned(),
+        view: View::default(),
         ignore: Vec::new(),
         quiet: Duration::from_millis(200),
         full_scan: Duration::from_secs(3600),

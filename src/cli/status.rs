@@ -106,6 +106,9 @@ pub(super) fn write_details(out: &mut impl Write, mirror: &MirrorStatus, now: Un
         }
         writeln!(out, "             {}", problem.hint)?;
     }
+    for warning in &mirror.warnings {
+        writeln!(out, "  warning    {warning}")?;
+    }
     write_skipped(out, mirror)?;
     match mirror.last_success {
         Some(at) => writeln!(out, "  last       change put on the server {}", show::ago(at, now))?,
@@ -123,6 +126,15 @@ fn write_skipped(out: &mut impl Write, mirror: &MirrorStatus) -> io::Result<()> 
         (skipped.fifos, "FIFO", "FIFOs"),
         (skipped.devices, "device", "devices"),
     ];
-    let shown: Vec<_> = kinds.iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| show::count(*n, one, many)).collect();
+    let mut shown: Vec<_> = kinds.iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| show::count(*n, one, many)).collect();
+    let reasons = [
+        (skipped.outside, "outside the directory"),
+        (skipped.dangling, "to nothing"),
+        (skipped.looping, "in a circle, or too deep"),
+    ];
+    let why: Vec<_> = reasons.iter().filter(|(n, _)| *n > 0).map(|(n, why)| format!("{n} {why}")).collect();
+    if let (false, Some(symlinks)) = (why.is_empty(), shown.first_mut()) {
+        *symlinks = format!("{symlinks} (leading {})", why.join(", "));
+    }
     if shown.is_empty() { Ok(()) } else { writeln!(out, "  skipped    {}", shown.join(", ")) }
 }

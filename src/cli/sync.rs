@@ -112,6 +112,10 @@ fn report(out: &mut impl Write, last: &MirrorStatus, exit: Exit) -> Result<(), F
         let mut stderr = std::io::stderr();
         let _ = writeln!(stderr, "{}: not everything is on the server", last.name)
             .and_then(|()| status::write_details(&mut stderr, last, clock::now()));
+    } else {
+        for warning in &last.warnings {
+            let _ = writeln!(std::io::stderr(), "{}: warning: {warning}", last.name);
+        }
     }
     writeln!(out, "{}: {}; {}", last.name, parts.join(", "), outcome(last, exit))?;
     Ok(())

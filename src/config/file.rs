@@ -30,6 +30,10 @@ pub(super) struct Document {
 pub(super) struct RemoteTable {
     pub(super) host: Field<String>,
     pub(super) port: Field<i64>,
+    pub(super) mode: Field<String>,
+    pub(super) data: Field<String>,
+    pub(super) active: Field<Table<ActiveTable>>,
+    pub(super) proxy: Field<Table<ProxyTable>>,
     pub(super) user: Field<String>,
     pub(super) password: Field<Table<PasswordTable>>,
     pub(super) connections: Field<i64>,
@@ -49,6 +53,24 @@ pub(super) struct PasswordTable {
     pub(super) credential: Field<String>,
 }
 
+/// `active = { ... }`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ActiveTable {
+    pub(super) ports: Field<String>,
+    pub(super) address: Field<String>,
+}
+
+/// `proxy = { ... }`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProxyTable {
+    pub(super) socks5: Field<String>,
+    pub(super) http: Field<String>,
+    pub(super) user: Field<String>,
+    pub(super) password: Field<Table<PasswordTable>>,
+}
+
 /// `[remote.NAME.tls]`
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +81,9 @@ pub(super) struct TlsTable {
     pub(super) trust: Field<String>,
     pub(super) server_name: Field<String>,
     pub(super) min: Field<String>,
+    pub(super) client_cert: Field<String>,
+    pub(super) client_key: Field<String>,
+    pub(super) client_key_password: Field<Table<PasswordTable>>,
 }
 
 /// `[remote.NAME.timeouts]`
@@ -85,6 +110,16 @@ pub(super) struct MirrorTable {
     pub(super) delete: Field<String>,
     #[serde(default)]
     pub(super) delete_budget: Table<BudgetTable>,
+    pub(super) symlinks: Field<String>,
+    pub(super) permissions: Field<WordOr<PermissionsTable>>,
+}
+
+/// `permissions = { ... }`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PermissionsTable {
+    pub(super) files: Field<String>,
+    pub(super) directories: Field<String>,
 }
 
 /// `delete_budget = { ... }`
@@ -118,6 +153,9 @@ fn reword(message: &str, at: &str) -> String {
     if let Some(rest) = message.strip_prefix("unknown field `") {
         // The last one: what comes behind it are our own names, while the key may hold anything.
         let (key, known) = rest.rsplit_once("`, expected ").unwrap_or(("", ""));
+        if let Some(refusal) = suggest::refusal(key) {
+            return refusal.to_owned();
+        }
         let known = known.split('`').skip(1).step_by(2);
         return match suggest::nearest(key, known.clone()) {
             Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
@@ -166,10 +204,19 @@ pub(super) trait Described {
 }
 
 impl Described for RemoteTable {}
-impl Described for TlsTable {}
+impl Described for ActiveTable {}
+impl Described for TlsTable {
+    const EXPECTED: &str = "a table such as { min = \"1.3\" }; TLS cannot be turned off";
+}
+impl Described for ProxyTable {
+    const EXPECTED: &str = "a table such as { socks5 = \"proxy.example.com:1080\" } or { http = \"proxy.example.com:3128\" }";
+}
 impl Described for TimeoutsTable {}
 impl Described for MirrorTable {}
 impl Described for BudgetTable {}
+impl Described for PermissionsTable {
+    const EXPECTED: &str = "\"server\", \"keep\" or { files = \"0644\", directories = \"0755\" }";
+}
 impl Described for PasswordTable {
     const EXPECTED: &str = "{ file = \"...\" }, { command = [...] }, { env = \"...\" } or { credential = \"...\" }; \
                             the password itself does not belong in this file";
@@ -192,5 +239,35 @@ impl<'de, T: Deserialize<'de> + Described> Visitor<'de> for TableVisitor<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+/// A word, or a table that says more.
+pub(super) enum WordOr<T> {
+    Word(String),
+    Table(T),
+}
+
+impl<'de, T: Deserialize<'de> + Described> Deserialize<'de> for WordOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WordOrVisitor(PhantomData))
+    }
+}
+
+struct WordOrVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de> + Described> Visitor<'de> for WordOrVisitor<T> {
+    type Value = WordOr<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_str<E>(self, word: &str) -> Result<WordOr<T>, E> {
+        Ok(WordOr::Word(word.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WordOr<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(WordOr::Table)
     }
 }

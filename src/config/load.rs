@@ -39,19 +39,32 @@ fn candidates(explicit: Option<&Path>, env: Env<'_>) -> Vec<PathBuf> {
 
 /// See [`Config::load`]; `home` is what `~` stands for.
 pub(super) fn load(file: &Path, home: Option<&Path>) -> Result<Config, ConfigError> {
-    let main = Origin::new(file, home);
-    let drop_ins = drop_ins(&main.file.with_file_name("conf.d"))?;
-    let mut parts = vec![read(&main)?];
-    for file in drop_ins {
-        parts.push(read(&Origin::new(&file, home))?);
+    load_as_if(file, home, None)
+}
+
+/// As [`load`], but the file of `instead` has that text.
+pub(super) fn load_as_if(file: &Path, home: Option<&Path>, instead: Option<(&Path, &str)>) -> Result<Config, ConfigError> {
+    let mut parts = Vec::new();
+    for origin in origins(file, home)? {
+        parts.push(match instead {
+            Some((path, text)) if path == origin.file => validate::part(text, &origin),
+            _ => part(&origin)?,
+        });
     }
     let (config, plain_files) = merge::merge(parts)?;
     let faults: Vec<_> = plain_files
         .iter()
-        .filter(|(path, _)| path.is_dir())
-        .map(|(_, at)| Fault::new(at, "ca: expected a PEM file; this is a directory"))
+        .filter(|(_, path, _)| path.is_dir())
+        .map(|(key, _, at)| Fault::new(at, format!("{key}: expected a PEM file; this is a directory")))
         .collect();
     if faults.is_empty() { Ok(config) } else { Err(ConfigError::Invalid { faults }) }
+}
+
+/// The file and its drop-ins, in the order in which they are read.
+pub(super) fn origins(file: &Path, home: Option<&Path>) -> Result<Vec<Origin>, ConfigError> {
+    let main = Origin::new(file, home);
+    let drop_ins = drop_ins(&main.file.with_file_name("conf.d"))?;
+    Ok(std::iter::once(main).chain(drop_ins.iter().map(|file| Origin::new(file, home))).collect())
 }
 
 /// The drop-ins in `dir`, sorted; none if there is no such directory. Hidden files (an editor's, a package manager's) are not.
@@ -77,14 +90,19 @@ fn drop_ins(dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     Ok(files)
 }
 
-fn read(origin: &Origin) -> Result<Part, ConfigError> {
-    let unreadable = |source| ConfigError::Read { file: origin.file.clone(), source };
-    let file = File::open(&origin.file).map_err(unreadable)?;
+/// What is in a file, at most [`MAX_FILE`] of it.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, ConfigError> {
+    let unreadable = |source| ConfigError::Read { file: file.to_owned(), source };
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    File::open(file).map_err(unreadable)?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(ConfigError::TooLarge { file: origin.file.clone(), limit: MAX_FILE });
+        return Err(ConfigError::TooLarge { file: file.to_owned(), limit: MAX_FILE });
     }
+    Ok(bytes)
+}
+
+fn part(origin: &Origin) -> Result<Part, ConfigError> {
+    let bytes = read(&origin.file)?;
     Ok(match str::from_utf8(&bytes) {
         Ok(text) => validate::part(text, origin),
         Err(error) => {

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::model::RelPath;
 
-/// Files that have to be files and not directories, and where they are named.
-pub(super) type PlainFiles = Vec<(PathBuf, Place)>;
+/// Files that have to be files and not directories: by which key and where they are named.
+pub(super) type PlainFiles = Vec<(&'static str, PathBuf, Place)>;
 
 /// Makes one configuration of `parts`, which are in the order of their files.
 pub(super) fn merge(parts: Vec<Part>) -> Result<(Config, PlainFiles), ConfigError> {

@@ -1,4 +1,5 @@
-//! "Did you mean": the nearest of some known names. Not a search.
+//! "Did you mean": the nearest of some known names, and what to say of keys that people bring along from other programs and
+//! that are left out on purpose. Not a search.
 
 /// The name of `known` that `given` was most likely meant to be; `None` if none is near.
 pub(super) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -10,6 +11,45 @@ pub(super) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>)
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
+}
+
+/// What to say of a key that would weaken encryption or verification elsewhere; `None` if it is not one of those.
+pub(super) fn refusal(key: &str) -> Option<&'static str> {
+    let key = key.to_ascii_lowercase().replace('-', "_");
+    Some(match key.as_str() {
+        "prot"
+        | "protect"
+        | "protection"
+        | "prot_level"
+        | "ssl_protect_data"
+        | "protect_data"
+        | "ccc"
+        | "clear_command_channel" => {
+            "there is no key for the protection of connections: commands and files are always encrypted (PROT P), since anybody \
+             on the way could read and change them otherwise; the port of the server is `port`"
+        }
+        "verify"
+        | "verify_certificate"
+        | "ssl_verify"
+        | "tls_verify"
+        | "check_certificate"
+        | "no_check_certificate"
+        | "verify_ssl"
+        | "ssl_verify_certificate"
+        | "insecure"
+        | "skip_verify"
+        | "insecure_skip_verify"
+        | "allow_insecure"
+        | "allow_self_signed" => {
+            "there is no key that turns encryption or verification off, since anybody could pose as the server then; for a \
+             certificate that no public authority has signed use `tls.pin` or `tls.ca`"
+        }
+        "ssl" | "ftps" | "explicit" | "implicit" | "explicit_tls" | "encryption" | "secure" | "ssl_allow" | "ssl_force"
+        | "force_ssl" => {
+            "there is no key that turns encryption on or off: it is always on; how it starts is `mode`, \"explicit\" or \"implicit\""
+        }
+        _ => return None,
+    })
 }
 
 /// `` `a`, `b`, `c` ``.
@@ -61,6 +101,18 @@ mod tests {
             assert_eq!(distance(b, a, 9), expected, "{b} {a}");
         }
         assert!(distance("a", "a much longer name", 2) > 2);
+    }
+
+    #[test]
+    fn keys_that_are_left_out_on_purpose() {
+        for key in ["verify", "insecure", "no_check_certificate", "no-check-certificate", "ssl_verify", "SSL-Verify"] {
+            assert!(refusal(key).is_some_and(|words| words.contains("`tls.pin` or `tls.ca`")), "{key}");
+        }
+        assert!(refusal("prot").is_some_and(|words| words.contains("PROT P") && words.contains("`port`")));
+        assert!(refusal("protect").is_some());
+        for key in ["port", "host", "", "hunter2"] {
+            assert_eq!(refusal(key), None);
+        }
     }
 
     #[test]

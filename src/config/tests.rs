@@ -1,5 +1,7 @@
 //! The configuration as a user meets it: what is accepted, and word for word what is said of what is not.
 
+mod connecting;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -29,10 +31,13 @@ fn all_of_it() {
         [remote.web]
         host = "[2001:db8::1]"
         port = 2121
+        mode = "implicit"
+        data = "active"
+        active = { ports = "50000-50100", address = "203.0.113.7" }
         user = "deploy"
         password = { command = ["pass", "show", "web"] }
         connections = 3
-        tls = { ca = "ca.pem", pin = ["sha256/BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="], trust = "pin", server_name = "x", min = "1.3" }
+        tls = { ca = "ca.pem", pin = ["sha256/BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="], trust = "pin", server_name = "x", min = "1.3", client_cert = "me.pem", client_key = "~/me.key", client_key_password = { env = "K" } }
         timeouts.connect = "1m"
 
         [[mirror]]
@@ -45,6 +50,8 @@ fn all_of_it() {
         full_scan = "1 day"
         delete = "remove"
         delete_budget.files = 7
+        symlinks = "follow"
+        permissions = { files = "0640" }
         "#,
     )
     .unwrap();
@@ -52,6 +59,9 @@ fn all_of_it() {
         name: "web".into(),
         host: "2001:db8::1".into(),
         port: 2121,
+        mode: Mode::Implicit,
+        data: DataMode::Active { ports: Some(50_000..=50_100), address: Some([203, 0, 113, 7].into()) },
+        proxy: None,
         user: "deploy".into(),
         password: PasswordSource::Command(vec!["pass".into(), "show".into(), "web".into()]),
         connections: 3,
@@ -61,6 +71,11 @@ fn all_of_it() {
             trust: Trust::Pin,
             server_name: Some("x".into()),
             min: TlsVersion::V1_3,
+            client: Some(ClientCertificate {
+                cert: "/etc/towline/me.pem".into(),
+                key: "/home/ann/me.key".into(),
+                key_password: Some(PasswordSource::Env("K".into())),
+            }),
         },
         timeouts: Timeouts { connect: Duration::from_secs(60), ..Timeouts::default() },
     };
@@ -74,6 +89,8 @@ fn all_of_it() {
         full_scan: Duration::from_secs(86_400),
         delete: Delete::Remove,
         delete_budget: DeleteBudget { files: 7, percent: 25 },
+        symlinks: Symlinks::Follow,
+        permissions: Permissions::Fixed { files: Some(0o640), directories: None },
     };
     assert_eq!(config, Config { remotes: [("web".to_owned(), remote)].into(), mirrors: vec![mirror] });
 }
@@ -115,12 +132,26 @@ fn what_is_said_of_a_wrong_remote() {
         (&format!("{REMOTE}port = 99999999999999999999999999"), "5:8: found a number far out of range, expected a whole number"),
         (&format!("{REMOTE}connections = 33"), "5:15: connections: expected a number from 1 to 32"),
         (
-            &format!("{REMOTE}mode = \"implicit\""),
-            "5:1: unknown key; expected one of `host`, `port`, `user`, `password`, `connections`, `tls`, `timeouts`",
+            &format!("{REMOTE}passphrase = 1"),
+            "5:1: unknown key; expected one of `host`, `port`, `mode`, `data`, `active`, `proxy`, `user`, `password`, `connections`, `tls`, `timeouts`",
         ),
         (
-            &format!("{REMOTE}tls.client_cert = \"me.pem\""),
-            "5:5: unknown key; expected one of `ca`, `pin`, `trust`, `server_name`, `min`",
+            &format!("{REMOTE}tls.zzzzzzzz = \"me.pem\""),
+            "5:5: unknown key; expected one of `ca`, `pin`, `trust`, `server_name`, `min`, `client_cert`, `client_key`, `client_key_password`",
+        ),
+        (&format!("{REMOTE}tls.client_cert = \"\""), "5:19: client_cert: expected a path"),
+        (&format!("{REMOTE}tls.client_key = \"me.key\""), "5:18: client_key: expected `client_cert` beside it"),
+        (
+            &format!("{REMOTE}tls.client_key_password = {{ env = \"K\" }}"),
+            "5:27: client_key_password: expected `client_cert` beside it",
+        ),
+        (
+            &format!("{REMOTE}tls.client_cert = \"me.pem\"\ntls.client_key_password = {{ }}"),
+            "6:27: client_key_password: expected exactly one of `file`, `command`, `env`, `credential`",
+        ),
+        (
+            &format!("{REMOTE}tls.client_cert = \"me.pem\"\ntls.client_key_password = \"x\""),
+            &format!("6:27: found a string, expected {PASSWORD}"),
         ),
         (&format!("{REMOTE}tls.trust = \"none\""), "5:13: trust: expected \"chain\" or \"pin\""),
         (&format!("{REMOTE}tls.trust = \"pin\""), "5:13: trust: \"pin\" needs at least one pin"),
@@ -293,7 +324,18 @@ fn a_canary_is_never_repeated() {
         "tls.trust",
         "tls.server_name",
         "tls.min",
+        "tls.client_cert",
+        "tls.client_key",
+        "tls.client_key_password",
         "timeouts.reply",
+        "mode",
+        "data",
+        "active",
+        "proxy",
+        "proxy.socks5",
+        "proxy.password",
+        "prot",
+        "verify",
     ] {
         texts.extend([remote(&format!("{key} = \"~hunter2 \"")), remote(&format!("{key} = [\"hunter2\"]"))]);
     }
@@ -318,9 +360,9 @@ fn nothing_shows_the_arguments_of_a_command() {
     assert!(!format!("{config:?}").contains("hunter2"));
 }
 
-/// The example with every key in force.
+/// The example with every key in force but `active`, which goes together with neither `data` nor `proxy` as they are there.
 fn uncommented() -> String {
-    let line = |line: &str| match line.strip_prefix('#') {
+    let line = |line: &str| match line.strip_prefix('#').filter(|key| !key.starts_with("active = ")) {
         Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => key.to_owned(),
         _ => line.to_owned(),
     };
@@ -333,10 +375,16 @@ fn the_example_shows_the_defaults() {
     let mut full = parse(&uncommented()).unwrap();
 
     // These have no default; the example says so, and shows something.
+    let proxy = full.remotes.get_mut("web").unwrap().proxy.take().unwrap();
+    assert_eq!((proxy.kind, proxy.host.as_str(), proxy.port), (ProxyKind::Socks5, "proxy.example.com", 1080));
+    assert_eq!(proxy.user, Some(("me".to_owned(), PasswordSource::File("/etc/towline/proxy.pass".into()))));
     let tls = &mut full.remotes.get_mut("web").unwrap().tls;
     assert_eq!(tls.ca.take(), Some("/etc/towline/ca.pem".into()));
     assert_eq!(std::mem::take(&mut tls.pins), [[0; 32]]);
     assert_eq!(tls.server_name.take().as_deref(), Some("ftp.example.com"));
+    let client = tls.client.take().unwrap();
+    assert_eq!((client.cert, client.key), ("/etc/towline/me.pem".into(), "/etc/towline/me.key".into()));
+    assert_eq!(client.key_password, Some(PasswordSource::File("/etc/towline/me.pass".into())));
     assert_eq!(std::mem::take(&mut full.mirrors[0].ignore), ["*.tmp", ".git/"]);
 
     assert_eq!(full, plain);
@@ -354,13 +402,18 @@ fn the_example_shows_every_key() {
         let (_, list) = said.split_once("expected one of ").unwrap_or_else(|| panic!("{said}"));
         list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
     };
-    let full = uncommented().parse::<toml::Table>().unwrap();
+    let full = uncommented().replace("#active = ", "active = ").parse::<toml::Table>().unwrap();
     let shown = |table: &toml::Value| table.as_table().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     let (remote, mirror) = (&full["remote"]["web"], &full["mirror"][0]);
 
     assert_eq!(full.keys().cloned().collect::<BTreeSet<_>>(), keys(""));
     assert_eq!(shown(remote), keys("[remote.web]\n"));
     assert_eq!(shown(&remote["tls"]), keys("[remote.web.tls]\n"));
+    assert_eq!(shown(&remote["active"]), keys("[remote.web.active]\n"));
+    assert_eq!(
+        shown(&remote["proxy"]).into_iter().chain(["http".to_owned()]).collect::<BTreeSet<_>>(),
+        keys("[remote.web.proxy]\n")
+    );
     assert_eq!(shown(&remote["timeouts"]), keys("[remote.web.timeouts]\n"));
     assert_eq!(shown(mirror), keys("[[mirror]]\n"));
     assert_eq!(shown(&mirror["delete_budget"]), keys("[[mirror]]\n[mirror.delete_budget]\n"));

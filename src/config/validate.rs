@@ -1,14 +1,20 @@
 //! From what is written in one file to values that cannot be wrong. Collects everything that is wrong on the way; what
 //! concerns several tables or files is for `merge`.
 
+mod connecting;
+
 use std::{ops::Range, path::Path, path::PathBuf, sync::Arc};
 
 use toml::Spanned;
 
 use super::{
-    DeleteBudget, Fault, Mirror, Origin, PasswordSource, Remote, Timeouts, Tls, Trust,
+    ClientCertificate, DeleteBudget, Fault, Mirror, Mode, Origin, PasswordSource, Permissions, Remote, Symlinks, Timeouts, Tls,
+    Trust,
     error::Place,
-    file::{self, BudgetTable, Document, Field, MirrorTable, PasswordTable, RemoteTable, Table, TimeoutsTable, TlsTable},
+    file::{
+        self, BudgetTable, Document, Field, MirrorTable, PasswordTable, PermissionsTable, RemoteTable, Table, TimeoutsTable,
+        TlsTable, WordOr,
+    },
     value::{self, Bounds, Expected},
 };
 
@@ -21,8 +27,8 @@ pub(super) struct Part {
     pub(super) remotes: Vec<Remote>,
     /// The mirrors that are right.
     pub(super) mirrors: Vec<PlacedMirror>,
-    /// Files that have to be files and not directories.
-    pub(super) plain_files: Vec<(PathBuf, Place)>,
+    /// Files that have to be files and not directories, and by which key they are named.
+    pub(super) plain_files: Vec<(&'static str, PathBuf, Place)>,
     /// What is wrong.
     pub(super) faults: Vec<Fault>,
 }
@@ -83,17 +89,27 @@ impl Reader<'_> {
 
     fn remote(&mut self, name: String, table: RemoteTable, at: &Range<usize>) -> Option<Remote> {
         let host = self.required("host", table.host, at, value::host);
-        let port = self.optional("port", table.port, Remote::DEFAULT_PORT, |n| value::number(n, 1, 65_535));
+        let mode = self.optional("mode", table.mode, Mode::default(), |text| value::mode(&text));
+        let usual = match mode {
+            Some(Mode::Implicit) => Remote::DEFAULT_IMPLICIT_PORT,
+            _ => Remote::DEFAULT_PORT,
+        };
+        let port = self.optional("port", table.port, usual, |n| value::number(n, 1, 65_535));
+        let connecting = self.connecting(table.data, table.active, table.proxy);
         let user = self.required("user", table.user, at, value::user);
         let password = self.password(table.password, at);
         let connections =
             self.optional("connections", table.connections, Remote::DEFAULT_CONNECTIONS, |n| value::number(n, 1, 32));
         let tls = self.tls(table.tls.0);
         let timeouts = self.timeouts(table.timeouts.0);
+        let (data, proxy) = connecting?;
         Some(Remote {
             name,
             host: host?,
             port: port?,
+            mode: mode?,
+            data,
+            proxy,
             user: user?,
             password: password?,
             connections: connections?,
@@ -108,6 +124,10 @@ impl Reader<'_> {
             self.part.faults.push(fault.with_hint(PASSWORD_HINT));
             return None;
         };
+        self.password_source("password", table)
+    }
+
+    fn password_source(&mut self, key: &'static str, table: Spanned<Table<PasswordTable>>) -> Option<PasswordSource> {
         let (at, origin) = (table.span(), self.origin);
         match table.into_inner().0 {
             PasswordTable { file: Some(file), command: None, env: None, credential: None } => {
@@ -123,8 +143,8 @@ impl Reader<'_> {
                 self.check("credential", name, value::credential).map(PasswordSource::Credential)
             }
             _ => {
-                let fault =
-                    Fault::new(&self.place(&at), "password: expected exactly one of `file`, `command`, `env`, `credential`");
+                let message = format!("{key}: expected exactly one of `file`, `command`, `env`, `credential`");
+                let fault = Fault::new(&self.place(&at), message);
                 self.part.faults.push(fault.with_hint(PASSWORD_HINT));
                 None
             }
@@ -133,11 +153,8 @@ impl Reader<'_> {
 
     fn tls(&mut self, table: TlsTable) -> Option<Tls> {
         let origin = self.origin;
-        let ca_at = table.ca.as_ref().map(|ca| self.place(&ca.span()));
         let ca = self.optional("ca", table.ca, None, |text| value::local_path(&text, origin).map(Some));
-        if let (Some(Some(ca)), Some(at)) = (&ca, ca_at) {
-            self.part.plain_files.push((ca.clone(), at));
-        }
+        let client = self.client(table.client_cert, table.client_key, table.client_key_password);
         let written = table.pin.len();
         let pins: Vec<_> = table.pin.into_iter().filter_map(|pin| self.check("pin", pin, |text| value::pin(&text))).collect();
         let all_pins = pins.len() == written;
@@ -150,7 +167,48 @@ impl Reader<'_> {
         }
         let server_name = self.optional("server_name", table.server_name, None, |text| value::host(text).map(Some));
         let min = self.optional("min", table.min, super::TlsVersion::default(), |text| value::tls_version(&text));
-        all_pins.then_some(Tls { ca: ca?, pins, trust: trust?, server_name: server_name?, min: min? })
+        all_pins.then_some(Tls { ca: ca?, pins, trust: trust?, server_name: server_name?, min: min?, client: client? })
+    }
+
+    /// A certificate of our own, if there is one.
+    fn client(
+        &mut self,
+        cert: Field<String>,
+        key: Field<String>,
+        password: Field<Table<PasswordTable>>,
+    ) -> Option<Option<ClientCertificate>> {
+        let Some(cert) = cert else {
+            let alone = key.map(|key| ("client_key", key.span()));
+            let alone = alone.or(password.map(|password| ("client_key_password", password.span())));
+            return match alone {
+                None => Some(None),
+                Some((key, at)) => {
+                    let fault = Fault::new(&self.place(&at), format!("{key}: expected `client_cert` beside it"));
+                    self.part
+                        .faults
+                        .push(fault.with_hint("add client_cert = \"me.pem\", the certificate that belongs to the key"));
+                    None
+                }
+            };
+        };
+        let cert = self.plain_file("client_cert", cert);
+        let key = match key {
+            Some(key) => self.plain_file("client_key", key),
+            None => cert.clone(),
+        };
+        let key_password = match password {
+            Some(table) => self.password_source("client_key_password", table).map(Some),
+            None => Some(None),
+        };
+        Some(Some(ClientCertificate { cert: cert?, key: key?, key_password: key_password? }))
+    }
+
+    /// A path that must not be a directory's, which is seen when all files are read.
+    fn plain_file(&mut self, key: &'static str, field: Spanned<String>) -> Option<PathBuf> {
+        let (at, origin) = (self.place(&field.span()), self.origin);
+        let path = self.check(key, field, |text| value::local_path(&text, origin))?;
+        self.part.plain_files.push((key, path.clone(), at));
+        Some(path)
     }
 
     fn timeouts(&mut self, table: TimeoutsTable) -> Option<Timeouts> {
@@ -179,6 +237,8 @@ impl Reader<'_> {
             .optional("full_scan", table.full_scan, Mirror::DEFAULT_FULL_SCAN, |text| value::duration(&text, &Bounds::FULL_SCAN));
         let delete = self.optional("delete", table.delete, super::Delete::default(), |text| value::delete(&text));
         let delete_budget = self.budget(table.delete_budget.0);
+        let symlinks = self.optional("symlinks", table.symlinks, Symlinks::default(), |text| value::symlinks(&text));
+        let permissions = self.permissions(table.permissions);
         let mirror = Mirror {
             name: name?,
             source: source?,
@@ -189,6 +249,8 @@ impl Reader<'_> {
             full_scan: full_scan?,
             delete: delete?,
             delete_budget: delete_budget?,
+            symlinks: symlinks?,
+            permissions: permissions?,
         };
         Some(PlacedMirror { mirror, name_at, remote_at, path_at })
     }
@@ -198,6 +260,20 @@ impl Reader<'_> {
         let files = self.optional("files", table.files, default.files, |n| value::number(n, 0, i64::from(u32::MAX)));
         let percent = self.optional("percent", table.percent, default.percent, |n| value::number(n, 0, 100));
         Some(DeleteBudget { files: files?, percent: percent? })
+    }
+
+    fn permissions(&mut self, field: Field<WordOr<PermissionsTable>>) -> Option<Permissions> {
+        let Some(field) = field else { return Some(Permissions::default()) };
+        let span = field.span();
+        match field.into_inner() {
+            WordOr::Word(word) => self.check("permissions", Spanned::new(span, word), |text| value::permissions(&text)),
+            WordOr::Table(PermissionsTable { files, directories }) => {
+                let files = self.optional("files", files, None, |text| value::octal(&text, 0).map(Some));
+                // Towline itself has to get into the directories that it makes.
+                let directories = self.optional("directories", directories, None, |text| value::octal(&text, 0o700).map(Some));
+                Some(Permissions::Fixed { files: files?, directories: directories? })
+            }
+        }
     }
 
     /// The value of a key that has to be there; `table` is where it is missed.

@@ -1,13 +1,13 @@
 //! What single values may be. Pure: a value goes in, what it means or what was expected comes out; where it stood is not
 //! known here. What was expected never holds what was found.
 
-use std::{borrow::Cow, net::IpAddr, path::PathBuf, time::Duration};
+use std::{borrow::Cow, net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use base64::Engine as _;
 use ignore::gitignore::GitignoreBuilder;
 use jiff::{SpanRelativeTo, fmt::friendly::SpanParser};
 
-use super::{Delete, Origin, TlsVersion, Trust};
+use super::{DataMode, Delete, Mode, Origin, Permissions, ProxyKind, Symlinks, TlsVersion, Trust};
 use crate::model::RelPath;
 
 /// What a value should have been: the end of a sentence that begins with "expected".
@@ -53,6 +53,68 @@ pub(super) fn host(text: String) -> Result<String, Expected> {
     }
 }
 
+/// `host:port`, for a proxy; IPv6 in brackets.
+pub(super) fn place(text: &str) -> Result<(String, u16), Expected> {
+    let expected = || Expected::from("a host name or an address (IPv6 in brackets), a colon and a port");
+    let (host, port) = text.rsplit_once(':').ok_or_else(expected)?;
+    let bare_ipv6 = host.contains(':') && !host.starts_with('[');
+    let port = Some(port).filter(|port| port.bytes().all(|b| b.is_ascii_digit())).and_then(|port| port.parse().ok());
+    match (self::host(host.to_owned()), port) {
+        (Ok(host), Some(port @ 1..)) if !bare_ipv6 => Ok((host, port)),
+        _ => Err(expected()),
+    }
+}
+
+/// `"explicit"` or `"implicit"`.
+pub(super) fn mode(text: &str) -> Result<Mode, Expected> {
+    match text {
+        "explicit" => Ok(Mode::Explicit),
+        "implicit" => Ok(Mode::Implicit),
+        "plain" | "plaintext" | "clear" | "cleartext" | "ftp" | "none" | "off" | "no" | "insecure" => {
+            Err("\"explicit\" or \"implicit\"; there is no mode without encryption, since anybody on the way could read the \
+                 password and change files: let the server's administrator enable TLS"
+                .into())
+        }
+        "auto" | "opportunistic" | "try" | "allow" | "optional" | "prefer" => {
+            Err("\"explicit\" or \"implicit\"; encryption is not tried and then left, since whoever is on the way decides then: \
+                 port 21 is explicit and port 990 implicit, as a rule"
+                .into())
+        }
+        _ => Err("\"explicit\" (AUTH TLS; port 21 as a rule) or \"implicit\" (TLS at once; port 990 as a rule)".into()),
+    }
+}
+
+/// `"passive"`, `"epsv"`, `"pasv"` or `"active"`.
+pub(super) fn data(text: &str) -> Result<DataMode, Expected> {
+    match text {
+        "passive" => Ok(DataMode::Passive),
+        "epsv" => Ok(DataMode::Epsv),
+        "pasv" => Ok(DataMode::Pasv),
+        "active" => Ok(DataMode::Active { ports: None, address: None }),
+        _ => Err("\"passive\", \"epsv\", \"pasv\" or \"active\"".into()),
+    }
+}
+
+/// The ports that a server may connect to: `50000-50100`, or one.
+pub(super) fn ports(text: &str) -> Result<RangeInclusive<u16>, Expected> {
+    let (low, high) = text.split_once('-').unwrap_or((text, text));
+    let number = |text: &str| {
+        let text = text.trim();
+        Some(text).filter(|text| text.bytes().all(|b| b.is_ascii_digit())).and_then(|text| text.parse::<u16>().ok())
+    };
+    match (number(low), number(high)) {
+        // Servers do not connect to ports below (RFC 2577 §3).
+        (Some(low @ 1024..), Some(high)) if low <= high => Ok(low..=high),
+        _ => Err("ports from 1024 to 65535, such as \"50000-50100\"".into()),
+    }
+}
+
+/// An address that a server can connect to.
+pub(super) fn address(text: &str) -> Result<IpAddr, Expected> {
+    let fits = |address: &IpAddr| !(address.is_unspecified() || address.is_multicast());
+    text.parse().ok().filter(fits).ok_or_else(|| "the address at which the server gets through to this machine".into())
+}
+
 /// A whole number within bounds.
 pub(super) fn number<T: TryFrom<i64>>(value: i64, min: i64, max: i64) -> Result<T, Expected> {
     let expected = || Expected(format!("a number from {min} to {max}").into());
@@ -63,6 +125,14 @@ pub(super) fn number<T: TryFrom<i64>>(value: i64, min: i64, max: i64) -> Result<
 pub(super) fn user(text: String) -> Result<String, Expected> {
     let fits = (1..=MAX_USER).contains(&text.len()) && !text.contains(['\r', '\n', '\0']);
     if fits { Ok(text) } else { Err("a login name of 1 to 255 bytes without line breaks or NUL".into()) }
+}
+
+/// The name of an account on a proxy.
+pub(super) fn proxy_user(text: String, kind: ProxyKind) -> Result<String, Expected> {
+    if kind == ProxyKind::Http && text.contains(':') {
+        return Err("a name without a colon, which HTTP cannot carry (RFC 7617)".into());
+    }
+    user(text)
 }
 
 /// `sha256/BASE64`.
@@ -97,6 +167,36 @@ pub(super) fn delete(text: &str) -> Result<Delete, Expected> {
         "remove" => Ok(Delete::Remove),
         _ => Err("\"remove\"".into()),
     }
+}
+
+/// `"skip"`, `"follow"` or `"link"`.
+pub(super) fn symlinks(text: &str) -> Result<Symlinks, Expected> {
+    match text {
+        "skip" => Ok(Symlinks::Skip),
+        "follow" => Ok(Symlinks::Follow),
+        "link" => Ok(Symlinks::Link),
+        _ => Err("\"skip\", \"follow\" or \"link\"".into()),
+    }
+}
+
+/// `"server"` or `"keep"`.
+pub(super) fn permissions(text: &str) -> Result<Permissions, Expected> {
+    match text {
+        "server" => Ok(Permissions::Server),
+        "keep" => Ok(Permissions::Keep),
+        _ => Err("\"server\", \"keep\" or { files = \"0644\", directories = \"0755\" }".into()),
+    }
+}
+
+/// Three octal digits, with or without a zero in front, among which are the bits `needed`.
+pub(super) fn octal(text: &str, needed: u16) -> Result<u16, Expected> {
+    let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3).unwrap_or(text);
+    let octal = digits.len() == 3 && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    let bits = octal.then(|| u16::from_str_radix(digits, 8).ok()).flatten();
+    bits.filter(|bits| bits & needed == needed).ok_or_else(|| match needed {
+        0 => "three octal digits, such as \"0644\"".into(),
+        _ => "three octal digits, such as \"0755\", of which the first is 7".into(),
+    })
 }
 
 /// What a duration may be, and how to say so.
@@ -233,6 +333,35 @@ mod tests {
     }
 
     #[test]
+    fn places() {
+        for (text, host, port) in [("proxy:1080", "proxy", 1080), ("[::1]:3128", "::1", 3128), ("192.0.2.1:1", "192.0.2.1", 1)] {
+            assert_eq!(place(text), Ok((host.to_owned(), port)));
+        }
+        for bad in ["proxy", "proxy:", "proxy:0", "proxy:65536", "proxy:+1", "::1:80", ":80", "http://proxy:80", "me:pw@proxy:80"]
+        {
+            assert!(place(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn port_ranges() {
+        assert_eq!(ports("50000-50100"), Ok(50_000..=50_100));
+        assert_eq!(ports("1024 - 65535"), Ok(1024..=65_535));
+        assert_eq!(ports("50000"), Ok(50_000..=50_000));
+        for bad in ["", "-", "1-2", "50100-50000", "50000-65536", "50000-", "+50000", "any", "0"] {
+            assert!(ports(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        assert!(address("203.0.113.7").is_ok() && address("2001:db8::1").is_ok());
+        for bad in ["0.0.0.0", "::", "224.0.0.1", "host", "[::1]", "203.0.113.7:50000"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn names() {
         for good in ["a", "web", "Web-1_x.y", &"n".repeat(64)] {
             assert_eq!(name(good.to_owned()).as_deref(), Ok(good));
@@ -356,6 +485,18 @@ mod tests {
             assert!(number::<u16>(bad, 1, 65_535).is_err(), "{bad}");
         }
         assert!(number::<u8>(256, 0, 1000).is_err());
+    }
+
+    #[test]
+    fn octals() {
+        for (text, bits) in [("0644", 0o644), ("644", 0o644), ("000", 0), ("0000", 0), ("0777", 0o777)] {
+            assert_eq!(octal(text, 0), Ok(bits), "{text}");
+        }
+        assert_eq!(octal("0755", 0o700), Ok(0o755));
+        for bad in ["", "0", "44", "0o644", "1644", "4755", "00644", "u+rw", "0648", "-644", "06 4"] {
+            assert!(octal(bad, 0).is_err(), "{bad}");
+        }
+        assert!(octal("0555", 0o700).is_err());
     }
 
     #[test]

@@ -1,6 +1,12 @@
 //! A conversation with one server in verbs: connect, store, rename, look. It keeps what was learnt and reconnects where the
 //! choice of TLS versions demands it; what a failure means for the mirror is decided above.
 
+mod find;
+mod list;
+mod rename;
+mod site;
+pub(super) mod times;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -13,12 +19,8 @@ use super::{
     endpoint::{Connection, Endpoint},
     error::Error,
     policy::{self, Next, Seen},
-    profile::{SetTime, Tls13},
-    proto::{
-        Command, ListedKind, Listing, Pathname, Reply,
-        listing::{self, Format},
-        time,
-    },
+    profile::Tls13,
+    proto::{Command, Encoding, ListedKind, Pathname, Reply, listing::Keep},
     tls::Stats,
 };
 
@@ -31,9 +33,11 @@ const GOOD_BYE: Duration = Duration::from_secs(2);
 
 /// A logged-in conversation.
 pub struct Client<D: Dial> {
-    endpoint: Arc<Endpoint<D>>,
+    pub(super) endpoint: Arc<Endpoint<D>>,
     /// Boxed: two TLS states would otherwise lie in every future that holds a client.
-    connection: Box<Connection<D::Stream>>,
+    pub(super) connection: Box<Connection<D::Stream>>,
+    /// Ways to list that this server has refused.
+    refused: list::Refused,
 }
 
 /// What is at a path.
@@ -52,7 +56,7 @@ impl<D: Dial> Client<D> {
     /// Any of [`Error`]'s that can meet a login.
     pub async fn connect(endpoint: Arc<Endpoint<D>>) -> Result<Self, Error> {
         let connection = Box::new(endpoint.log_in().await?);
-        Ok(Self { endpoint, connection })
+        Ok(Self { endpoint, connection, refused: list::Refused::default() })
     }
 
     /// What all conversations with this server share.
@@ -65,9 +69,29 @@ impl<D: Dial> Client<D> {
         if self.connection.is_13 { "TLS 1.3" } else { "TLS 1.2" }
     }
 
+    /// What the server greeted with, in one line.
+    pub fn greeting(&self) -> String {
+        self.connection.greeting.text()
+    }
+
+    /// When the server's certificate expires, in seconds since the Unix epoch.
+    pub fn certificate_expires(&self) -> Option<i64> {
+        let (_, certificate) = x509_parser::parse_x509_certificate(self.connection.context.leaf()?).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    }
+
+    pub(super) fn encoding(&self) -> Encoding {
+        self.connection.control.encoding()
+    }
+
     /// Whether this conversation should be replaced by a fresh one at the next idle moment.
     pub fn is_stale(&self) -> bool {
         self.connection.born.elapsed() >= MAX_AGE || self.connection.transfers >= MAX_TRANSFERS
+    }
+
+    /// How paths become bytes from now on, in this conversation.
+    pub fn set_encoding(&mut self, encoding: Encoding) {
+        self.connection.control.set_encoding(encoding);
     }
 
     /// Stores a body under `path`, which must be a temporary name: a refused data connection leaves an empty file there.
@@ -82,13 +106,22 @@ impl<D: Dial> Client<D> {
         path: &Pathname,
         open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
     ) -> Result<u64, Error> {
-        let command = Command::Stor(path.clone());
+        self.store_by(None, &Command::Stor(path.clone()), open).await
+    }
+
+    /// Stores a body by `command`, with `first` (REST) right before it.
+    pub(super) async fn store_by(
+        &mut self,
+        first: Option<&Command>,
+        command: &Command,
+        open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
+    ) -> Result<u64, Error> {
         let mut refusals = 0;
         loop {
             self.choose_tls().await?;
             let before = self.connection.context.tickets_received();
             let mut body = open();
-            match data::upload(&self.endpoint, &mut self.connection, &command, &mut body).await {
+            match data::upload(&self.endpoint, &mut self.connection, first, command, &mut body).await {
                 Ok(sent) => {
                     let seen = self.seen(before);
                     self.endpoint.learn(|profile| profile.tls13 = policy::after_upload(profile.tls13, seen));
@@ -99,133 +132,17 @@ impl<D: Dial> Client<D> {
         }
     }
 
-    /// Every name in a directory. A directory that is missing is refused, never empty.
-    ///
-    /// # Errors
-    /// As [`Self::store`]; [`Error::Truncated`] when the end is missing.
-    pub async fn list(&mut self, path: &Pathname) -> Result<Listing, Error> {
-        if self.connection.features.mlst.is_some() {
-            return self.list_by(&Command::Mlsd(path.clone()), Format::Facts, None).await;
-        }
-        match self.list_by(&Command::List(true), Format::Unix, Some(path)).await {
-            Err(Error::Transfer { .. }) => self.list_by(&Command::List(false), Format::Unix, Some(path)).await,
-            result => result,
-        }
-    }
-
-    /// The size of a file; `None` if there is none of that name.
-    ///
-    /// # Errors
-    /// When the server does not say.
-    pub async fn size(&mut self, path: &Pathname) -> Result<Option<u64>, Error> {
-        let reply = self.command(&Command::Size(path.clone())).await?;
-        match reply.code {
-            213 => match parse_size(&reply) {
-                Some(size) => Ok(Some(size)),
-                None => Err(Error::Unexpected { verb: "SIZE", reply }),
-            },
-            // 550 is all that servers say, be it a directory, missing, or a matter of permission.
-            _ if self.connection.features.mlst.is_some() && reply.is_negative() => {
-                let found = self.find(path).await?;
-                Ok(found.filter(|found| found.kind == ListedKind::File).and_then(|found| found.size))
-            }
-            550 => Ok(None),
-            _ if reply.is_not_implemented() => Err(Error::Lacking("tell the size of a file")),
-            _ => Err(refusal("SIZE", reply)),
-        }
-    }
-
-    /// What is at `path`; `None` only if the server said by exact name that nothing is.
-    ///
-    /// # Errors
-    /// When the server does not say.
-    pub async fn find(&mut self, path: &Pathname) -> Result<Option<Found>, Error> {
-        if self.connection.features.mlst.is_some() {
-            let reply = self.command(&Command::Mlst(path.clone())).await?;
-            return match reply.code {
-                250 => match listing::mlst(&reply) {
-                    Some((kind, size)) => Ok(Some(Found { kind, size: size.filter(|_| kind == ListedKind::File) })),
-                    None => Err(Error::Unexpected { verb: "MLST", reply }),
-                },
-                550 => Ok(None),
-                _ => Err(refusal("MLST", reply)),
-            };
-        }
-        let reply = self.command(&Command::Size(path.clone())).await?;
-        match reply.code {
-            213 => return Ok(Some(Found { kind: ListedKind::File, size: parse_size(&reply) })),
-            550 => {}
-            _ if reply.is_not_implemented() => return Err(Error::Lacking("tell what is at a path")),
-            _ => return Err(refusal("SIZE", reply)),
-        }
-        // All paths are absolute, so it does not matter where this leads.
-        let reply = self.command(&Command::ChangeDir(path.clone())).await?;
-        match reply.code {
-            550 => Ok(None),
-            _ if reply.is_positive() => Ok(Some(Found { kind: ListedKind::Dir, size: None })),
-            _ => Err(refusal("CWD", reply)),
-        }
-    }
-
-    /// Sets the modification time, in whole seconds since the Unix epoch; `false` when this server has no way to, or
-    /// refused it here. The way is learnt at the first attempt.
-    ///
-    /// # Errors
-    /// Only when the connection is lost.
-    pub async fn set_modified(&mut self, path: &Pathname, seconds: i64) -> Result<bool, Error> {
-        if time::format(seconds).is_none() {
-            return Ok(false);
-        }
-        let known = self.endpoint.profile().set_time;
-        let ways: &[SetTime] = match &known {
-            Some(SetTime::Never) => return Ok(false),
-            Some(way) => std::slice::from_ref(way),
-            None if self.connection.features.mfmt => &[SetTime::Mfmt],
-            None => &[SetTime::MdtmSet, SetTime::SiteUtime],
-        };
-        let mut for_good = true;
-        for way in ways {
-            let command = match way {
-                SetTime::Mfmt => Command::Mfmt(seconds, path.clone()),
-                SetTime::MdtmSet => Command::MdtmSet(seconds, path.clone()),
-                _ => Command::SiteUtime(seconds, path.clone()),
-            };
-            let reply = self.command(&command).await?;
-            if reply.is_positive() {
-                self.endpoint.learn(|profile| profile.set_time = Some(*way));
-                return Ok(true);
-            }
-            debug!(target: "towline::ftps", "{} was refused: {reply}", command.verb());
-            for_good &= reply.is_permanent();
-        }
-        // A way that FEAT names or that has worked before was refused for this path alone.
-        if known.is_none() && !self.connection.features.mfmt && for_good {
-            self.endpoint.learn(|profile| profile.set_time = Some(SetTime::Never));
-        }
-        Ok(false)
-    }
-
-    /// Renames. The second command is only sent after the server agreed to the first.
-    ///
-    /// # Errors
-    /// When refused.
-    pub async fn rename(&mut self, from: &Pathname, to: &Pathname) -> Result<(), Error> {
-        let reply = self.command(&Command::RenameFrom(from.clone())).await?;
-        if !reply.is_intermediate() {
-            return Err(refusal("RNFR", reply));
-        }
-        let reply = self.command(&Command::RenameTo(to.clone())).await?;
-        positive("RNTO", reply)
-    }
-
     /// Removes a file; one that is gone already is a success.
     ///
     /// # Errors
     /// When refused, and it is still there.
     pub async fn remove_file(&mut self, path: &Pathname) -> Result<(), Error> {
         let reply = self.command(&Command::Delete(path.clone())).await?;
-        let Err(error) = positive("DELE", reply) else { return Ok(()) };
-        self.unless(error, path, |found| found.is_none()).await
+        if let Err(error) = positive("DELE", reply) {
+            self.unless(error, path, |found| found.is_none()).await?;
+        }
+        // What a rename left aside is an older version of this file.
+        self.clear_aside(path).await
     }
 
     /// Removes an empty directory; one that is gone already is a success.
@@ -241,7 +158,7 @@ impl<D: Dial> Client<D> {
             Err(error) => return Err(error),
         };
         // The codes are the same for a full directory and a forbidden one, so look. That no name shows proves nothing.
-        match self.list(path).await {
+        match self.list_keeping(path, &Keep::First(1)).await {
             Ok(listing) if !listing.entries.is_empty() => Err(Error::NotEmpty(reply)),
             Err(lost) if !lost.leaves_connection_usable() => Err(lost),
             _ => Err(error),
@@ -272,7 +189,7 @@ impl<D: Dial> Client<D> {
         self.say_good_bye().await;
     }
 
-    async fn command(&mut self, command: &Command) -> Result<Reply, Error> {
+    pub(super) async fn command(&mut self, command: &Command) -> Result<Reply, Error> {
         self.connection.control.command(command).await
     }
 
@@ -281,28 +198,10 @@ impl<D: Dial> Client<D> {
         if !error.leaves_connection_usable() {
             return Err(error);
         }
-        match self.find(path).await {
+        match self.look(path).await {
             Ok(found) if is_so(found) => Ok(()),
             Err(lost) if !lost.leaves_connection_usable() => Err(lost),
             _ => Err(error),
-        }
-    }
-
-    /// Lists by `command`, which is about the directory `inside` if it has no path of its own: LIST of a missing directory is
-    /// empty on some servers, and a path with a space confuses others.
-    async fn list_by(&mut self, command: &Command, format: Format, inside: Option<&Pathname>) -> Result<Listing, Error> {
-        let mut refusals = 0;
-        loop {
-            self.choose_tls().await?;
-            if let Some(dir) = inside {
-                let reply = self.command(&Command::ChangeDir(dir.clone())).await?;
-                positive("CWD", reply)?;
-            }
-            let before = self.connection.context.tickets_received();
-            match data::list(&self.endpoint, &mut self.connection, command, format).await {
-                Ok(listing) => return Ok(listing),
-                Err(error) => self.meet(error, before, &mut refusals)?,
-            }
         }
     }
 
@@ -345,7 +244,7 @@ impl<D: Dial> Client<D> {
         Ok(())
     }
 
-    async fn say_good_bye(&mut self) {
+    pub(super) async fn say_good_bye(&mut self) {
         let _ = timeout(GOOD_BYE, self.command(&Command::Quit)).await;
     }
 }
@@ -356,8 +255,4 @@ fn positive(verb: &'static str, reply: Reply) -> Result<(), Error> {
 
 fn refusal(verb: &'static str, reply: Reply) -> Error {
     if reply.is_negative() { Error::Refused { verb, reply } } else { Error::Unexpected { verb, reply } }
-}
-
-fn parse_size(reply: &Reply) -> Option<u64> {
-    std::str::from_utf8(reply.lines.first()?).ok()?.trim().parse().ok()
 }

@@ -1,6 +1,6 @@
 //! The control connection: commands out, replies in, each wait with a name and a limit. What to say is decided elsewhere.
 
-use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
+use std::{future::poll_fn, io, pin::Pin, task::Poll, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -10,7 +10,9 @@ use tracing::trace;
 
 use super::{
     error::{Error, Wait},
-    proto::{Command, Encoding, Reply, ReplyParser},
+    heard::Heard,
+    proto::{Argument, Command, Encoding, Reply, ReplyParser, reply::Limits},
+    tls,
 };
 
 /// How long to wait for what.
@@ -18,8 +20,8 @@ use super::{
 pub struct Timeouts {
     /// A TCP connection, for each address of the host.
     pub connect: Duration,
-    /// The first byte of the greeting or a reply, a TLS handshake, the final reply to a transfer. A reply that has begun
-    /// must end within twice this.
+    /// The greeting or a reply, from its first byte to its last; a TLS handshake; the final reply to a transfer, whatever
+    /// preliminary ones come before it.
     pub reply: Duration,
     /// Progress of a transfer.
     pub stall: Duration,
@@ -27,7 +29,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), reply: Duration::from_secs(30), stall: Duration::from_secs(30) }
+        Self { connect: Duration::from_secs(10), reply: Duration::from_secs(25), stall: Duration::from_secs(25) }
     }
 }
 
@@ -40,14 +42,46 @@ pub struct Control<S> {
     encoding: Encoding,
     /// When the first byte of the reply that is being read came.
     begun: Option<Instant>,
+    /// When the final reply to a transfer was first waited for.
+    ending: Option<Instant>,
     /// Commands whose last reply has not been read.
     outstanding: u32,
+    /// The password, once it was sent: what the server repeats of it gets no further.
+    secret: Option<Argument>,
+    /// What came last below TLS.
+    heard: Option<Heard>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
     /// Takes over a fresh connection.
     pub fn new(stream: S, timeouts: Timeouts) -> Self {
-        Self { stream, parser: ReplyParser::default(), timeouts, encoding: Encoding::default(), begun: None, outstanding: 0 }
+        Self {
+            stream,
+            parser: ReplyParser::default(),
+            timeouts,
+            encoding: Encoding::default(),
+            begun: None,
+            ending: None,
+            outstanding: 0,
+            secret: None,
+            heard: None,
+        }
+    }
+
+    /// The same, with what comes below TLS.
+    #[must_use]
+    pub(super) fn hearing(self, heard: Heard) -> Self {
+        Self { heard: Some(heard), ..self }
+    }
+
+    /// How paths become bytes.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// How paths become bytes from now on.
+    pub fn set_encoding(&mut self, encoding: Encoding) {
+        self.encoding = encoding;
     }
 
     /// The stream below.
@@ -61,7 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
     /// [`Wait::Greeting`], or the connection broke.
     pub async fn greeting(&mut self) -> Result<Reply, Error> {
         self.outstanding = 1;
-        self.reply_within(Wait::Greeting, Some(self.timeouts.reply)).await
+        self.reply_by(Wait::Greeting, Some(Instant::now() + self.timeouts.reply)).await
     }
 
     /// Sends a command and reads one reply.
@@ -73,27 +107,79 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         self.reply().await
     }
 
+    /// As [`Self::command`], for a command whose reply is a listing: it may be longer than others.
+    ///
+    /// # Errors
+    /// As [`Self::command`].
+    pub async fn listing(&mut self, command: &Command) -> Result<Reply, Error> {
+        self.parser.limit(Limits::LISTING);
+        let reply = self.command(command).await;
+        self.parser.limit(Limits::REPLY);
+        reply
+    }
+
+    /// Sends commands without waiting in between, one TLS record each, and reads their replies as they come. Not for
+    /// commands that open a data connection, and only a few at once: a flight above 4 KiB stalls some servers.
+    ///
+    /// # Errors
+    /// As [`Self::command`].
+    pub async fn flight(&mut self, commands: &[Command]) -> Result<Vec<Reply>, Error> {
+        let Some((first, others)) = commands.split_first() else { return Ok(Vec::new()) };
+        self.send(first).await?;
+        for command in others {
+            let line = command.line(self.encoding)?;
+            self.put(command, &line).await?;
+            self.outstanding += 1;
+        }
+        let mut replies = Vec::with_capacity(commands.len());
+        while replies.len() < commands.len() {
+            replies.push(self.reply().await?);
+        }
+        Ok(replies)
+    }
+
     /// Sends a command.
     ///
     /// # Errors
-    /// [`Wait::Send`], the connection broke, or an earlier command was never answered.
+    /// [`Wait::Send`], the connection broke, an earlier command was never answered, or the path cannot be sent; then nothing
+    /// was.
     pub async fn send(&mut self, command: &Command) -> Result<(), Error> {
         if self.outstanding > 0 {
             return Err(Error::OutOfStep);
         }
-        // What came while nothing was asked is the good-bye of a server that closes an idle connection.
+        let line = command.line(self.encoding)?;
+        // What came while nothing was asked is the good-bye of a server that closes an idle connection, or out of step.
         self.read_pending().await?;
-        if let Some(last) = self.parser.reply()? {
-            return Err(Error::Closed { idle: true, last: Some(last) });
+        if let Some(reply) = self.parser.reply()? {
+            let reply = self.without_secret(reply);
+            return Err(if reply.is_negative() {
+                Error::Closed { idle: true, last: Some(reply) }
+            } else {
+                Error::Unasked(reply)
+            });
         }
-        trace!(target: "towline::ftps", "> {command}");
+        if let Command::Pass(password) = command {
+            self.secret = Some(password.clone());
+        }
         self.outstanding = 1;
-        let line = command.encode(self.encoding);
+        self.put(command, &line).await
+    }
+
+    async fn put(&mut self, command: &Command, line: &[u8]) -> Result<(), Error> {
+        trace!(target: "towline::ftps", "> {command}");
+        self.ending = None;
         let sent = timeout(self.timeouts.reply, async {
-            self.stream.write_all(&line).await?;
+            self.stream.write_all(line).await?;
             self.stream.flush().await
         });
-        sent.await.map_err(|_| Error::Timeout(Wait::Send))?.map_err(Error::Control)
+        match sent.await.map_err(|_| Error::Timeout(Wait::Send))? {
+            Ok(()) => Ok(()),
+            // A server that has gone may have said why: with TLS 1.3 a missing client certificate comes out only now.
+            Err(error) => match self.read_pending().await {
+                Err(why @ Error::Tls(_)) => Err(why),
+                _ => Err(self.broken(error)),
+            },
+        }
     }
 
     /// Reads the next reply.
@@ -101,15 +187,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
     /// # Errors
     /// [`Wait::Reply`] or [`Wait::WholeReply`], the connection broke, or the bytes are no FTP.
     pub async fn reply(&mut self) -> Result<Reply, Error> {
-        self.reply_within(Wait::Reply, Some(self.timeouts.reply)).await
+        self.reply_by(Wait::Reply, Some(Instant::now() + self.timeouts.reply)).await
     }
 
-    /// Reads the last reply to a transfer.
+    /// Reads the last reply to a transfer, or a preliminary one before it: those do not prolong the wait.
     ///
     /// # Errors
     /// As [`Self::reply`], with [`Wait::FinalReply`].
     pub async fn final_reply(&mut self) -> Result<Reply, Error> {
-        self.reply_within(Wait::FinalReply, Some(self.timeouts.reply)).await
+        let since = *self.ending.get_or_insert_with(Instant::now);
+        self.reply_by(Wait::FinalReply, Some(since + self.timeouts.reply)).await
     }
 
     /// Reads the next reply, however long its first byte takes: for use beside something that has a limit of its own.
@@ -118,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
     /// # Errors
     /// As [`Self::reply`].
     pub async fn any_reply(&mut self) -> Result<Reply, Error> {
-        self.reply_within(Wait::Reply, None).await
+        self.reply_by(Wait::Reply, None).await
     }
 
     /// Takes in what has arrived already, without waiting: TLS tickets above all.
@@ -138,11 +225,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
             });
             match read.await {
                 None => return Ok(()),
-                Some(Ok(0)) => return Err(Error::Closed { idle, last: self.parser.reply()? }),
-                Some(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                    return Err(Error::Closed { idle, last: self.parser.reply()? });
-                }
-                Some(Err(error)) => return Err(Error::Control(error)),
+                Some(Ok(0)) => return Err(self.closed(idle)),
+                Some(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Err(self.closed(idle)),
+                Some(Err(error)) => return Err(self.broken(error)),
                 Some(Ok(read)) => {
                     self.parser.feed(&chunk[..read]);
                     // Replies are left for `reply`; a server that talks on and on is stopped there.
@@ -162,15 +247,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         if self.parser.is_empty() { Ok(self.stream) } else { Err(Error::Injected) }
     }
 
-    async fn reply_within(&mut self, wait: Wait, limit: Option<Duration>) -> Result<Reply, Error> {
-        let start = Instant::now();
+    fn closed(&mut self, idle: bool) -> Error {
+        match self.parser.reply() {
+            Ok(last) => Error::Closed { idle, last: last.map(|reply| self.without_secret(reply)) },
+            Err(error) => error.into(),
+        }
+    }
+
+    /// `reply`, without the password if the server repeats it.
+    fn without_secret(&self, reply: Reply) -> Reply {
+        match &self.secret {
+            Some(secret) => reply.without(secret.as_bytes()),
+            None => reply,
+        }
+    }
+
+    async fn reply_by(&mut self, wait: Wait, limit: Option<Instant>) -> Result<Reply, Error> {
         let mut chunk = [0; 4096];
         loop {
             if let Some(reply) = self.parser.reply()? {
+                let reply = self.without_secret(reply);
                 trace!(target: "towline::ftps", "< {reply}");
                 self.begun = None;
                 if !reply.is_preliminary() {
-                    self.outstanding = 0;
+                    self.outstanding = self.outstanding.saturating_sub(1);
                 }
                 return Ok(reply);
             }
@@ -179,10 +279,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
             } else if self.begun.is_none() {
                 self.begun = Some(Instant::now());
             }
-            let (wait, deadline) = match (self.begun, limit) {
-                (Some(begun), _) => (Wait::WholeReply, Some(begun + 2 * self.timeouts.reply)),
-                (None, Some(limit)) => (wait, Some(start + limit)),
-                (None, None) => (wait, None),
+            let (wait, deadline) = match self.begun.map(|begun| begun + self.timeouts.reply) {
+                Some(end) => (Wait::WholeReply, Some(limit.map_or(end, |limit| limit.min(end)))),
+                None => (wait, limit),
             };
             let read = self.stream.read(&mut chunk);
             let read = match deadline {
@@ -196,8 +295,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                     return Err(Error::Closed { idle: false, last: None });
                 }
-                Err(error) => return Err(Error::Control(error)),
+                Err(error) => return Err(self.broken(error)),
             }
+        }
+    }
+
+    fn broken(&self, error: io::Error) -> Error {
+        match self.heard.as_ref().filter(|_| tls::is_no_tls(&error)).and_then(Heard::reply) {
+            Some(reply) => Error::OutOfTls(self.without_secret(reply)),
+            None => Error::control(error),
         }
     }
 }

@@ -1,35 +1,53 @@
 //! Data connections: opened, filled or emptied, and closed so that no byte is lost. Everything here was measured; where
 //! it looks over-careful, a server in use today loses data without it.
 
+mod active;
 mod passive;
 mod pump;
 
-use std::{pin::pin, time::Duration};
+use std::{
+    net::IpAddr,
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::mpsc,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::client::TlsStream;
 
 use super::{
-    dial::Dial,
+    dial::{Dial, Listen},
     endpoint::{Connection, Endpoint},
     error::{Error, Wait},
+    mode::DataMode,
     proto::{
         Command, Listing, Reply,
-        listing::{self, Format, ListingParser},
+        listing::ListingParser,
         transfer::{Failure, Transfer, Verdict},
     },
     tls::TlsError,
 };
-use passive::Way;
 use pump::End;
 
 /// How long tickets on a data connection that is over anyway are waited for.
 const GRACE: Duration = Duration::from_secs(2);
+/// A listing that brings fewer bytes than this stands still, however steadily they drip.
+const PROGRESS: usize = 1024;
+
+/// How the data connection will come about.
+enum Way<S> {
+    /// It is there already.
+    Connected(S),
+    /// By dialing this port, while the command is on its way.
+    Port(u16),
+    /// By the server, which is at this address, once it has the command.
+    Awaited(Box<dyn Listen<S>>, IpAddr),
+}
 
 struct Opened<S> {
     data: TlsStream<S>,
@@ -47,14 +65,16 @@ enum Stop {
 }
 
 /// Sends a body with `command`; gives its length. The bytes are in the server's hands when this returns, and it said so.
+/// `first` (REST) goes right before the command, which is not sent if that is refused.
 pub(super) async fn upload<D: Dial>(
     endpoint: &Endpoint<D>,
     connection: &mut Connection<D::Stream>,
+    first: Option<&Command>,
     command: &Command,
     body: &mut mpsc::Receiver<Bytes>,
 ) -> Result<u64, Error> {
     let verb = command.verb();
-    let Opened { mut data, mut transfer, complete } = open(endpoint, connection, command).await?;
+    let Opened { mut data, mut transfer, complete } = open(endpoint, connection, first, command).await?;
     if let Some(reply) = complete {
         return Err(Error::Early(reply));
     }
@@ -108,32 +128,47 @@ pub(super) async fn upload<D: Dial>(
     }
     match (verdict, end) {
         (Ok(Verdict::Failed(failure, reply)), _) => Err(Error::Transfer { verb, failure, reply }),
-        (_, End::Broken(error)) => Err(Error::Data(error)),
+        (_, End::Broken(error)) => Err(Error::data(error)),
         (Err(error), _) => Err(error),
         (Ok(_), _) => Ok(sent),
     }
 }
 
-/// Reads a listing.
+/// A listing, as it came.
+pub(super) struct Received {
+    pub(super) listing: Listing,
+    /// The last reply.
+    pub(super) reply: Reply,
+    /// The data connection ended as it should: without close_notify anybody can have cut it.
+    pub(super) closed: bool,
+}
+
+/// Reads a listing into `parser`.
 pub(super) async fn list<D: Dial>(
     endpoint: &Endpoint<D>,
     connection: &mut Connection<D::Stream>,
     command: &Command,
-    format: Format,
-) -> Result<Listing, Error> {
+    mut parser: ListingParser,
+) -> Result<Received, Error> {
     let verb = command.verb();
-    let Opened { mut data, mut transfer, mut complete } = open(endpoint, connection, command).await?;
+    let Opened { mut data, mut transfer, mut complete } = open(endpoint, connection, None, command).await?;
     let control = &mut connection.control;
     let stall = endpoint.timeouts.stall;
 
-    let mut parser = ListingParser::new(format);
     let mut chunk = vec![0; 16 * 1024];
+    let (mut stalls_at, mut progress) = (Instant::now() + stall, 0);
     let broken = loop {
         tokio::select! {
-            read = timeout(stall, data.read(&mut chunk)) => match read {
+            read = timeout_at(stalls_at, data.read(&mut chunk)) => match read {
                 Err(_) => return Err(Error::Timeout(Wait::Stall)),
                 Ok(Ok(0)) => break None,
-                Ok(Ok(read)) => parser.feed(&chunk[..read])?,
+                Ok(Ok(read)) => {
+                    parser.feed(&chunk[..read])?;
+                    progress += read;
+                    if progress >= PROGRESS {
+                        (stalls_at, progress) = (Instant::now() + stall, 0);
+                    }
+                }
                 Ok(Err(error)) => break Some(error),
             },
             reply = control.any_reply(), if !transfer.has_ended() => match transfer.on_reply(reply?) {
@@ -146,41 +181,63 @@ pub(super) async fn list<D: Dial>(
     // vsftpd and ProFTPD keep their last reply until this side is closed, too.
     let _ = timeout(stall, data.shutdown()).await;
     drop(data);
-    while complete.is_none() {
+    let reply = loop {
+        if let Some(reply) = complete {
+            break reply;
+        }
         match transfer.on_reply(control.final_reply().await?) {
             Verdict::Opened => {}
             Verdict::Complete(reply) => complete = Some(reply),
             Verdict::Failed(failure, reply) => return Err(Error::Transfer { verb, failure, reply }),
         }
-    }
+    };
     match broken {
-        Some(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(Error::Truncated),
-        Some(error) => Err(Error::Data(error)),
-        None => {
-            let mut listing = parser.finish()?;
-            listing.capped = complete.as_ref().is_some_and(listing::is_capped);
-            Ok(listing)
+        Some(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Ok(Received { listing: parser.cut(), reply, closed: false })
         }
+        Some(error) => Err(Error::data(error)),
+        None => Ok(Received { listing: parser.finish()?, reply, closed: true }),
     }
 }
 
 /// Asks for a port, sends the command, connects and encrypts meanwhile: a server may wait with its 150 for the connection,
-/// so that waiting for the 150 first would wait for ever.
+/// so that waiting for the 150 first would wait for ever. Whoever connects, we are the TLS client (RFC 4217 §7).
 async fn open<D: Dial>(
     endpoint: &Endpoint<D>,
     connection: &mut Connection<D::Stream>,
+    first: Option<&Command>,
     command: &Command,
 ) -> Result<Opened<D::Stream>, Error> {
     let verb = command.verb();
-    let way = passive::find(endpoint, connection).await?;
+    let way = match &endpoint.data {
+        DataMode::Active(active) => {
+            let (listener, peer) = active::offer(endpoint, connection, active).await?;
+            Way::Awaited(listener, peer)
+        }
+        _ => passive::find(endpoint, connection).await?,
+    };
     let Connection { control, context, peer, .. } = connection;
+    if let Some(first) = first {
+        let reply = control.command(first).await?;
+        if !reply.is_intermediate() {
+            return Err(Error::Refused { verb: first.verb(), reply });
+        }
+    }
     control.send(command).await?;
     connection.transfers += 1;
+    // A server that cannot connect says 425 as well as one that refuses the TLS session.
+    let connected = &AtomicBool::new(!matches!(way, Way::Awaited(..)));
+    let failed = |failure, reply| match failure {
+        Failure::DataRefused if !connected.load(Ordering::Relaxed) => Error::NotReached(reply),
+        failure => Error::Transfer { verb, failure, reply },
+    };
     let opening = async {
         let tcp = match way {
             Way::Connected(stream) => stream,
             Way::Port(port) => passive::dial(endpoint, *peer, port).await?,
+            Way::Awaited(listener, peer) => active::accept(endpoint, listener, peer).await?,
         };
+        connected.store(true, Ordering::Relaxed);
         let handshake = timeout(endpoint.timeouts.reply, context.data(tcp, &endpoint.stats));
         Ok(handshake.await.map_err(|_| Error::Timeout(Wait::DataHandshake))??)
     };
@@ -194,12 +251,13 @@ async fn open<D: Dial>(
                 Verdict::Opened => {}
                 Verdict::Complete(reply) => complete = Some(reply),
                 Verdict::Failed(failure, reply) => {
-                    if failure == Failure::DataRefused
+                    let error = failed(failure, reply);
+                    if error.is_data_refused()
                         && let Ok(Ok(mut data)) = timeout(GRACE, &mut opening).await
                     {
                         collect_tickets(&mut data).await;
                     }
-                    return Err(Error::Transfer { verb, failure, reply });
+                    return Err(error);
                 }
             },
         }
@@ -211,20 +269,23 @@ async fn open<D: Dial>(
     // If it was the server that broke it off, it has a reply that says more: ProFTPD closes the port right behind its 550,
     // and the connect may meet the one before the other is read.
     let patience = match error {
-        Error::Tls(TlsError::Io(_) | TlsError::Failed(_) | TlsError::Version(_)) => endpoint.timeouts.reply,
-        // A port that a firewall blocks: the server waits for us in vain, and says nothing for long.
-        Error::Connect { .. } => GRACE,
+        Error::Tls(TlsError::Io(_) | TlsError::Failed(_) | TlsError::Version(_) | TlsError::ClientRefused(_)) => {
+            endpoint.timeouts.reply
+        }
+        // A port that a firewall blocks, there or here: one side waits for the other in vain, and the server says nothing
+        // for long.
+        Error::Connect { .. } | Error::Proxy(_) | Error::Timeout(Wait::Accept) => GRACE,
         _ => return Err(error),
     };
     let last_word = async {
         while !transfer.has_ended() {
             if let Verdict::Failed(failure, reply) = transfer.on_reply(control.final_reply().await?) {
-                return Err(Error::Transfer { verb, failure, reply });
+                return Err(failed(failure, reply));
             }
         }
         Ok(())
     };
-    if let Ok(Err(refused @ Error::Transfer { .. })) = timeout(patience, last_word).await {
+    if let Ok(Err(refused @ (Error::Transfer { .. } | Error::NotReached(_)))) = timeout(patience, last_word).await {
         return Err(refused);
     }
     Err(error)

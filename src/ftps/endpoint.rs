@@ -1,6 +1,8 @@
 //! One server as all its connections share it: how to reach it, who we are, what was learnt; and the login.
 
 use std::{
+    io,
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -8,19 +10,24 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, timeout},
+};
 use tokio_rustls::client::TlsStream;
 use tracing::debug;
 
 use super::{
     control::{Control, Timeouts},
-    dial::{Dial, Target},
+    dial::{Dial, Dialed, Target},
     error::{Error, Wait},
+    heard::{Heard, Overheard},
+    mode::DataMode,
     policy,
     profile::{Profile, Tls13},
     proto::{
-        Features,
-        login::{Credentials, Login, Step},
+        Encoding, Features, Reply,
+        login::{Credentials, Login, LoginError, Mode, Step},
     },
     tls::{self, Context, Stats, Tls, TlsError, TlsSettings},
 };
@@ -39,11 +46,18 @@ pub struct Endpoint<D> {
     pub(super) stats: Stats,
     /// Whether a data connection came about with the passive mode in the profile, in this process.
     pub(super) passive_works: AtomicBool,
+    /// Whether PORT was refused and EPRT was not, in this process.
+    pub(super) port_refused: AtomicBool,
+    /// How data connections come about.
+    pub(super) data: DataMode,
+    mode: Mode,
     credentials: Credentials,
     profile: Mutex<Profile>,
     on_learn: OnLearn,
     /// Held while `on_learn` runs, so that what it is told last is what is known last.
     learning: Mutex<()>,
+    /// Held by whoever probes the server.
+    pub(super) probing: tokio::sync::Mutex<()>,
     logins: Arc<Logins>,
 }
 
@@ -51,16 +65,26 @@ pub struct Endpoint<D> {
 #[derive(Default)]
 struct Logins {
     /// Up or under way.
-    count: AtomicUsize,
+    all: AtomicUsize,
+    /// Up.
+    up: AtomicUsize,
     /// When the last one that had been let in ended.
     left: Mutex<Option<Instant>>,
 }
 
+/// A control connection with TLS, and what came last below it.
+type Encrypted<S> = (TlsStream<Overheard<S>>, Heard);
+
 /// A logged-in control connection.
 pub(super) struct Connection<S> {
-    pub(super) control: Control<TlsStream<S>>,
-    pub(super) peer: std::net::IpAddr,
+    pub(super) control: Control<TlsStream<Overheard<S>>>,
+    /// The server; `None` behind a proxy.
+    pub(super) peer: Option<IpAddr>,
+    /// This end of the connection; `None` where the server cannot connect to it.
+    pub(super) local: Option<IpAddr>,
     pub(super) context: Context,
+    /// The first that the server said.
+    pub(super) greeting: Reply,
     pub(super) features: Features,
     pub(super) is_13: bool,
     pub(super) tickets_at_login: bool,
@@ -89,12 +113,22 @@ impl<D: Dial> Endpoint<D> {
             timeouts,
             stats: Stats::default(),
             passive_works: AtomicBool::new(false),
+            port_refused: AtomicBool::new(false),
+            data: DataMode::default(),
+            mode: Mode::default(),
             credentials,
             profile: Mutex::new(profile),
             on_learn,
             learning: Mutex::new(()),
+            probing: tokio::sync::Mutex::default(),
             logins: Arc::default(),
         })
+    }
+
+    /// The same with other ways to connect than the usual ones.
+    #[must_use]
+    pub fn connecting(self, mode: Mode, data: DataMode) -> Self {
+        Self { mode, data, ..self }
     }
 
     /// What was learnt so far.
@@ -122,87 +156,198 @@ impl<D: Dial> Endpoint<D> {
         (self.on_learn)(&now);
     }
 
+    /// How TLS starts.
+    pub(super) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Counts a login from now on.
+    pub(super) fn up(&self) -> Up {
+        Up::new(&self.logins)
+    }
+
+    /// Learns the limit on logins, if this was one: where none is up, it was not.
+    fn turned_away(&self) {
+        match self.logins.up.load(Ordering::Relaxed) {
+            0 => {}
+            up => self.learn(|profile| profile.learn_limit(up)),
+        }
+    }
+
     /// Connects and logs in, with the TLS versions that are known to work.
     pub(super) async fn log_in(&self) -> Result<Connection<D::Stream>, Error> {
         let up_to_12 = policy::offers_up_to_12(self.profile().tls13);
-        match self.log_in_with(up_to_12).await {
+        let result = match self.log_in_with(up_to_12).await {
             Err(Error::Tls(TlsError::Version(_))) if up_to_12 && self.tls.allows_12() => {
                 self.learn(|profile| profile.tls13 = Tls13::Only);
                 self.log_in_with(false).await
             }
             result => result,
+        };
+        match &result {
+            Err(Error::TurnedAway) => self.turned_away(),
+            Err(Error::Login { source: LoginError::Busy(reply) | LoginError::Refused(reply), .. })
+                if matches!(reply.code, 421 | 530) =>
+            {
+                self.turned_away();
+            }
+            _ => {}
         }
+        result
     }
 
     async fn log_in_with(&self, up_to_12: bool) -> Result<Connection<D::Stream>, Error> {
-        let mut up = Up::new(&self.logins);
-        let mut login = Login::new(self.credentials.clone());
-        let failed = |source| Error::Login { source, others: up.others() };
+        let mut up = self.up();
+        let mut login = Login::new(self.credentials.clone(), self.mode);
         let dialed = self.dial.dial(Target::Control).await;
-        let dialed = dialed.map_err(|source| Error::Connect { to: self.dial.name(), source })?;
-
-        let mut clear = Control::new(dialed.stream, self.timeouts);
-        let mut reply = clear.greeting().await.map_err(|error| match error {
-            Error::Closed { .. } if up.others() => Error::TurnedAway,
-            error => error,
-        })?;
-        loop {
-            reply = match login.on_reply(reply).map_err(failed)? {
-                Step::Send(command) => clear.command(&command).await?,
-                Step::Wait => clear.greeting().await?,
-                Step::StartTls => break,
-                Step::Ready(_) => return Err(Error::OutOfStep),
-            };
-        }
+        let Dialed { stream, peer, local } = dialed.map_err(|source| Error::of_dial(self.dial.name(), source))?;
 
         let mut context = self.tls.context(up_to_12);
-        let handshake = timeout(self.timeouts.reply, context.control(clear.into_tls()?));
-        let stream = handshake.await.map_err(|_| Error::Timeout(Wait::Handshake))??;
+        let (stream, heard, mut first, mut step) = match self.mode {
+            Mode::Explicit => {
+                let (stream, first) = self.ask_for_tls(stream, &mut login, &up).await?;
+                let (stream, heard) = Overheard::new(stream);
+                (self.handshake(&mut context, stream).await?, heard, Some(first), login.encrypted())
+            }
+            Mode::Implicit => {
+                let (stream, heard) = self.tls_at_once(&mut context, stream, &up).await?;
+                (stream, heard, None, Step::Wait)
+            }
+        };
         Stats::count(&self.stats.control);
         let is_13 = tls::is_13(&stream);
 
-        let mut control = Control::new(stream, self.timeouts);
-        let mut step = login.encrypted();
+        let mut control = Control::new(stream, self.timeouts).hearing(heard);
         let features = loop {
             let reply = match step {
                 Step::Send(command) => control.command(&command).await?,
-                Step::Wait => control.reply().await?,
+                Step::Wait => greeting(&mut control, &up).await?,
                 Step::Ready(features) => break features,
                 Step::StartTls => return Err(Error::OutOfStep),
             };
-            step = login.on_reply(reply).map_err(failed)?;
+            if first.is_none() {
+                first = Some(reply.clone());
+            }
+            step = login.on_reply(reply).map_err(|source| Error::Login { source, others: up.others() })?;
         };
-        up.let_in = true;
         let tickets_at_login = context.tickets_received() > 0;
-        let (peer, born) = (dialed.peer, Instant::now());
-        Ok(Connection { control, peer, context, features, is_13, tickets_at_login, born, transfers: 0, _up: up })
+        let born = Instant::now();
+        up.is_in();
+        self.learn(|profile| profile.learn_up(self.logins.up.load(Ordering::Relaxed)));
+        control.set_encoding(Encoding { telnet_doubled: self.profile().names.ff_doubled == Some(true) });
+        Ok(Connection {
+            control,
+            peer,
+            local,
+            context,
+            greeting: first.ok_or(Error::OutOfStep)?,
+            features,
+            is_13,
+            tickets_at_login,
+            born,
+            transfers: 0,
+            _up: up,
+        })
+    }
+
+    /// What is said in clear in explicit mode, up to the server's consent to TLS; and the first that it said.
+    pub(super) async fn ask_for_tls(&self, stream: D::Stream, login: &mut Login, up: &Up) -> Result<(D::Stream, Reply), Error> {
+        let mut clear = Control::new(stream, self.timeouts);
+        let mut reply = greeting(&mut clear, up).await?;
+        let first = reply.clone();
+        loop {
+            let step = login.on_reply(reply).map_err(|source| Error::Login { source, others: up.others() })?;
+            reply = match step {
+                Step::Send(command) => clear.command(&command).await.map_err(|error| match login.unanswered() {
+                    Some(source) => Error::Login { source, others: up.others() },
+                    None => error,
+                })?,
+                Step::Wait => greeting(&mut clear, up).await?,
+                Step::StartTls => return Ok((clear.into_tls()?, first)),
+                Step::Ready(_) => return Err(Error::OutOfStep),
+            };
+        }
+    }
+
+    /// TLS before the greeting. A server that turns connections away says so in clear (vsftpd), or just goes.
+    async fn tls_at_once(&self, context: &mut Context, stream: D::Stream, up: &Up) -> Result<Encrypted<D::Stream>, Error> {
+        let (stream, heard) = Overheard::new(stream);
+        let error = match self.handshake(context, stream).await {
+            Err(error) => error,
+            Ok(stream) => return Ok((stream, heard)),
+        };
+        let others = up.others();
+        Err(match heard.reply() {
+            Some(reply) if reply.code == 421 => Error::Login { source: LoginError::Busy(reply), others },
+            Some(reply) if reply.is_negative() => Error::Login { source: LoginError::Greeting(reply), others },
+            Some(reply) => Error::ClearGreeting(reply),
+            None if others && is_gone(&error) => Error::TurnedAway,
+            None => error,
+        })
+    }
+
+    async fn handshake<S>(&self, context: &mut Context, stream: S) -> Result<TlsStream<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let handshake = timeout(self.timeouts.reply, context.control(stream));
+        Ok(handshake.await.map_err(|_| Error::Timeout(Wait::Handshake))??)
+    }
+}
+
+/// Waits for the greeting. A server that just goes while another login is up has enough of them.
+async fn greeting<S>(control: &mut Control<S>, up: &Up) -> Result<Reply, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    control.greeting().await.map_err(|error| match error {
+        Error::Closed { .. } if up.others() => Error::TurnedAway,
+        Error::Closed { last: None, .. } => Error::NoGreeting,
+        error => error,
+    })
+}
+
+/// Whether a handshake failed because the server has gone. Our first bytes, which it never read, may have reset the
+/// connection.
+fn is_gone(error: &Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    match error {
+        Error::Tls(TlsError::Io(error)) => matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof),
+        _ => false,
     }
 }
 
 /// Counts a login while it is under way or up.
-struct Up {
+pub(super) struct Up {
     logins: Arc<Logins>,
-    let_in: bool,
+    is_in: bool,
 }
 
 impl Up {
     fn new(logins: &Arc<Logins>) -> Self {
-        logins.count.fetch_add(1, Ordering::Relaxed);
-        Self { logins: logins.clone(), let_in: false }
+        logins.all.fetch_add(1, Ordering::Relaxed);
+        Self { logins: logins.clone(), is_in: false }
+    }
+
+    /// The server let it in.
+    fn is_in(&mut self) {
+        self.is_in = true;
+        self.logins.up.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether there are others, or were a moment ago: then a refused login may be a limit on their number. (Where the
     /// password is wrong, the last of them finds itself alone and says so.)
     fn others(&self) -> bool {
         let left = *self.logins.left.lock().unwrap_or_else(PoisonError::into_inner);
-        self.logins.count.load(Ordering::Relaxed) > 1 || left.is_some_and(|at| at.elapsed() < LINGER)
+        self.logins.all.load(Ordering::Relaxed) > 1 || left.is_some_and(|at| at.elapsed() < LINGER)
     }
 }
 
 impl Drop for Up {
     fn drop(&mut self) {
-        self.logins.count.fetch_sub(1, Ordering::Relaxed);
-        if self.let_in {
+        self.logins.all.fetch_sub(1, Ordering::Relaxed);
+        if self.is_in {
+            self.logins.up.fetch_sub(1, Ordering::Relaxed);
             *self.logins.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
     }

@@ -3,7 +3,8 @@
 use std::{fmt, io};
 
 use super::{
-    proto::{ArgumentError, Reply, ReplyError, listing::ListingError, login::LoginError, transfer::Failure},
+    dial::proxy::{ProxyError, ProxyFailure},
+    proto::{ArgumentError, Pathname, Reply, ReplyError, listing::ListingError, login::LoginError, transfer::Failure},
     tls::TlsError,
 };
 
@@ -18,6 +19,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// The proxy was no help.
+    #[error(transparent)]
+    Proxy(ProxyError),
     /// A wait that has a name took too long.
     #[error("the server did not answer in time: {0}")]
     Timeout(Wait),
@@ -32,6 +36,9 @@ pub enum Error {
         /// Its last reply (421, as a rule).
         last: Option<Reply>,
     },
+    /// A reply came that no command had asked for: what it is about cannot be known.
+    #[error("the server sent a reply that no command had asked for: {0}")]
+    Unasked(Reply),
     /// A command was given while the reply to an earlier one was never read; a bug, or an operation that was dropped.
     #[error("the conversation was left in the middle of a command")]
     OutOfStep,
@@ -52,6 +59,15 @@ pub enum Error {
     /// The server closed the connection instead of a greeting, while another login of the same account was up: a limit.
     #[error("the server closes further connections without a greeting")]
     TurnedAway,
+    /// The server closed the connection instead of a greeting.
+    #[error("the server closed the connection without a greeting")]
+    NoGreeting,
+    /// In implicit mode: the server greets in clear.
+    #[error("the server does not speak TLS at once on this port, but greets in clear: {0}")]
+    ClearGreeting(Reply),
+    /// The server left TLS and said this in clear, which anybody could have done: vsftpd's last words.
+    #[error("the server fell out of TLS, and in clear came: {0}")]
+    OutOfTls(Reply),
     /// TLS failed.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -84,18 +100,39 @@ pub enum Error {
         /// What the server said.
         reply: Reply,
     },
+    /// In active mode: the server could not connect to us.
+    #[error("the server did not get through to us with its data connection: {0}")]
+    NotReached(Reply),
+    /// In active mode: no port to listen on.
+    #[error("cannot listen for the server's data connection: {0}")]
+    Listen(#[source] io::Error),
+    /// PASV alone is allowed, and knows IPv4 alone.
+    #[error("the control connection is over IPv6, for which there is no PASV")]
+    PasvOverIpv6,
     /// The data connection broke.
     #[error("the data connection broke: {0}")]
     Data(#[source] io::Error),
     /// The server said that an upload is complete, but it cannot be.
     #[error("the server reported success before the upload was complete: {0}")]
     Early(Reply),
-    /// A listing ended without the end of its TLS session: part of it may be missing.
-    #[error("the listing was cut short: the data connection ended without TLS close_notify")]
-    Truncated,
     /// A listing is too long.
     #[error(transparent)]
     Listing(#[from] ListingError),
+    /// Whether something is at a path cannot be found out.
+    #[error("the server does not say whether it is there: {0}")]
+    Undecided(Reply),
+    /// A file that was moved aside for another could not be moved back: nothing is at its name now.
+    #[error("the old file at {path:?} was moved aside to {aside:?} and cannot be moved back: {verb} was refused: {reply}")]
+    Aside {
+        /// Its name.
+        path: Pathname,
+        /// Where it is.
+        aside: Pathname,
+        /// The command that was refused.
+        verb: &'static str,
+        /// What the server said.
+        reply: Reply,
+    },
     /// FTP cannot carry the name.
     #[error("the name cannot be sent: {0}")]
     Name(#[from] ArgumentError),
@@ -120,6 +157,8 @@ impl fmt::Display for Words<'_> {
 pub enum Wait {
     /// For the TCP connection.
     Connect,
+    /// For the answer of a proxy, which connects to the server meanwhile.
+    Proxy,
     /// For the greeting.
     Greeting,
     /// For TLS on the control connection.
@@ -130,6 +169,8 @@ pub enum Wait {
     Reply,
     /// For the rest of a reply that has begun.
     WholeReply,
+    /// In active mode, for the server to connect.
+    Accept,
     /// For TLS on a data connection.
     DataHandshake,
     /// For progress of a transfer.
@@ -144,11 +185,13 @@ impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "TCP connect",
+            Self::Proxy => "answer of the proxy",
             Self::Greeting => "greeting",
             Self::Handshake => "TLS handshake",
             Self::Send => "sending a command",
             Self::Reply => "reply",
             Self::WholeReply => "end of a reply that had begun",
+            Self::Accept => "data connection from the server (active mode)",
             Self::DataHandshake => "TLS handshake of the data connection",
             Self::Stall => "transfer stalled",
             Self::Source => "the local file was not read on",
@@ -157,13 +200,60 @@ impl fmt::Display for Wait {
     }
 }
 
+/// For an operator whose server does not get through to us.
+const NOT_REACHED: &str = "let the server through to the ports of `active` here; where NAT is in between set `active.address`; \
+                           or use `data = \"passive\"`";
+/// For an operator whose server is silent where a greeting should be.
+const NO_GREETING: &str =
+    "if the server speaks TLS at once on this port, as on 990, set `mode = \"implicit\"`; else check host and port";
+
 impl Error {
+    /// No stream came about; `to` says where to.
+    pub(super) fn of_dial(to: String, source: io::Error) -> Self {
+        match source.downcast::<ProxyError>() {
+            Ok(error) => Self::Proxy(error),
+            Err(source) => Self::Connect { to, source },
+        }
+    }
+
+    /// Whether a host that answers elsewhere, or a proxy that does, leads nowhere here: a matter of firewalls.
+    pub(super) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Proxy(ProxyError { failure: ProxyFailure::Refused(_), .. }))
+    }
+
+    /// The control connection broke; where TLS says why, that is why.
+    pub(super) fn control(error: io::Error) -> Self {
+        TlsError::late(error).map_or_else(Self::Control, Self::Tls)
+    }
+
+    /// A data connection broke, likewise.
+    pub(super) fn data(error: io::Error) -> Self {
+        TlsError::late(error).map_or_else(Self::Data, Self::Tls)
+    }
+
     /// Whether the control connection is still in step after this: the server has answered and waits for a command.
     pub fn leaves_connection_usable(&self) -> bool {
         match self {
-            Self::Refused { reply, .. } | Self::NotEmpty(reply) => reply.code != 421,
+            Self::Refused { reply, .. } | Self::NotEmpty(reply) | Self::Undecided(reply) => reply.code != 421,
             Self::Transfer { failure, .. } => *failure != Failure::Closing && *failure != Failure::Unexpected,
-            Self::Name(_) | Self::Lacking(_) => true,
+            Self::NotReached(reply) => reply.code != 421,
+            Self::Name(_) | Self::Lacking(_) | Self::Listen(_) | Self::PasvOverIpv6 => true,
+            _ => false,
+        }
+    }
+
+    /// Whether no connection, or no login, came about: not a matter of anything that was asked of the server after that.
+    pub(super) fn is_of_login(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Proxy(_) | Self::NoGreeting)
+            || self.is_turned_away()
+            || matches!(self, Self::Login { .. })
+    }
+
+    /// Whether the server has as many logins of this account as it takes.
+    pub(super) fn is_turned_away(&self) -> bool {
+        match self {
+            Self::TurnedAway | Self::Login { source: LoginError::Busy(_), .. } => true,
+            Self::Login { source: LoginError::Refused(reply), others } => reply.code == 530 && *others,
             _ => false,
         }
     }
@@ -173,16 +263,34 @@ impl Error {
         matches!(self, Self::Transfer { failure: Failure::DataRefused, .. })
     }
 
+    /// Whether it is a refusal that the server calls transient (4yz).
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Refused { reply, .. } | Self::Transfer { reply, .. } => reply.is_transient(),
+            _ => false,
+        }
+    }
+
     /// What an operator can do about it, where there is something.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Tls(error) => error.hint(),
+            Self::Proxy(error) => error.hint(),
+            Self::Timeout(Wait::Greeting) | Self::NoGreeting => Some(NO_GREETING),
+            Self::ClearGreeting(_) => Some("set `mode = \"explicit\"`"),
+            Self::Timeout(Wait::Accept) | Self::NotReached(_) => Some(NOT_REACHED),
+            Self::Listen(_) => Some("check that `active.ports` are free, and no fewer than `connections`"),
+            Self::PasvOverIpv6 => Some("set `data = \"passive\"`, or an IPv4 address as `host`"),
+            Self::Refused { verb: "PORT" | "EPRT", .. } => Some(
+                "the server does not take active mode, or not this address: use `data = \"passive\"`, or check `active.address`",
+            ),
             Self::Connect { .. } => Some("check host and port, and whether a firewall is in between"),
             Self::Injected => Some("do not trust this network; if the server itself does this, it is broken"),
             Self::Login { source, others } => match source {
-                LoginError::NoEncryption(_) => {
-                    Some("the server has no explicit TLS on this port; Towline never sends a password in clear")
-                }
+                LoginError::NoEncryption(_) => Some(
+                    "the server has no explicit TLS on this port; a password is never sent in clear. Ask for the port where it \
+                     speaks TLS, and set `mode = \"implicit\"` if that is at once, as on 990",
+                ),
                 LoginError::NoProtection { .. } => Some("enable encrypted data connections on the server (PROT P)"),
                 LoginError::ProtectionAfterLogin { .. } => {
                     Some("let the server accept PBSZ and PROT before the login (RFC 4217 section 9)")
@@ -193,6 +301,11 @@ impl Error {
             },
             Self::Transfer { failure: Failure::DataRefused, .. } => {
                 Some("the server did not accept the TLS session of the data connection; its log may say why")
+            }
+            Self::Undecided(_) => Some("check the permissions on the server: the account must be able to list the directory"),
+            Self::Aside { .. } => Some("rename it back by hand if that does not happen by itself"),
+            Self::OutOfTls(_) => {
+                Some("the server's own log may say more; vsftpd ends so where it cannot work with the account's directory")
             }
             Self::TurnedAway => Some("lower `connections`, or raise the server's limit"),
             _ => None,

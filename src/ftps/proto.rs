@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod command;
+pub mod extra;
 pub mod feat;
 pub mod listing;
 pub mod login;
@@ -11,6 +12,7 @@ pub mod time;
 pub mod transfer;
 
 pub use command::{Argument, ArgumentError, Command, Encoding, Pathname};
+pub use extra::Extra;
 pub use feat::Features;
 pub use listing::{Listed, ListedKind, Listing};
 pub use reply::{Reply, ReplyError, ReplyParser};

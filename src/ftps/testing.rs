@@ -2,11 +2,13 @@
 //! it keeps no files and checks nothing. For the tests of this room and of `remote`.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     io,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
 };
 
 use rustls::{
@@ -21,12 +23,14 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
-    dial::{Dial, Dialed, Target},
+    dial::{Dial, Dialed, Listen, Target},
     tls::{Pin as KeyPin, TlsVersion, provider},
 };
 
 /// Where the server seems to be.
-pub(crate) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+pub(crate) const PEER: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
+/// Where we seem to be.
+pub(crate) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 3));
 
 type Script = Arc<dyn Fn(Peer) -> Pin<Box<dyn Future<Output = Option<()>> + Send>> + Send + Sync>;
 
@@ -40,7 +44,15 @@ pub(crate) struct Server {
     data: Mutex<Option<mpsc::UnboundedSender<DuplexStream>>>,
     /// Data ports that nobody can connect to.
     pub(crate) blocked: Vec<u16>,
+    /// Where it seems to be, and where we do.
+    pub(crate) between: (Option<IpAddr>, IpAddr),
+    /// Ports here that somebody else listens on.
+    pub(crate) busy: Vec<u16>,
+    listening: Listening,
 }
+
+/// Who listens on which port here.
+type Listening = Arc<Mutex<BTreeMap<u16, mpsc::UnboundedSender<(DuplexStream, IpAddr)>>>>;
 
 /// One client at the server.
 pub(crate) struct Peer {
@@ -48,6 +60,7 @@ pub(crate) struct Peer {
     log: Arc<Mutex<Vec<String>>>,
     pub(crate) tls: Arc<ServerConfig>,
     data: mpsc::UnboundedReceiver<DuplexStream>,
+    listening: Listening,
 }
 
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -96,6 +109,9 @@ impl Server {
             certificate,
             data: Mutex::default(),
             blocked: Vec::new(),
+            between: (PEER, HERE),
+            busy: Vec::new(),
+            listening: Arc::default(),
         }
     }
 
@@ -107,6 +123,12 @@ impl Server {
     /// The pin of the server's key.
     pub(crate) fn pin(&self) -> KeyPin {
         KeyPin::of(&self.certificate).expect("X.509")
+    }
+
+    /// Encrypts with `tls` instead; `certificate` stays what [`Self::pin`] is of.
+    pub(crate) fn encrypting_with(mut self, tls: impl FnOnce(&ServerConfig) -> ServerConfig) -> Self {
+        self.tls = Arc::new(tls(&self.tls));
+        self
     }
 
     /// Puts a listener at the server.
@@ -150,9 +172,9 @@ impl Dial for Pipe {
             Target::Control => {
                 let (sender, data) = mpsc::unbounded_channel();
                 *server.data.lock().expect("unpoisoned") = Some(sender);
-                let peer =
-                    Peer { stream: BufReader::new(Box::new(there)), log: server.log.clone(), tls: server.tls.clone(), data };
-                tokio::spawn((server.script)(peer));
+                let stream = BufReader::new(Box::new(there) as Box<dyn Stream>);
+                let (log, tls, listening) = (server.log.clone(), server.tls.clone(), server.listening.clone());
+                tokio::spawn((server.script)(Peer { stream, log, tls, data, listening }));
             }
             Target::Data { port, .. } if server.blocked.contains(&port) => return Err(io::ErrorKind::ConnectionRefused.into()),
             Target::Data { .. } => {
@@ -160,11 +182,39 @@ impl Dial for Pipe {
                 sender.expect("a control connection").send(there).map_err(|_| io::ErrorKind::ConnectionRefused)?;
             }
         }
-        Ok(Dialed { stream: here, peer: PEER })
+        let (peer, local) = server.between;
+        Ok(Dialed { stream: here, peer, local: Some(local) })
+    }
+
+    async fn listen(&self, at: SocketAddr) -> io::Result<Box<dyn Listen<DuplexStream>>> {
+        let mut listening = self.0.listening.lock().expect("unpoisoned");
+        let port = if at.port() == 0 { 50_000 } else { at.port() };
+        let taken = listening.get(&port).is_some_and(|sender| !sender.is_closed());
+        if taken || self.0.busy.contains(&port) || at.ip() != self.0.between.1 {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        let (sender, callers) = mpsc::unbounded_channel();
+        listening.insert(port, sender);
+        Ok(Box::new(PipeListen { port, callers }))
     }
 
     fn name(&self) -> String {
         "ftp.test:21".to_owned()
+    }
+}
+
+struct PipeListen {
+    port: u16,
+    callers: mpsc::UnboundedReceiver<(DuplexStream, IpAddr)>,
+}
+
+impl Listen<DuplexStream> for PipeListen {
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(DuplexStream, IpAddr)>> {
+        self.callers.poll_recv(cx).map(|called| called.ok_or_else(|| io::ErrorKind::NotConnected.into()))
     }
 }
 
@@ -209,15 +259,20 @@ impl Peer {
         self.start_tls().await
     }
 
-    async fn start_tls(self) -> Option<Self> {
-        let Self { stream, log, tls, data } = self;
-        let stream = TlsAcceptor::from(tls.clone()).accept(stream.into_inner()).await.ok()?;
-        Some(Self { stream: BufReader::new(Box::new(stream)), log, tls, data })
+    /// TLS from the next byte on.
+    pub(crate) async fn start_tls(self) -> Option<Self> {
+        let stream = TlsAcceptor::from(self.tls.clone()).accept(self.stream.into_inner()).await.ok()?;
+        Some(Self { stream: BufReader::new(Box::new(stream)), ..self })
     }
 
     /// Lets the client log in.
     pub(crate) async fn log_in(self) -> Option<Self> {
-        let mut peer = self.encrypt().await?;
+        self.encrypt().await?.welcome().await
+    }
+
+    /// Lets the client log in once TLS is up.
+    pub(crate) async fn welcome(self) -> Option<Self> {
+        let mut peer = self;
         for line in ["200 pbsz", "200 prot", "331 password", "230 welcome", "211-Features:\r\n UTF8\r\n SIZE\r\n MFMT\r\n211 End"]
         {
             peer.answer(line).await?;
@@ -248,12 +303,24 @@ impl Peer {
         TlsAcceptor::from(tls).accept(data).await.ok()
     }
 
-    /// Takes a whole upload in order; gives its body.
-    pub(crate) async fn take_upload(&mut self) -> Option<Vec<u8>> {
-        self.passive().await?;
-        self.hear().await?;
-        self.say("150 send").await?;
-        let mut data = self.accept_data().await?;
+    /// Connects to the port that the last PORT or EPRT named, as `from`.
+    pub(crate) fn call(&self, from: IpAddr) -> Option<DuplexStream> {
+        let log = self.log.lock().expect("unpoisoned");
+        let line = log.iter().rev().find(|line| line.starts_with("PORT ") || line.starts_with("EPRT "))?;
+        let numbers: Vec<u16> = line.split([',', '|', ' ']).filter_map(|part| part.parse().ok()).collect();
+        let port = match (line.starts_with("PORT"), &numbers[..]) {
+            (true, [.., high, low]) => high * 256 + low,
+            (_, [.., port]) => *port,
+            _ => return None,
+        };
+        let (here, there) = duplex(16 * 1024);
+        self.listening.lock().expect("unpoisoned").get(&port)?.send((there, from)).ok()?;
+        Some(here)
+    }
+
+    /// Takes an upload over a data connection that is there; gives its body.
+    pub(crate) async fn take_body(&mut self, data: DuplexStream) -> Option<Vec<u8>> {
+        let mut data = TlsAcceptor::from(self.tls.clone()).accept(data).await.ok()?;
         let mut body = Vec::new();
         // An end without close_notify is an error here.
         data.read_to_end(&mut body).await.ok()?;
@@ -262,12 +329,34 @@ impl Peer {
         Some(body)
     }
 
+    /// Takes a whole upload in order; gives its body.
+    pub(crate) async fn take_upload(&mut self) -> Option<Vec<u8>> {
+        self.passive().await?;
+        self.hear().await?;
+        self.say("150 send").await?;
+        let data = self.take_data().await?;
+        self.take_body(data).await
+    }
+
     /// Positive answers for good.
     pub(crate) async fn agree(mut self) -> Option<()> {
         loop {
             self.answer("200 ok").await?;
         }
     }
+}
+
+/// TLS as `tls`, in one version, but for clients with a certificate that nobody has.
+pub(crate) fn for_strangers(tls: &ServerConfig, version: TlsVersion) -> ServerConfig {
+    let authority = rcgen::generate_simple_self_signed(vec!["nobody".to_owned()]).expect("a certificate");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority.cert.der().clone()).expect("a root");
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[if version == TlsVersion::V13 { &TLS13 } else { &TLS12 }])
+        .expect("a version")
+        .with_client_cert_verifier(verifier.expect("a verifier"))
+        .with_cert_resolver(tls.cert_resolver.clone())
 }
 
 /// TLS as `tls`, but without tickets.

@@ -2,14 +2,21 @@
 //! resumes the session of *its* control connection, so each control connection has a session store of its own.
 
 mod error;
+mod identity;
+mod presented;
+mod roots;
 mod sessions;
 mod verify;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
     str::FromStr,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -19,21 +26,25 @@ use rustls::{
     ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion, SupportedProtocolVersion,
     client::{Resumption, danger::ServerCertVerifier},
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, ServerName},
     version::{TLS12, TLS13},
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-pub use error::{CertificateProblem, TlsError, Untrusted};
+pub(super) use error::is_no_tls;
+pub use error::{CertificateProblem, ClientRefusal, TlsError, Untrusted};
+use identity::Identity;
+pub use identity::{ClientAuth, ClientAuthError};
+pub use presented::{Presented, Whose, expiry_warning};
 use sessions::Sessions;
-use verify::Verify;
+use verify::{Record, Verify};
 
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 compile_error!("one of the features `aws-lc-rs` and `ring` is needed for TLS");
 
-/// Whom to believe to be the server.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Whom to believe to be the server, and who we are to it.
+#[derive(Clone, Debug, Default)]
 pub struct TlsSettings {
     /// A PEM file with certificates, or a directory of such files, beside the system's roots.
     pub ca: Option<PathBuf>,
@@ -45,6 +56,8 @@ pub struct TlsSettings {
     pub server_name: Option<String>,
     /// The lowest version.
     pub min: TlsVersion,
+    /// What is shown to a server that asks for a certificate.
+    pub client: Option<ClientAuth>,
 }
 
 /// What makes a certificate good.
@@ -79,6 +92,12 @@ pub struct PinError;
 impl From<[u8; 32]> for Pin {
     fn from(digest: [u8; 32]) -> Self {
         Self(digest)
+    }
+}
+
+impl From<Pin> for [u8; 32] {
+    fn from(pin: Pin) -> Self {
+        pin.0
     }
 }
 
@@ -123,6 +142,8 @@ pub struct Stats {
     pub data_resumed: AtomicU64,
     /// Data connections that the server refused (425, 522).
     pub data_refused: AtomicU64,
+    /// Connections of others that came where a server's data connection was awaited (active mode), and were dropped.
+    pub data_foreign: AtomicU64,
     /// Control connections that were given up for another choice of TLS versions.
     pub reconnects: AtomicU64,
 }
@@ -148,6 +169,11 @@ pub(super) struct Tls {
     up_to_12: Option<ClientConfig>,
     name: ServerName<'static>,
     key_share: Arc<Mutex<Option<NamedGroup>>>,
+    identity: Arc<Identity>,
+    trust: Trust,
+    ca: Option<PathBuf>,
+    /// Until when the certificate of the latest control connection is valid, in Unix seconds.
+    server_expires: Arc<Mutex<Option<i64>>>,
 }
 
 impl Tls {
@@ -155,30 +181,28 @@ impl Tls {
         let name = settings.server_name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(name.to_owned()).map_err(|_| TlsError::ServerName(name.to_owned()))?;
         let provider = provider();
-        let chain: Option<Arc<dyn ServerCertVerifier>> = match settings.trust {
+        let chain = match settings.trust {
             Trust::Pin if settings.pins.is_empty() => return Err(TlsError::NoPin),
             Trust::Pin => None,
-            Trust::Chain => {
-                let extra = settings.ca.as_deref().map(read_ca).transpose()?.unwrap_or_default();
-                let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider.clone());
-                Some(Arc::new(verifier.map_err(TlsError::Roots)?))
-            }
+            Trust::Chain => Some(chain(settings.ca.as_deref(), &provider)?),
         };
-        // Sessions are only resumed under the very verifier they were made under: one for all.
+        // Sessions are only resumed under the very verifier and resolver they were made under: one of each for all.
         let verifier: Arc<dyn ServerCertVerifier> = Arc::new(Verify::new(chain, settings.pins.clone(), &provider));
+        let identity = Arc::new(Identity::read(settings.client.as_ref(), &provider)?);
         let config = |versions: &[&'static SupportedProtocolVersion]| -> Result<ClientConfig, TlsError> {
             Ok(ClientConfig::builder_with_provider(provider.clone())
                 .with_protocol_versions(versions)
                 .map_err(TlsError::Failed)?
                 .dangerous()
                 .with_custom_certificate_verifier(verifier.clone())
-                .with_no_client_auth())
+                .with_client_cert_resolver(identity.clone()))
         };
         let (any, up_to_12) = match settings.min {
             TlsVersion::V12 => (config(&[&TLS13, &TLS12])?, Some(config(&[&TLS12])?)),
             TlsVersion::V13 => (config(&[&TLS13])?, None),
         };
-        Ok(Self { any, up_to_12, name, key_share: Arc::default() })
+        let (trust, ca) = (settings.trust, settings.ca.clone());
+        Ok(Self { any, up_to_12, name, key_share: Arc::default(), identity, trust, ca, server_expires: Arc::default() })
     }
 
     /// Whether TLS 1.2 may be used at all.
@@ -192,8 +216,58 @@ impl Tls {
         let sessions = Arc::new(Sessions::new(self.key_share.clone()));
         let mut config = base.clone();
         config.resumption = Resumption::store(sessions.clone());
-        Context { connector: TlsConnector::from(Arc::new(config)), name: self.name.clone(), sessions, leaf: None }
+        Context {
+            connector: TlsConnector::from(Arc::new(config)),
+            name: self.name.clone(),
+            sessions,
+            leaf: None,
+            identity: self.identity.clone(),
+            expires: self.server_expires.clone(),
+        }
     }
+
+    /// Certificates of which one is known, and until when it is valid in Unix seconds.
+    pub(super) fn certificates(&self) -> impl Iterator<Item = (Whose, i64)> {
+        let whose = match self.trust {
+            Trust::Chain => Whose::Server,
+            Trust::Pin => Whose::PinnedServer,
+        };
+        let server = *self.server_expires.lock().unwrap_or_else(PoisonError::into_inner);
+        let server = server.map(|not_after| (whose, not_after));
+        server.into_iter().chain(self.identity.not_after().map(|not_after| (Whose::Client, not_after)))
+    }
+
+    /// What the server presents, trusted or not. It is shown no certificate of ours, and nothing is sent.
+    pub(super) async fn inspect<S>(&self, stream: S) -> Result<Presented, TlsError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let provider = provider();
+        let chain = match chain(self.ca.as_deref(), &provider) {
+            Ok(chain) => Some(chain),
+            Err(TlsError::Roots(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let record = Arc::new(Record::new(chain, &provider));
+        let mut config = self.any.clone();
+        config.resumption = Resumption::disabled();
+        config.client_auth_cert_resolver = Arc::new(Identity::read(None, &provider)?);
+        config.dangerous().set_certificate_verifier(record.clone());
+        let shaken = TlsConnector::from(Arc::new(config)).connect(self.name.clone(), stream).await;
+        // A server may refuse us afterwards, for want of a certificate of ours as a rule: what it is was seen by then.
+        match (record.presented(), shaken) {
+            (Some(presented), _) => presented.map_err(TlsError::Certificate),
+            (None, Err(error)) => Err(TlsError::of_handshake(error, false, false)),
+            (None, Ok(_)) => Err(TlsError::Failed(rustls::Error::NoCertificatesPresented)),
+        }
+    }
+}
+
+/// The verifier by a chain to the system's roots and those in `ca`.
+fn chain(ca: Option<&std::path::Path>, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+    let extra = ca.map(roots::read_ca).transpose()?.unwrap_or_default();
+    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider.clone());
+    Ok(Arc::new(verifier.map_err(TlsError::Roots)?))
 }
 
 /// TLS for one control connection and its data connections.
@@ -202,6 +276,8 @@ pub(super) struct Context {
     name: ServerName<'static>,
     sessions: Arc<Sessions>,
     leaf: Option<CertificateDer<'static>>,
+    identity: Arc<Identity>,
+    expires: Arc<Mutex<Option<i64>>>,
 }
 
 impl Context {
@@ -210,24 +286,48 @@ impl Context {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let stream = self.connector.connect(self.name.clone(), stream).await.map_err(TlsError::of)?;
+        let stream = self.connector.connect(self.name.clone(), stream).await.map_err(|error| self.explain(error))?;
         self.leaf = leaf(&stream).cloned();
+        *self.expires.lock().unwrap_or_else(PoisonError::into_inner) = self.leaf.as_ref().and_then(presented::not_after);
         Ok(stream)
     }
 
-    /// Encrypts a data connection: the same name, the same certificate, the same session where the server takes it.
+    /// Encrypts a data connection: the same name, the same key, the same session where the server takes it.
     pub(super) async fn data<S>(&self, stream: S, stats: &Stats) -> Result<TlsStream<S>, TlsError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let stream = self.connector.connect(self.name.clone(), stream).await.map_err(TlsError::of)?;
+        let shaken = self.connector.connect(self.name.clone(), stream).await;
+        let stream = shaken.map_err(|error| match self.explain(error) {
+            TlsError::Certificate(problem) => TlsError::DataCertificate(problem),
+            error => error,
+        })?;
         Stats::count(if is_resumed(&stream) { &stats.data_resumed } else { &stats.data_full });
-        if leaf(&stream) == self.leaf.as_ref() { Ok(stream) } else { Err(TlsError::OtherCertificate) }
+        if has_key_of(leaf(&stream), self.leaf.as_ref()) { Ok(stream) } else { Err(TlsError::OtherCertificate) }
+    }
+
+    fn explain(&self, error: io::Error) -> TlsError {
+        use rustls::client::ResolvesClientCert as _;
+        TlsError::of_handshake(error, self.identity.was_asked(), self.identity.has_certs())
+    }
+
+    /// The server's certificate.
+    pub(super) fn leaf(&self) -> Option<&CertificateDer<'static>> {
+        self.leaf.as_ref()
     }
 
     /// TLS 1.3 tickets that came so far, on the control connection and the data connections together.
     pub(super) fn tickets_received(&self) -> u64 {
         self.sessions.tickets_received()
+    }
+}
+
+/// Whether two certificates have one key: a renewed one is as good as the old, and a balanced server's parts may have several.
+/// Of a resumed session it is the certificate of the handshake that it goes back to.
+fn has_key_of(one: Option<&CertificateDer<'_>>, other: Option<&CertificateDer<'_>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one == other || Pin::of(one).is_some_and(|pin| Some(pin) == Pin::of(other)),
+        _ => false,
     }
 }
 
@@ -251,58 +351,4 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
     let provider = rustls::crypto::ring::default_provider();
     Arc::new(provider)
-}
-
-fn read_ca(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |source| TlsError::Ca { path: path.to_owned(), source };
-    if !path.is_dir() {
-        let found = read_pem(path)?;
-        return if found.is_empty() { Err(TlsError::EmptyCa(path.to_owned())) } else { Ok(found) };
-    }
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(failed)? {
-        let file = entry.map_err(failed)?.path();
-        if file.is_file() {
-            all.extend(read_pem(&file)?);
-        }
-    }
-    if all.is_empty() { Err(TlsError::EmptyCa(path.to_owned())) } else { Ok(all) }
-}
-
-fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = std::fs::read(path).map_err(|source| TlsError::Ca { path: path.to_owned(), source })?;
-    CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<_, _>>()
-        .map_err(|source| TlsError::Pem { path: path.to_owned(), source })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pins_there_and_back() {
-        let key = rcgen::generate_simple_self_signed(["x".to_owned()]).expect("a certificate");
-        let pin = Pin::of(key.cert.der()).expect("X.509");
-        assert_eq!(pin.to_string().parse(), Ok(pin));
-        for bad in ["", "sha256/", "sha256/AAAA", "sha1/AAAA", "AAAA"] {
-            assert_eq!(bad.parse::<Pin>(), Err(PinError), "{bad}");
-        }
-        assert_eq!(Pin::of(b"no certificate"), None);
-    }
-
-    #[test]
-    fn settings_that_cannot_work_are_refused() {
-        let missing = TlsSettings { ca: Some("/does/not/exist.pem".into()), ..TlsSettings::default() };
-        assert!(matches!(Tls::new(&missing, "localhost").err(), Some(TlsError::Ca { .. })));
-        let no_pin = TlsSettings { trust: Trust::Pin, ..TlsSettings::default() };
-        assert!(matches!(Tls::new(&no_pin, "localhost").err(), Some(TlsError::NoPin)));
-        assert!(matches!(Tls::new(&TlsSettings::default(), "a b").err(), Some(TlsError::ServerName(_))));
-    }
-
-    #[test]
-    fn a_file_without_certificates_is_refused() {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        assert!(matches!(read_ca(file.path()), Err(TlsError::EmptyCa(_))));
-    }
 }

@@ -18,19 +18,25 @@ pub(super) struct Books<'c> {
     before: Totals,
     totals: Totals,
     now: UnixMillis,
+    folds: bool,
 }
 
 impl<'c> Books<'c> {
-    /// Begins a transaction at the time `now`.
-    pub(super) fn open(db: &'c mut Connection, now: UnixMillis) -> Result<Self, IndexError> {
+    /// Begins a transaction at the time `now`; whether the server `folds` case.
+    pub(super) fn open(db: &'c mut Connection, now: UnixMillis, folds: bool) -> Result<Self, IndexError> {
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let before = totals(&tx)?;
-        Ok(Self { tx, before, totals: before, now })
+        Ok(Self { tx, before, totals: before, now, folds })
     }
 
     /// For what is not the entry table.
     pub(super) fn db(&self) -> &Connection {
         &self.tx
+    }
+
+    /// Whether names that differ in case only are one on the server.
+    pub(super) fn folds(&self) -> bool {
+        self.folds
     }
 
     /// Applies `change` to the row of `path`, which holds nothing if there is none.

@@ -31,7 +31,10 @@ impl Held {
     }
 
     pub(super) fn pending(&self) -> bool {
-        !same(self.observed.as_ref(), self.recorded.as_ref())
+        match (&self.observed, &self.recorded) {
+            (Some(observed), Some(recorded)) => !observed.is_met_by(recorded),
+            (observed, recorded) => observed.is_some() || recorded.is_some(),
+        }
     }
 
     pub(super) fn parked(&self) -> bool {
@@ -40,7 +43,8 @@ impl Held {
 
     pub(super) fn due(&self, now: UnixMillis) -> bool {
         match self.not_before {
-            None => self.problem.is_none(),
+            // What was found by looking at names alone is found out again each time.
+            None => self.problem.as_ref().is_none_or(Problem::is_judged),
             Some(at) => at <= now || at > now.after(FURTHEST_RETRY),
         }
     }
@@ -52,7 +56,7 @@ impl Held {
 
     /// A scan saw `found`. Whether that is a change; one clears the way for another attempt.
     pub(super) fn see(&mut self, mut found: Option<Entry>) -> bool {
-        if let (Some(Entry::File { print, digest: digest @ None }), Some(Entry::File { print: known, digest: read })) =
+        if let (Some(Entry::File { print, digest: digest @ None, .. }), Some(Entry::File { print: known, digest: read, .. })) =
             (&mut found, &self.observed)
             && print == known
         {
@@ -75,7 +79,7 @@ impl Held {
     /// The server says that it holds `entry`; the retry columns stay.
     pub(super) fn told(&mut self, entry: Option<Entry>) {
         self.recorded = entry;
-        if let (Some(Entry::File { print, digest }), Some(Entry::File { print: sent, digest: read @ Some(_) })) =
+        if let (Some(Entry::File { print, digest, .. }), Some(Entry::File { print: sent, digest: read @ Some(_), .. })) =
             (&mut self.observed, &self.recorded)
             && print == sent
         {
@@ -88,6 +92,14 @@ impl Held {
         if self.pending() {
             self.attempts = self.attempts.saturating_add(1);
             self.not_before = retry_at;
+            self.problem = Some(problem.clone());
+        }
+    }
+
+    /// It is not to be tried at all, for this reason.
+    pub(super) fn park(&mut self, problem: &Problem) {
+        if self.pending() {
+            self.not_before = None;
             self.problem = Some(problem.clone());
         }
     }
@@ -155,13 +167,16 @@ impl Totals {
     /// What one row counts for.
     pub(super) fn of(held: &Held) -> Self {
         let mut totals = Self { observed: held.observed.is_some().into(), parked: held.parked().into(), ..Self::default() };
-        if let Some(Entry::File { print, .. }) = held.recorded {
-            (totals.recorded_files, totals.recorded_bytes) = (1, print.size);
+        match held.recorded {
+            Some(Entry::File { print, .. }) => (totals.recorded_files, totals.recorded_bytes) = (1, print.size),
+            Some(Entry::Link { .. }) => totals.recorded_files = 1,
+            Some(Entry::Dir { .. }) | None => {}
         }
         match (held.pending(), held.observed, held.recorded) {
             (true, Some(Entry::File { print, .. }), _) => (totals.pending_files, totals.pending_bytes) = (1, print.size),
+            (true, Some(Entry::Link { .. }), _) => totals.pending_files = 1,
             (true, Some(Entry::Dir { .. }), _) => totals.pending_dirs = 1,
-            (true, None, Some(Entry::File { .. })) => totals.vanished_files = 1,
+            (true, None, Some(Entry::File { .. } | Entry::Link { .. })) => totals.vanished_files = 1,
             (true, None, Some(Entry::Dir { .. })) => totals.vanished_dirs = 1,
             _ => {}
         }

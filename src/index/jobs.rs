@@ -3,8 +3,8 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::{IndexError, books::Books, rows};
-use crate::model::{Done, Entry, Fingerprint, Job, JobId, Kind, Operation, Outcome, RelPath, Settlement, Stat, UnixMillis};
+use super::{IndexError, books::Books, fold, rows};
+use crate::model::{Done, Entry, Fingerprint, Job, JobId, Kind, Mode, Operation, Outcome, RelPath, Settlement, Stat, UnixMillis};
 
 pub(super) fn begin(
     books: &Books<'_>,
@@ -17,7 +17,8 @@ pub(super) fn begin(
         .map(|operation| {
             let id = insert(books.db(), operation, now)?;
             let temp = match operation {
-                Operation::Put { path, .. } => Some(temp_name(path, instance, id)?),
+                Operation::Put { path, .. } | Operation::Link { path, .. } => Some(temp_name(path, instance, id)?),
+                Operation::Rename { to, .. } if operation.is_change_of_case() => Some(temp_name(to, instance, id)?),
                 _ => None,
             };
             if let Some(temp) = &temp {
@@ -48,7 +49,15 @@ pub(super) fn settle(books: &mut Books<'_>, settlements: &[Settlement]) -> Resul
 pub(super) fn resolve(books: &mut Books<'_>, job: JobId, answers: &[(RelPath, Option<Stat>)]) -> Result<(), IndexError> {
     let promise = get(books.db(), job)?;
     if promise.job.operation.touches().all(|path| answers.iter().any(|(answered, _)| answered == path)) {
-        let told = |path: &RelPath| answers.iter().find(|(answered, _)| answered == path).and_then(|(_, stat)| *stat);
+        // One that folds case answers for a twin, too: while one is recorded, nothing was done to this name yet, since that
+        // waits until the twin is out of the way.
+        let twin = match promise.job.operation.fills() {
+            Some(path) if books.folds() && !fold::recorded(books.db(), path)?.is_empty() => Some(path),
+            _ => None,
+        };
+        let told = |path: &RelPath| {
+            answers.iter().find(|(answered, _)| answered == path && twin != Some(path)).and_then(|(_, stat)| *stat)
+        };
         promise.correct(books, told)?;
         books.db().prepare_cached(include_str!("sql/job_delete.sql"))?.execute([job.0])?;
     }
@@ -84,22 +93,31 @@ impl Promise {
     /// proven, and the server has to be asked.
     fn fulfil(&self, books: &mut Books<'_>, done: &Done) -> Result<bool, IndexError> {
         match (&self.job.operation, done) {
-            (Operation::Put { path, .. }, Done::Holds { print, digest, .. }) => {
-                self.record(books, path, Some(Entry::File { print: *print, digest: Some(*digest) }))?;
+            (Operation::Put { path, mode, .. }, Done::Holds { print, digest, .. }) => {
+                self.record(books, path, Some(Entry::File { print: *print, digest: Some(*digest), mode: *mode }))?;
             }
-            (Operation::MakeDir { path, inode }, Done::AsPlanned) => {
-                self.record(books, path, Some(Entry::Dir { inode: *inode }))?;
+            (Operation::MakeDir { path, inode, mode }, Done::AsPlanned) => {
+                self.record(books, path, Some(Entry::Dir { inode: *inode, mode: *mode }))?;
+            }
+            (Operation::Link { path, target }, Done::AsPlanned) => {
+                self.record(books, path, Some(Entry::Link { target: *target }))?;
+            }
+            (Operation::SetMode { path, mode }, Done::AsPlanned) => {
+                let recorded = rows::get(books.db(), path)?.and_then(|held| held.recorded);
+                if let Some(entry) = recorded {
+                    self.record(books, path, Some(entry.with_mode(Some(*mode))))?;
+                }
             }
             (Operation::RemoveFile { path } | Operation::RemoveDir { path }, Done::AsPlanned) => {
                 self.record(books, path, None)?;
             }
-            (Operation::Rename { from, to, print, digest }, Done::AsPlanned) => {
+            (Operation::Rename { from, to, print, digest, mode, .. }, Done::AsPlanned) => {
                 let carried = match rows::get(books.db(), from)?.and_then(|held| held.recorded) {
                     Some(Entry::File { digest, .. }) => digest,
                     _ => None,
                 };
                 self.record(books, from, None)?;
-                self.record(books, to, Some(Entry::File { print: *print, digest: digest.or(carried) }))?;
+                self.record(books, to, Some(Entry::File { print: *print, digest: digest.or(carried), mode: *mode }))?;
             }
             (Operation::Put { .. }, Done::AsPlanned) | (_, Done::Holds { .. }) => return Ok(false),
         }
@@ -110,11 +128,17 @@ impl Promise {
     fn correct(&self, books: &mut Books<'_>, told: impl Fn(&RelPath) -> Option<Stat>) -> Result<(), IndexError> {
         match &self.job.operation {
             Operation::Put { path, .. } => self.told(books, path, told(path)),
-            Operation::MakeDir { path, inode } => match told(path) {
-                Some(Stat { kind: Kind::Dir, .. }) => self.record(books, path, Some(Entry::Dir { inode: *inode })),
+            // Some servers tell what a link leads to.
+            Operation::Link { path, .. } => self.told(books, path, told(path).map(|stat| Stat { kind: Kind::Link, ..stat })),
+            // Whether its permissions were set nobody knows. A link in its place is taken for the directory that it leads to:
+            // Towline made none there.
+            Operation::MakeDir { path, inode, .. } => match told(path) {
+                Some(Stat { kind: Kind::Dir | Kind::Link, .. }) => self.record(books, path, Some(Entry::dir(*inode))),
                 other => self.told(books, path, other),
             },
-            Operation::RemoveFile { path } | Operation::RemoveDir { path } => self.kept(books, path, told(path)),
+            Operation::SetMode { path, .. } | Operation::RemoveFile { path } | Operation::RemoveDir { path } => {
+                self.kept(books, path, told(path))
+            }
             Operation::Rename { from, to, print, .. } => match (told(from), told(to)) {
                 (None, Some(Stat { kind: Kind::File, size })) if size.is_none_or(|size| size == print.size) => {
                     self.fulfil(books, &Done::AsPlanned).map(|_| ())
@@ -129,6 +153,12 @@ impl Promise {
 
     /// A settled result. What is pending there still became so after this was begun.
     fn record(&self, books: &mut Books<'_>, path: &RelPath, entry: Option<Entry>) -> Result<(), IndexError> {
+        if entry.is_some() && books.folds() {
+            // The name is taken from its twins.
+            for twin in fold::recorded(books.db(), path)? {
+                books.change(&twin, |held| held.told(None))?;
+            }
+        }
         books.change(path, |held| {
             if !(held.is_nothing() && self.forgotten) {
                 held.record(entry);
@@ -146,11 +176,11 @@ impl Promise {
         })
     }
 
-    /// What is there still is what was there before.
+    /// What is there still is what was there before. Some servers tell what a link leads to.
     fn kept(&self, books: &mut Books<'_>, path: &RelPath, stat: Option<Stat>) -> Result<(), IndexError> {
         let kind = rows::get(books.db(), path)?.and_then(|held| held.recorded).map(|entry| entry.kind());
         match stat {
-            Some(stat) if kind == Some(stat.kind) => Ok(()),
+            Some(stat) if kind == Some(stat.kind) || kind == Some(Kind::Link) => Ok(()),
             stat => self.told(books, path, stat),
         }
     }
@@ -159,9 +189,15 @@ impl Promise {
     fn read(row: &Row<'_>) -> Result<Self, IndexError> {
         let path = rows::path(row, 2)?;
         let verb: String = row.get(1)?;
+        let mode = rows::mode(row, 14)?;
         let operation = match verb.as_str() {
-            "make-dir" => Operation::MakeDir { path, inode: row.get::<_, i64>(8)?.cast_unsigned() },
-            "put" => Operation::Put { path, print: rows::print(row, 5)?, equal_to: rows::digest(row, 10)? },
+            "make-dir" => Operation::MakeDir { path, inode: row.get::<_, i64>(8)?.cast_unsigned(), mode },
+            "put" => Operation::Put { path, print: rows::print(row, 5)?, equal_to: rows::digest(row, 10)?, mode },
+            "link" => Operation::Link {
+                path,
+                target: rows::digest(row, 9)?.ok_or_else(|| IndexError::corrupt("a link without a target"))?,
+            },
+            "set-mode" => Operation::SetMode { path, mode: mode.ok_or_else(|| IndexError::corrupt("permissions without any"))? },
             "remove-file" => Operation::RemoveFile { path },
             "remove-dir" => Operation::RemoveDir { path },
             _ => Operation::Rename {
@@ -169,6 +205,8 @@ impl Promise {
                 to: path,
                 print: rows::print(row, 5)?,
                 digest: rows::digest(row, 9)?,
+                mode,
+                retime: row.get(15)?,
             },
         };
         let temp = match row.get_ref(4)?.as_blob_or_null().map_err(IndexError::corrupt)? {
@@ -190,12 +228,21 @@ fn get(db: &Connection, id: JobId) -> Result<Promise, IndexError> {
 }
 
 fn insert(db: &Connection, operation: &Operation, now: UnixMillis) -> Result<JobId, IndexError> {
-    let (verb, source, print, inode, digest, equal_to) = match operation {
-        Operation::MakeDir { inode, .. } => ("make-dir", None, None, Some(*inode), None, None),
-        Operation::Put { print, equal_to, .. } => ("put", None, Some(print), Some(print.inode), None, *equal_to),
+    let (mut inode, mut retimes) = (None, false);
+    let (verb, source, print, digest, equal_to, mode) = match operation {
+        Operation::MakeDir { inode: made, mode, .. } => {
+            inode = Some(*made);
+            ("make-dir", None, None, None, None, *mode)
+        }
+        Operation::Put { print, equal_to, mode, .. } => ("put", None, Some(print), None, *equal_to, *mode),
+        Operation::Link { target, .. } => ("link", None, None, Some(*target), None, None),
+        Operation::SetMode { mode, .. } => ("set-mode", None, None, None, None, Some(*mode)),
         Operation::RemoveFile { .. } => ("remove-file", None, None, None, None, None),
         Operation::RemoveDir { .. } => ("remove-dir", None, None, None, None, None),
-        Operation::Rename { from, print, digest, .. } => ("rename", Some(from), Some(print), Some(print.inode), *digest, None),
+        Operation::Rename { from, print, digest, mode, retime, .. } => {
+            retimes = *retime;
+            ("rename", Some(from), Some(print), *digest, None, *mode)
+        }
     };
     let id = db.prepare_cached(include_str!("sql/job_begin.sql"))?.insert(params![
         verb,
@@ -204,10 +251,12 @@ fn insert(db: &Connection, operation: &Operation, now: UnixMillis) -> Result<Job
         print.map(|print: &Fingerprint| print.size.cast_signed()),
         print.map(|print| print.mtime_ns),
         print.map(|print| print.ctime_ns),
-        inode.map(u64::cast_signed),
+        print.map(|print| print.inode).or(inode).map(u64::cast_signed),
         digest.map(|digest| digest.0),
         equal_to.map(|digest| digest.0),
         now.0,
+        mode.map(Mode::bits),
+        retimes,
     ])?;
     Ok(JobId(id))
 }

@@ -24,8 +24,8 @@ pub(super) fn sources(db: &Connection, window: &[Row], now: UnixMillis) -> Resul
     // Each group of equal files is asked for once, and needs no more sources than it has members.
     let (mut by_inode, mut by_content) = (HashMap::<_, usize>::new(), HashMap::<_, usize>::new());
     for row in window {
-        let Some(Entry::File { print, digest }) = row.observed else { continue };
-        if row.recorded.is_some_and(|recorded| recorded.same(&Entry::File { print, digest })) {
+        let Some(Entry::File { print, digest, .. }) = row.observed else { continue };
+        if row.recorded.is_some_and(|recorded| recorded.same_content(&Entry::file(print, digest))) {
             continue;
         }
         if print.inode != 0 {

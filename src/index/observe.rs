@@ -17,7 +17,7 @@ pub(super) fn observe(books: &mut Books<'_>, found: &[Observation]) -> Result<Ob
             Observation::Is(path, entry) => {
                 let (seen, emptied) = books.change(path, |held| {
                     let was_dir = matches!(held.observed, Some(Entry::Dir { .. }));
-                    (held.see(Some(*entry)), was_dir && matches!(entry, Entry::File { .. }))
+                    (held.see(Some(*entry)), was_dir && !matches!(entry, Entry::Dir { .. }))
                 })?;
                 // Nothing lies below a file.
                 usize::from(seen) + if emptied { books.change_below(path, |held| held.see(None))? } else { 0 }
@@ -36,7 +36,7 @@ pub(super) fn observe(books: &mut Books<'_>, found: &[Observation]) -> Result<Ob
 
 pub(super) fn note_digest(books: &mut Books<'_>, path: &RelPath, read: &Fingerprint, found: Digest) -> Result<(), IndexError> {
     books.change(path, |held| match &mut held.observed {
-        Some(Entry::File { print, digest }) if print == read => *digest = Some(found),
+        Some(Entry::File { print, digest, .. }) if print == read => *digest = Some(found),
         _ => {}
     })
 }

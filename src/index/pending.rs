@@ -60,7 +60,7 @@ pub(super) fn window(db: &Connection, after: Option<&RelPath>, limit: usize, now
         found.reverse();
     }
     found.extend(stretch);
-    Ok(Window { rows: found.into_iter().map(|held| held.into_row(now)).collect(), cut })
+    Ok(Window { rows: found.into_iter().map(|held| held.into_row(now)).collect(), cut, ..Window::default() })
 }
 
 pub(super) fn removals(db: &Connection, before: Option<&RelPath>, limit: usize, now: UnixMillis) -> Result<Window, IndexError> {
@@ -68,7 +68,8 @@ pub(super) fn removals(db: &Connection, before: Option<&RelPath>, limit: usize, 
     let before = before.map_or_else(rows::after_all, RelPath::to_key);
     let mut stretch = rows::select(db, include_str!("sql/removals.sql"), (&before, rows::limit(limit.saturating_add(1))))?;
     let cut = cut(&mut stretch, limit);
-    Ok(Window { rows: stretch.into_iter().rev().map(|held| held.into_row(now)).collect(), cut })
+    let rows = stretch.into_iter().rev().map(|held| held.into_row(now)).collect();
+    Ok(Window { rows, cut, ..Window::default() })
 }
 
 pub(super) fn tally(db: &Connection, now: UnixMillis) -> Result<Tally, IndexError> {

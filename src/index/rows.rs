@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Params, Row, params};
 
 use super::{IndexError, held::Held};
-use crate::model::{Digest, Entry, Fingerprint, RelPath, UnixMillis};
+use crate::model::{Digest, Entry, Fingerprint, Mode, RelPath, UnixMillis};
 
 /// Greater than every key: no file system takes a name of more than 255 bytes.
 const AFTER_ALL: [u8; 256] = [0xFF; 256];
@@ -60,16 +60,19 @@ pub(super) fn put(db: &Connection, held: &Held) -> Result<(), IndexError> {
         o.ctime,
         o.inode,
         o.digest,
+        o.mode,
         r.kind,
         r.size,
         r.mtime,
         r.ctime,
         r.inode,
         r.digest,
+        r.mode,
         held.since.map(|at| at.0),
         held.attempts,
         held.not_before.map(|at| at.0),
         problem,
+        fold(&held.path),
     ])?;
     Ok(())
 }
@@ -79,16 +82,22 @@ fn read(row: &Row<'_>) -> Result<Held, IndexError> {
     Ok(Held {
         path: path(row, 0)?,
         observed: side(row, 1)?,
-        recorded: side(row, 7)?,
-        since: row.get::<_, Option<i64>>(13)?.map(UnixMillis),
-        attempts: row.get(14)?,
-        not_before: row.get::<_, Option<i64>>(15)?.map(UnixMillis),
+        recorded: side(row, 8)?,
+        since: row.get::<_, Option<i64>>(15)?.map(UnixMillis),
+        attempts: row.get(16)?,
+        not_before: row.get::<_, Option<i64>>(17)?.map(UnixMillis),
         problem: row
-            .get::<_, Option<String>>(16)?
+            .get::<_, Option<String>>(18)?
             .map(|json| serde_json::from_str(&json))
             .transpose()
             .map_err(IndexError::corrupt)?,
     })
+}
+
+/// The key of `path` as a server that folds case may see it, where that is another one.
+pub(super) fn fold(path: &RelPath) -> Option<Vec<u8>> {
+    let folded = path.folded();
+    (folded != *path).then(|| folded.to_key())
 }
 
 /// The path whose key is in column `at`.
@@ -111,12 +120,21 @@ pub(super) fn print(row: &Row<'_>, at: usize) -> Result<Fingerprint, IndexError>
     })
 }
 
-/// The side of an entry in the six columns from `at` on.
+/// The mode in column `at`, if any.
+pub(super) fn mode(row: &Row<'_>, at: usize) -> Result<Option<Mode>, IndexError> {
+    Ok(row.get::<_, Option<u32>>(at)?.map(Mode::of))
+}
+
+/// The side of an entry in the seven columns from `at` on.
 fn side(row: &Row<'_>, at: usize) -> Result<Option<Entry>, IndexError> {
     match row.get_ref(at)?.as_str_or_null().map_err(IndexError::corrupt)? {
         None => Ok(None),
-        Some("dir") => Ok(Some(Entry::Dir { inode: row.get::<_, i64>(at + 4)?.cast_unsigned() })),
-        Some(_) => Ok(Some(Entry::File { print: print(row, at + 1)?, digest: digest(row, at + 5)? })),
+        Some("dir") => Ok(Some(Entry::Dir { inode: row.get::<_, i64>(at + 4)?.cast_unsigned(), mode: mode(row, at + 6)? })),
+        Some("link") => {
+            let target = digest(row, at + 5)?.ok_or_else(|| IndexError::corrupt("a link without a target"))?;
+            Ok(Some(Entry::Link { target }))
+        }
+        Some(_) => Ok(Some(Entry::File { print: print(row, at + 1)?, digest: digest(row, at + 5)?, mode: mode(row, at + 6)? })),
     }
 }
 
@@ -129,14 +147,16 @@ struct Side {
     ctime: Option<i64>,
     inode: Option<i64>,
     digest: Option<[u8; 32]>,
+    mode: Option<u16>,
 }
 
 impl Side {
     fn of(entry: Option<&Entry>) -> Self {
         let (kind, print, digest) = match entry {
             None => return Self::default(),
-            Some(Entry::Dir { inode }) => ("dir", Fingerprint { inode: *inode, ..Fingerprint::default() }, None),
-            Some(Entry::File { print, digest }) => ("file", *print, digest.map(|digest| digest.0)),
+            Some(Entry::Dir { inode, .. }) => ("dir", Fingerprint { inode: *inode, ..Fingerprint::default() }, None),
+            Some(Entry::File { print, digest, .. }) => ("file", *print, digest.map(|digest| digest.0)),
+            Some(Entry::Link { target }) => ("link", Fingerprint::default(), Some(target.0)),
         };
         Self {
             kind: Some(kind),
@@ -145,6 +165,7 @@ impl Side {
             ctime: Some(print.ctime_ns),
             inode: Some(print.inode.cast_signed()),
             digest,
+            mode: entry.and_then(Entry::mode).map(Mode::bits),
         }
     }
 }

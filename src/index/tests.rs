@@ -1,6 +1,7 @@
 //! The index's verbs from outside, one child per room; the property test is in `model`.
 
 mod files;
+mod fold;
 mod jobs;
 mod model;
 mod moves;
@@ -81,19 +82,19 @@ fn print(size: u64, inode: u64) -> Fingerprint {
 }
 
 fn file(size: u64, inode: u64) -> Entry {
-    Entry::File { print: print(size, inode), digest: None }
+    Entry::file(print(size, inode), None)
 }
 
 fn read(size: u64, inode: u64, content: u8) -> Entry {
-    Entry::File { print: print(size, inode), digest: Some(Digest([content; 32])) }
+    Entry::file(print(size, inode), Some(Digest([content; 32])))
 }
 
 fn dir(inode: u64) -> Entry {
-    Entry::Dir { inode }
+    Entry::dir(inode)
 }
 
 fn put(path: &str, size: u64, inode: u64) -> Operation {
-    Operation::Put { path: p(path), print: print(size, inode), equal_to: None }
+    Operation::Put { path: p(path), print: print(size, inode), equal_to: None, mode: None }
 }
 
 fn sent(size: u64, inode: u64, content: u8) -> Outcome {

@@ -1,7 +1,6 @@
 //! The local file on its way out: read once, digested while it is read, and shown to have held still.
 
 use std::{
-    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,8 +16,8 @@ use crate::{
     model::{Digest, Fingerprint, Problem, Reason, RelPath},
     remote::Source,
     scan::{
-        Root,
-        read::{ReadError, open_file, racy_for},
+        Place,
+        read::{self, ReadError, open_file, racy_for},
     },
 };
 
@@ -61,16 +60,16 @@ impl From<ReadError> for Unread {
     fn from(e: ReadError) -> Self {
         match e {
             ReadError::Gone => Self::Gone,
-            ReadError::NotAFile => Self::NotAFile,
+            ReadError::NotAFile | ReadError::NotALink => Self::NotAFile,
             other => Self::Io(std::io::Error::other(other)),
         }
     }
 }
 
-/// Reads `path` below `root` to its end, handing out chunks; blocking. What is returned was the file's content at one
+/// Reads `path` in `place` to its end, handing out chunks; blocking. What is returned was the file's content at one
 /// moment: its fingerprint was the same before and after, and old enough that no later write can leave it so.
-pub(super) fn read(root: &Path, path: &RelPath, mut chunk: impl FnMut(&[u8]) -> bool) -> Result<Content, Unread> {
-    let root = Root::open(root).map_err(|_| Unread::Gone)?;
+pub(super) fn read(place: &Place, path: &RelPath, mut chunk: impl FnMut(&[u8]) -> bool) -> Result<Content, Unread> {
+    let root = place.open().map_err(|_| Unread::Gone)?;
     let mut file = open_file(&root, path)?;
     let mut print = file.fingerprint()?;
     // A file written to within the clock tick of its ctime could change again and look the same: let the tick pass.
@@ -110,13 +109,19 @@ pub(super) fn read(root: &Path, path: &RelPath, mut chunk: impl FnMut(&[u8]) -> 
 }
 
 /// The digest of `path`, read on a blocking thread.
-pub(super) async fn digest(root: PathBuf, path: RelPath) -> Result<Content, Unread> {
-    tokio::task::spawn_blocking(move || read(&root, &path, |_| true)).await.unwrap_or(Err(Unread::Changing))
+pub(super) async fn digest(place: Place, path: RelPath) -> Result<Content, Unread> {
+    tokio::task::spawn_blocking(move || read(&place, &path, |_| true)).await.unwrap_or(Err(Unread::Changing))
+}
+
+/// What the symbolic link `path` holds, read on a blocking thread.
+pub(super) async fn target(place: Place, path: RelPath) -> Result<Vec<u8>, Unread> {
+    let read = move || Ok(read::read_link(&place.open().map_err(|_| Unread::Gone)?, &path)?);
+    tokio::task::spawn_blocking(read).await.unwrap_or(Err(Unread::Changing))
 }
 
 /// A local file as the body of an upload.
 pub(super) struct FileBody {
-    root: PathBuf,
+    place: Place,
     path: RelPath,
     /// Bytes handed to the network so far, for `status`.
     sent: Arc<AtomicU64>,
@@ -124,8 +129,8 @@ pub(super) struct FileBody {
 }
 
 impl FileBody {
-    pub(super) fn new(root: PathBuf, path: RelPath, sent: Arc<AtomicU64>) -> Self {
-        Self { root, path, sent, reader: None }
+    pub(super) fn new(place: Place, path: RelPath, sent: Arc<AtomicU64>) -> Self {
+        Self { place, path, sent, reader: None }
     }
 
     /// What the last reading came to; `None` if the body was never opened.
@@ -137,10 +142,10 @@ impl FileBody {
 impl Source for FileBody {
     fn open(&mut self) -> mpsc::Receiver<Bytes> {
         let (tx, rx) = mpsc::channel(AHEAD);
-        let (root, path, sent) = (self.root.clone(), self.path.clone(), Arc::clone(&self.sent));
+        let (place, path, sent) = (self.place.clone(), self.path.clone(), Arc::clone(&self.sent));
         sent.store(0, Ordering::Relaxed);
         self.reader = Some(tokio::task::spawn_blocking(move || {
-            read(&root, &path, |chunk| {
+            read(&place, &path, |chunk| {
                 let taken = tx.blocking_send(Bytes::copy_from_slice(chunk)).is_ok();
                 if taken {
                     sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     future::Future,
-    path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -21,6 +20,7 @@ use super::{
 use crate::{
     model::Job,
     remote::{Class, Remote, RemoteError, Session},
+    scan::Place,
 };
 
 /// An idle session is closed after this; every server measured waits at least five minutes.
@@ -85,7 +85,7 @@ impl<S: Session> Placed<S> {
 
 pub(super) struct Crew<R: Remote> {
     remote: Arc<R>,
-    root: PathBuf,
+    place: Place,
     seats: Member,
     idle: Vec<(Placed<R::Session>, Instant)>,
     tasks: JoinSet<Finished<R::Session>>,
@@ -95,10 +95,10 @@ pub(super) struct Crew<R: Remote> {
 
 impl<R: Remote> Crew<R> {
     /// A crew, and where it tells of each task that has its session.
-    pub(super) fn new(remote: Arc<R>, root: PathBuf, seats: &Seats) -> (Self, mpsc::UnboundedReceiver<()>) {
+    pub(super) fn new(remote: Arc<R>, place: Place, seats: &Seats) -> (Self, mpsc::UnboundedReceiver<()>) {
         let (ready, readied) = mpsc::unbounded_channel();
         let (idle, tasks, running) = (Vec::new(), JoinSet::new(), HashMap::new());
-        (Self { remote, root, seats: seats.join(), idle, tasks, running, ready }, readied)
+        (Self { remote, place, seats: seats.join(), idle, tasks, running, ready }, readied)
     }
 
     /// How many sessions this mirror may have now.
@@ -140,7 +140,7 @@ impl<R: Remote> Crew<R> {
     pub(super) fn start(&mut self, task: Task) {
         let warm = self.idle.pop();
         let opened = self.ready.clone();
-        let (remote, root) = (Arc::clone(&self.remote), self.root.clone());
+        let (remote, place) = (Arc::clone(&self.remote), self.place.clone());
         let seat = self.seats.seat();
         let sent = Arc::new(AtomicU64::new(0));
         let running = Running { task: task.clone(), sent: Arc::clone(&sent) };
@@ -152,7 +152,7 @@ impl<R: Remote> Crew<R> {
             let _ = opened.send(());
             match task {
                 Task::Run(job) => {
-                    let report = worker::run(&mut session, &job, &root, sent).await;
+                    let report = worker::run(&mut session, &job, &place, sent, &remote.abilities()).await;
                     let dead = report.trouble.as_ref().is_some_and(|e| !e.session_survives());
                     (End::Ran(Box::new(report)), (!dead).then_some(Placed { session, seat }))
                 }

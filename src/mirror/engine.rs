@@ -29,10 +29,10 @@ use super::{
 };
 use crate::{
     index::{Index, IndexError, Note, Tally},
-    model::{Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
+    model::{Abilities, Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
     plan::{self, Approval, Policy, Removals, Stage},
     remote::Remote,
-    scan::{Rules, Skipped},
+    scan::{Reach, Rules, Skipped},
     watch::{Hint, Settle, WatchError, Watcher},
 };
 
@@ -84,6 +84,7 @@ enum Rooted {
 /// One mirror: its state between turns.
 pub struct Mirror<R: Remote, W> {
     settings: Settings,
+    remote: Arc<R>,
     books: Books,
     start_watch: StartWatch<W>,
     watcher: Option<W>,
@@ -98,6 +99,8 @@ pub struct Mirror<R: Remote, W> {
     watch: WatchStatus,
     settle: Settle,
     rules: Option<Rules>,
+    /// Where followed links lead.
+    reach: Reach,
     looking: Option<mpsc::Receiver<Seen>>,
     /// What the running scan looks at: whole tree or not.
     looking_at_all: bool,
@@ -119,8 +122,10 @@ pub struct Mirror<R: Remote, W> {
     make_room: bool,
     /// Something changed since the last pass began.
     stale: bool,
-    /// The last pass left rows out because jobs on their paths were running.
-    deferred: bool,
+    /// The last pass left rows out that wait for something,
+    left_out: bool,
+    /// and something was done, or under way, that they may wait for.
+    acting: bool,
     /// Planned, not promised yet; dropped when something fails or changes.
     backlog: VecDeque<Operation>,
     schedule: Schedule,
@@ -130,6 +135,12 @@ pub struct Mirror<R: Remote, W> {
     unsure: PathSet,
     /// Those of them that the running scan looks at.
     reviewed: PathSet,
+    /// What the server was known to do when jobs were last promised.
+    abilities: Abilities,
+    /// The index was told that the server folds case.
+    folds: bool,
+    /// The server did not set permissions that it was asked for.
+    mode_unset: bool,
     crew: Crew<R>,
     readied: mpsc::UnboundedReceiver<()>,
     link: Link,
@@ -178,9 +189,13 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let (status, status_rx) =
             watch::channel(Arc::new(MirrorStatus { name: settings.name.clone(), ..MirrorStatus::default() }));
         let (command_tx, commands) = mpsc::channel(8);
-        let (crew, readied) = Crew::new(remote, settings.source.clone(), &settings.seats);
-        let now = Instant::now();
+        let (crew, readied) = Crew::new(Arc::clone(&remote), settings.place(), &settings.seats);
+        let (now, abilities) = (Instant::now(), remote.abilities());
         let mirror = Self {
+            remote,
+            abilities,
+            folds: false,
+            mode_unset: false,
             crew,
             readied,
             link: Link::new(),
@@ -195,6 +210,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             glance_at: now + GLANCE,
             watch: WatchStatus::default(),
             rules: Some(rules),
+            reach: Reach::default(),
             looking: None,
             looking_at_all: false,
             next_full: now,
@@ -210,7 +226,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             pass: Pass::Over,
             make_room: false,
             stale: true,
-            deferred: false,
+            left_out: false,
+            acting: false,
             backlog: VecDeque::new(),
             schedule: Schedule::default(),
             doubts: VecDeque::new(),
@@ -258,7 +275,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 hint = listen(&mut self.watcher) => self.hear(hint),
                 started = finished(&mut self.starting) => self.watching(started),
                 seen = finished(&mut self.glance) => self.glanced(seen.ok().flatten()),
-                Some(()) = self.readied.recv() => self.link.opened(),
+                Some(()) = self.readied.recv() => self.opened().await?,
                 // `None`: somebody waits for a session, and the turn gives up what is idle.
                 ended = self.crew.next() => if let Some((task, end)) = ended {
                     self.settle(task, end).await?;
@@ -385,11 +402,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 if !std::mem::take(&mut self.stale) {
                     return Ok(());
                 }
-                self.deferred = false;
+                (self.left_out, self.acting) = (false, false);
                 self.planned_at = self.wall();
                 self.next_retry = None;
                 self.untold = true;
                 self.guard().await?;
+                self.tell_folding().await?;
                 // A full server is helped by removals, and only every other pass tries whether a put fits again.
                 self.make_room = self.link.is_full() && !self.make_room;
                 self.stale |= self.make_room;
@@ -400,9 +418,15 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             for path in self.doubtful.iter().chain(self.unsure.iter()).chain(self.reviewed.iter()) {
                 busy.insert(path.clone());
             }
-            let plan = plan::plan(&window, &stage, Policy { removals: self.removals }, &busy);
-            // Rows that wait for their time or are parked are no reason to plan again when a job ends.
-            self.deferred |= plan.deferred > 0 && !busy.is_empty();
+            let policy = Policy { removals: self.removals, abilities: self.remote.abilities() };
+            let plan = plan::plan(&window, &stage, policy, &busy);
+            // While nothing is done, rows that wait do so for their time, or are parked.
+            self.left_out |= plan.deferred > 0;
+            self.acting |= !busy.is_empty() || !plan.steps.is_empty();
+            if !plan.parked.is_empty() {
+                self.books.with(move |index| index.park(&plan.parked)).await?;
+                self.untold = true;
+            }
             self.pass = next;
             self.backlog.extend(plan.steps.into_iter().map(|step| step.operation));
             if !plan.records.is_empty() {
@@ -430,6 +454,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 let bound = after.clone();
                 let read = move |index: &mut Index| {
                     let mut window = index.window(bound.as_ref(), limit, wall)?;
+                    window.twins = index.twins(&window.rows, wall)?;
                     window.rows.extend(index.sources(&window.rows, wall)?);
                     Ok(window)
                 };

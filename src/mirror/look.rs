@@ -1,6 +1,6 @@
 //! Looking, on a blocking thread: a scan that streams what differs, and the reading of files whose digest may save sending them.
 
-use std::{ops::ControlFlow, path::PathBuf};
+use std::ops::ControlFlow;
 
 use tokio::sync::mpsc;
 
@@ -8,7 +8,7 @@ use super::body;
 use crate::{
     index::{IndexError, Reader},
     model::{Digest, Entry, Fingerprint, RelPath, RootIdentity},
-    scan::{self, Found, Known, Root, RootError, Rules, Summary},
+    scan::{self, Found, Known, Place, RootError, Rules, Summary},
     watch::Dirty,
 };
 
@@ -45,11 +45,11 @@ impl Known for InIndex {
     }
 }
 
-/// Scans what `dirty` names below `root`.
-pub(super) fn scan(root: PathBuf, rules: Rules, dirty: Dirty, reader: Reader) -> mpsc::Receiver<Seen> {
+/// Scans what `dirty` names in `place`.
+pub(super) fn scan(place: Place, rules: Rules, dirty: Dirty, reader: Reader) -> mpsc::Receiver<Seen> {
     let (tx, rx) = mpsc::channel(BATCHES);
     tokio::task::spawn_blocking(move || {
-        let root = match Root::open(&root) {
+        let root = match place.open() {
             Ok(root) => root,
             Err(e) => {
                 let _ = tx.blocking_send(Seen::NoRoot(e));
@@ -74,14 +74,14 @@ pub(super) fn scan(root: PathBuf, rules: Rules, dirty: Dirty, reader: Reader) ->
 }
 
 /// Reads `files` and tells their digests; one that cannot be read is left out, and so is what goes beyond `MOST_READ`.
-pub(super) fn digest(root: PathBuf, files: Vec<(RelPath, Fingerprint)>) -> mpsc::Receiver<Seen> {
+pub(super) fn digest(place: Place, files: Vec<(RelPath, Fingerprint)>) -> mpsc::Receiver<Seen> {
     let (tx, rx) = mpsc::channel(BATCHES);
     tokio::task::spawn_blocking(move || {
         let mut left = MOST_READ;
         for (path, print) in files {
             let Some(rest) = left.checked_sub(print.size) else { continue };
             left = rest;
-            let content = body::read(&root, &path, |_| !tx.is_closed());
+            let content = body::read(&place, &path, |_| !tx.is_closed());
             if let Ok(content) = content
                 && content.print == print
                 && tx.blocking_send(Seen::Digest(path, print, content.digest)).is_err()

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use self::world::{ALLOWED, Case, World, cases};
+use self::world::{ALLOWED, Case, UNKNOWN, World, cases};
 use crate::{
     mirror::schedule::Schedule,
-    model::{Entry, Fingerprint, Job, JobId, Kind, Operation, PathSet, RelPath, Row, Window},
+    model::{Abilities, Entry, Fingerprint, Job, JobId, Kind, Operation, PathSet, RelPath, Row, Window},
     plan::{Policy, Removals, Stage, Step, Why, plan},
 };
 
-const HELD: Policy = Policy { removals: Removals::Held };
+const HELD: Policy = Policy { removals: Removals::Held, abilities: UNKNOWN };
 
 fn config(default: u32) -> ProptestConfig {
     let cases = std::env::var("TOWLINE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default);
@@ -130,6 +130,19 @@ proptest! {
     }
 
     #[test]
+    fn of_names_that_are_one_on_the_server_one_is_mirrored(case in cases()) {
+        let folds = Policy { abilities: Abilities { folds_case: Some(true), ..UNKNOWN }, ..ALLOWED };
+        let mut world = World::new(&Case { fold: true, twins: true, ..case }, &mut fastrand::Rng::with_seed(case.seed));
+        let first = world.plan_all(&BTreeSet::new(), &PathSet::default(), folds);
+        world.carry_out(&first)?;
+        world.check_twins()?;
+        // What was parked stays so, and nothing else is left.
+        let again = world.plan_all(&BTreeSet::new(), &PathSet::default(), folds);
+        prop_assert!(again.steps.is_empty() && again.records.is_empty(), "{again:#?}");
+        prop_assert_eq!(&again.parked, &first.parked);
+    }
+
+    #[test]
     fn windows_of_any_size_come_to_the_same(case in cases(), limit in 1..12usize, one_in in 2..12usize) {
         let mut random = fastrand::Rng::with_seed(case.seed);
         // Names that differ in case must meet in one window: see `Stage`.
@@ -175,9 +188,9 @@ proptest! {
         // Places 8 to 11 are in a directory that stays, 12 to 15 in a new one. File i was at place i.
         let at = |place: usize| RelPath::new(format!("{}f{place}", ["", "", "old/", "new/"][place / 4])).expect("a valid path");
         let print = |i: usize| Fingerprint { size: 10 + i as u64, mtime_ns: 1, ctime_ns: 1, inode: 100 + i as u64 };
-        let file = |i: usize| Entry::File { print: print(i), digest: None };
+        let file = |i: usize| Entry::file(print(i), None);
         let mut rows: BTreeMap<RelPath, (Option<Entry>, Option<Entry>)> = BTreeMap::new();
-        rows.entry(RelPath::new("new").expect("a valid path")).or_default().0 = Some(Entry::Dir { inode: 1 });
+        rows.entry(RelPath::new("new").expect("a valid path")).or_default().0 = Some(Entry::dir(1));
         let mut goes: BTreeMap<usize, usize> = BTreeMap::new();
         for (n, &i) in files.iter().enumerate() {
             rows.entry(at(i)).or_default().1 = Some(file(i));
@@ -194,7 +207,7 @@ proptest! {
             path.last() == Some(start) && path.iter().all(|at| at >= start)
         }).count();
         let rows = rows.into_iter().map(|(path, (observed, recorded))| Row { path, observed, recorded, due: true }).collect();
-        let plan = plan(&Window { rows, cut: None }, &Stage::All, ALLOWED, &PathSet::default());
+        let plan = plan(&Window { rows, ..Window::default() }, &Stage::All, ALLOWED, &PathSet::default());
         let count = |what: fn(&Operation) -> bool| plan.steps.iter().filter(|step| what(&step.operation)).count();
         prop_assert_eq!(count(|o| matches!(o, Operation::Put { .. })), rings);
         prop_assert_eq!(count(|o| matches!(o, Operation::Rename { .. })), moved - rings);

@@ -79,6 +79,10 @@ pub struct MirrorStatus {
     pub counters: Counters,
     /// Why the mirror stopped, if it did.
     pub stopped: Option<String>,
+    /// What needs attention though nothing waits for it: certificates that expire within 30 days, permissions that the server
+    /// does not keep.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// A job that runs now.
@@ -175,6 +179,12 @@ pub struct Counters {
     pub renames: u64,
     /// Directories made.
     pub directories: u64,
+    /// Symbolic links made.
+    #[serde(default)]
+    pub links: u64,
+    /// Permissions set, where nothing else was to be done.
+    #[serde(default)]
+    pub modes: u64,
     /// Files and directories removed.
     pub removals: u64,
     /// Jobs that failed or were left in doubt.

@@ -1,14 +1,12 @@
 //! Does one job on the server, and finds out what became of a job that is in doubt. Every step of a put is here, in order.
 
-use std::{
-    path::Path,
-    sync::{Arc, atomic::AtomicU64},
-};
+use std::sync::{Arc, atomic::AtomicU64};
 
 use super::body::{self, FileBody};
 use crate::{
-    model::{Done, Job, Operation, Outcome, Problem, Reason, RelPath, Stat},
+    model::{Abilities, Digest, Done, Job, Mode, Operation, Outcome, Problem, Reason, RelPath, Stat},
     remote::{Class, RemoteError, Session},
+    scan::{Place, travels},
 };
 
 /// What a job came to, and whether the session can be used again.
@@ -18,21 +16,31 @@ pub(super) struct Report {
     pub(super) trouble: Option<RemoteError>,
     /// The local file is not what was observed: look again.
     pub(super) look_again: bool,
+    /// The server did not set the permissions.
+    pub(super) mode_unset: bool,
 }
 
 impl Report {
     fn of(outcome: Outcome) -> Self {
-        Self { outcome, trouble: None, look_again: false }
+        Self { outcome, trouble: None, look_again: false, mode_unset: false }
+    }
+
+    /// The same, where it went well, with this for a result.
+    fn but(self, done: Done) -> Self {
+        match self.outcome {
+            Outcome::Done(_) => Self { outcome: Outcome::Done(done), ..self },
+            _ => self,
+        }
     }
 
     /// A failure on the way: dead sessions leave doubt, refusals are clear.
     fn failed(error: RemoteError) -> Self {
         let problem = problem(&error);
         if !error.session_survives() {
-            return Self { outcome: Outcome::InDoubt(problem), trouble: Some(error), look_again: false };
+            return Self { trouble: Some(error), ..Self::of(Outcome::InDoubt(problem)) };
         }
         let trouble = (error.class == Class::Full).then_some(error);
-        Self { outcome: Outcome::Failed(problem), trouble, look_again: false }
+        Self { trouble, ..Self::of(Outcome::Failed(problem)) }
     }
 }
 
@@ -48,51 +56,59 @@ pub(super) fn problem(error: &RemoteError) -> Problem {
     Problem::new(reason, error)
 }
 
-/// Does `job`. `root` is the local directory; `sent` counts the bytes that went out.
-pub(super) async fn run<S: Session>(session: &mut S, job: &Job, root: &Path, sent: Arc<AtomicU64>) -> Report {
+/// Does `job`. `place` is the local directory; `sent` counts the bytes that went out.
+pub(super) async fn run<S: Session>(
+    session: &mut S,
+    job: &Job,
+    place: &Place,
+    sent: Arc<AtomicU64>,
+    abilities: &Abilities,
+) -> Report {
     // Found out before a body is sent: of a put only the last command names the path itself.
     if job.operation.touches().any(RelPath::breaks_lines) {
         return Report::of(Outcome::Failed(Problem::new(Reason::Name, "it has a line break in it")));
     }
+    // The session that this job brought about may have shown it: the plan was made before.
+    let filled = match &job.operation {
+        Operation::Put { path, .. } | Operation::Link { path, .. } | Operation::MakeDir { path, .. } => Some(path),
+        Operation::Rename { to, .. } => Some(to),
+        Operation::SetMode { .. } | Operation::RemoveFile { .. } | Operation::RemoveDir { .. } => None,
+    };
+    if let Some(why) = filled.and_then(|path| abilities.alters(path)) {
+        return Report::of(Outcome::Failed(Problem::new(Reason::Altered, why)));
+    }
     let done = match &job.operation {
-        Operation::Put { path, .. } => return put(session, job, path, root, sent).await,
-        Operation::MakeDir { path, .. } => session.make_dir(path).await,
+        Operation::Put { path, .. } => return put(session, job, path, place, sent).await,
+        Operation::Link { path, target } => return link(session, job, path, target, place).await,
+        Operation::Rename { from, to, .. } => return rename(session, job, from, to).await,
+        Operation::MakeDir { path, mode, .. } => match session.make_dir(path).await {
+            Ok(()) => return adorned(session, path, None, *mode).await,
+            Err(e) => Err(e),
+        },
+        Operation::SetMode { path, mode } => return adorned(session, path, None, Some(*mode)).await,
         Operation::RemoveFile { path } => session.remove_file(path).await,
         Operation::RemoveDir { path } => session.remove_dir(path).await,
-        Operation::Rename { from, to, .. } => session.rename(from, to).await,
     };
-    match (done, &job.operation) {
-        (Ok(()), _) => Report::of(Outcome::Done(Done::AsPlanned)),
-        (Err(e), Operation::Rename { from, .. }) if e.class == Class::Refused => match session.stat(from).await {
-            // Somebody else took it away: let that be recorded, so that the content is sent instead.
-            Ok(None) => {
-                let problem =
-                    Problem::new(Reason::Connection, format_args!("{from} is gone on the server; the content is sent instead"));
-                Report::of(Outcome::InDoubt(problem))
-            }
-            Ok(Some(_)) => Report::failed(e),
-            Err(lost) if lost.session_survives() => Report::failed(e),
-            Err(lost) => Report::failed(lost),
-        },
-        (Err(e), _) => Report::failed(e),
-    }
+    done.map_or_else(Report::failed, |()| Report::of(Outcome::Done(Done::AsPlanned)))
 }
 
-async fn put<S: Session>(session: &mut S, job: &Job, path: &RelPath, root: &Path, sent: Arc<AtomicU64>) -> Report {
-    let (Operation::Put { print: planned, equal_to, .. }, Some(temp)) = (&job.operation, &job.temp) else {
+async fn put<S: Session>(session: &mut S, job: &Job, path: &RelPath, place: &Place, sent: Arc<AtomicU64>) -> Report {
+    let (Operation::Put { print: planned, equal_to, mode, .. }, Some(temp)) = (&job.operation, &job.temp) else {
         return Report::of(Outcome::Failed(Problem::new(Reason::Connection, "a put without a temporary name")));
     };
     if let Some(digest) = equal_to {
-        match body::digest(root.to_owned(), path.clone()).await {
+        match body::digest(place.clone(), path.clone()).await {
             Ok(content) if content.digest == *digest => {
-                let report = touched(session, path, content).await;
-                return Report { look_again: content.print != *planned, ..report };
+                // The server holds this content already.
+                let report = adorned(session, path, Some(content.print.mtime_ns), *mode).await;
+                let done = Done::Holds { print: content.print, digest: content.digest, sent: 0 };
+                return Report { look_again: content.print != *planned, ..report.but(done) };
             }
             Ok(_) => {}
             Err(e) => return unread(&e),
         }
     }
-    let mut body = FileBody::new(root.to_owned(), path.clone(), sent);
+    let mut body = FileBody::new(place.clone(), path.clone(), sent);
     // Only after a good end is the reader waited for: it may hang on a disk that does not answer.
     let bytes = match session.store(temp, &mut body).await {
         Ok(bytes) => bytes,
@@ -114,10 +130,9 @@ async fn put<S: Session>(session: &mut S, job: &Job, path: &RelPath, root: &Path
         Err(e) if e.session_survives() => return swept(session, temp, Report::failed(e)).await,
         Err(e) => return Report::failed(e),
     }
-    if let Err(e) = session.set_modified(temp, seconds(content.print.mtime_ns)).await
-        && !e.session_survives()
-    {
-        return Report::failed(e);
+    let report = adorned(session, temp, Some(content.print.mtime_ns), *mode).await;
+    if report.trouble.is_some() {
+        return report;
     }
     match session.rename(temp, path).await {
         Ok(()) => {}
@@ -125,17 +140,118 @@ async fn put<S: Session>(session: &mut S, job: &Job, path: &RelPath, root: &Path
         Err(e) => return Report::failed(e),
     }
     let done = Done::Holds { print: content.print, digest: content.digest, sent: bytes };
-    Report { look_again: content.print != *planned, ..Report::of(Outcome::Done(done)) }
+    Report { look_again: content.print != *planned, ..report.but(done) }
 }
 
-/// The server holds this content already: only the time is set.
-async fn touched<S: Session>(session: &mut S, path: &RelPath, content: body::Content) -> Report {
-    if let Err(e) = session.set_modified(path, seconds(content.print.mtime_ns)).await
+/// Sets what a server may be unable to set, which is no failure: the time (nanoseconds since the epoch) and the permissions.
+async fn adorned<S: Session>(session: &mut S, path: &RelPath, mtime_ns: Option<i64>, mode: Option<Mode>) -> Report {
+    let mut report = Report::of(Outcome::Done(Done::AsPlanned));
+    if let Some(nanos) = mtime_ns
+        && let Err(e) = session.set_modified(path, nanos.div_euclid(1_000_000_000)).await
         && !e.session_survives()
     {
         return Report::failed(e);
     }
-    Report::of(Outcome::Done(Done::Holds { print: content.print, digest: content.digest, sent: 0 }))
+    if let Some(mode) = mode {
+        match session.set_mode(path, mode).await {
+            Ok(set) => report.mode_unset = !set,
+            Err(e) if e.session_survives() => report.mode_unset = true,
+            Err(e) => return Report::failed(e),
+        }
+    }
+    report
+}
+
+async fn link<S: Session>(session: &mut S, job: &Job, path: &RelPath, planned: &Digest, place: &Place) -> Report {
+    let Some(temp) = &job.temp else {
+        return Report::of(Outcome::Failed(Problem::new(Reason::Connection, "a link without a temporary name")));
+    };
+    let target = match body::target(place.clone(), path.clone()).await {
+        Ok(target) if Digest(*blake3::hash(&target).as_bytes()) == *planned => target,
+        Ok(_) => return unread(&body::Unread::Changing),
+        Err(e) => return unread(&e),
+    };
+    if !travels(path, &target) {
+        let target = target.escape_ascii();
+        let problem = Problem::new(Reason::Link, format_args!("{target} would mean something else on the server"));
+        return Report::of(Outcome::Failed(problem));
+    }
+    if let Err(e) = session.make_link(temp, &target).await {
+        return match e.class {
+            Class::Refused => {
+                let refused = Report::of(Outcome::Failed(Problem::new(Reason::Unlinked, &e)));
+                swept(session, temp, refused).await
+            }
+            _ if e.session_survives() => swept(session, temp, Report::failed(e)).await,
+            _ => Report::failed(e),
+        };
+    }
+    let Err(refusal) = session.rename(temp, path).await else { return Report::of(Outcome::Done(Done::AsPlanned)) };
+    if refusal.class != Class::Refused {
+        let lost = !refusal.session_survives();
+        let report = Report::failed(refusal);
+        return if lost { report } else { swept(session, temp, report).await };
+    }
+    // Not every server replaces a link. What is at the path now is one, or nothing.
+    let replaced = match session.remove_file(path).await {
+        Ok(()) => session.rename(temp, path).await,
+        Err(e) => Err(e),
+    };
+    match replaced {
+        Ok(()) => Report::of(Outcome::Done(Done::AsPlanned)),
+        // The old one may be gone: let the server be asked.
+        Err(e) => Report { outcome: Outcome::InDoubt(problem(&e)), ..Report::failed(e) },
+    }
+}
+
+async fn rename<S: Session>(session: &mut S, job: &Job, from: &RelPath, to: &RelPath) -> Report {
+    let Operation::Rename { print, mode, retime, .. } = &job.operation else {
+        return Report::of(Outcome::Untouched);
+    };
+    // First, as with a put: under its new name it is complete.
+    let report = adorned(session, from, retime.then_some(print.mtime_ns), *mode).await;
+    if report.trouble.is_some() {
+        return report;
+    }
+    let refusal = match session.rename(from, to).await {
+        Ok(()) => return report,
+        Err(e) if e.class == Class::Refused => e,
+        Err(e) => return Report::failed(e),
+    };
+    match session.stat(from).await {
+        // Somebody else took it away: let that be recorded, so that the content is sent instead.
+        Ok(None) => {
+            let problem =
+                Problem::new(Reason::Connection, format_args!("{from} is gone on the server; the content is sent instead"));
+            Report::of(Outcome::InDoubt(problem))
+        }
+        Ok(Some(_)) => match &job.temp {
+            Some(temp) => renamed_through(session, from, temp, to, Report::failed(refusal)).await,
+            None => Report::failed(refusal),
+        },
+        Err(lost) if lost.session_survives() => Report::failed(refusal),
+        Err(lost) => Report::failed(lost),
+    }
+}
+
+/// Some servers that fold case take the new name for taken. `refused` is what came of the plain rename.
+async fn renamed_through<S: Session>(session: &mut S, from: &RelPath, temp: &RelPath, to: &RelPath, refused: Report) -> Report {
+    match session.rename(from, temp).await {
+        Ok(()) => {}
+        Err(e) if e.session_survives() => return refused,
+        Err(e) => return Report::failed(e),
+    }
+    let second = match session.rename(temp, to).await {
+        Ok(()) => return Report::of(Outcome::Done(Done::AsPlanned)),
+        Err(e) if e.session_survives() => e,
+        Err(e) => return Report::failed(e),
+    };
+    match session.rename(temp, from).await {
+        Ok(()) => refused,
+        // The file is swept under its temporary name, and sent again.
+        Err(e) if e.session_survives() => Report { outcome: Outcome::InDoubt(problem(&second)), ..refused },
+        Err(e) => Report::failed(e),
+    }
 }
 
 fn unread(why: &body::Unread) -> Report {
@@ -153,7 +269,7 @@ async fn swept<S: Session>(session: &mut S, temp: &RelPath, report: Report) -> R
                 other => other,
             };
             let trouble = if e.session_survives() { report.trouble } else { Some(e) };
-            Report { outcome, trouble, look_again: report.look_again }
+            Report { outcome, trouble, ..report }
         }
     }
 }
@@ -183,8 +299,4 @@ async fn there<S: Session>(session: &mut S, path: &RelPath) -> Result<Option<Sta
         Err(e) if e.class == Class::Name => Ok(None),
         result => result,
     }
-}
-
-fn seconds(nanos: i64) -> i64 {
-    nanos.div_euclid(1_000_000_000)
 }

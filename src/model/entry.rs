@@ -1,8 +1,9 @@
-//! What is at a path: a directory or a file with its fingerprint. One type serves both sides, observed and recorded.
+//! What is at a path: a directory, a file with its fingerprint, a symbolic link. One type serves both sides, observed and
+//! recorded.
 
 use super::RelPath;
 
-/// The two kinds of entry that are mirrored.
+/// The kinds of entry that are mirrored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -10,6 +11,43 @@ pub enum Kind {
     File,
     /// A directory.
     Dir,
+    /// A symbolic link that is mirrored as one.
+    Link,
+}
+
+/// Permission bits, 0 to 0o777: never setuid, setgid or sticky.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Mode(u16);
+
+impl Mode {
+    /// Of all the bits of an `st_mode` those that are permissions.
+    pub fn of(bits: u32) -> Self {
+        Self((bits & 0o777) as u16)
+    }
+
+    /// The bits.
+    pub fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// For a directory that is written to: its owner may do everything.
+    #[must_use]
+    pub fn open_to_owner(self) -> Self {
+        Self(self.0 | 0o700)
+    }
+}
+
+/// Three octal digits, as SITE CHMOD takes them.
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:03o}", self.0)
+    }
+}
+
+impl std::fmt::Debug for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "0{self}")
+    }
 }
 
 /// What tells one state of a local file from another without reading it.
@@ -47,13 +85,16 @@ impl std::fmt::Debug for Digest {
     }
 }
 
-/// What is at a path.
+/// What is at a path. A mode is what is observed only where permissions are mirrored, and what is recorded only where one
+/// was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Entry {
     /// A directory.
     Dir {
         /// The local inode number; 0 when it was never seen here.
         inode: u64,
+        /// Its permissions.
+        mode: Option<Mode>,
     },
     /// A regular file.
     File {
@@ -61,26 +102,78 @@ pub enum Entry {
         print: Fingerprint,
         /// Its content, where somebody read it.
         digest: Option<Digest>,
+        /// Its permissions.
+        mode: Option<Mode>,
+    },
+    /// A symbolic link.
+    Link {
+        /// Of the bytes that it holds; all zero when they are not known.
+        target: Digest,
     },
 }
 
 impl Entry {
-    /// File or directory.
+    /// A directory, without permissions.
+    pub fn dir(inode: u64) -> Self {
+        Self::Dir { inode, mode: None }
+    }
+
+    /// A regular file, without permissions.
+    pub fn file(print: Fingerprint, digest: Option<Digest>) -> Self {
+        Self::File { print, digest, mode: None }
+    }
+
+    /// File, directory or link.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Dir { .. } => Kind::Dir,
             Self::File { .. } => Kind::File,
+            Self::Link { .. } => Kind::Link,
         }
     }
 
-    /// Whether nothing needs to be looked at: same kind, same inode and, for files, the same fingerprint. Digests do not
-    /// count; this is the comparison of the index's `pending`.
+    /// Its permissions, where they count.
+    pub fn mode(&self) -> Option<Mode> {
+        match self {
+            Self::Dir { mode, .. } | Self::File { mode, .. } => *mode,
+            Self::Link { .. } => None,
+        }
+    }
+
+    /// The same with other permissions; a link has none.
+    #[must_use]
+    pub fn with_mode(mut self, new: Option<Mode>) -> Self {
+        match &mut self {
+            Self::Dir { mode, .. } | Self::File { mode, .. } => *mode = new,
+            Self::Link { .. } => {}
+        }
+        self
+    }
+
+    /// Whether both are one state of one thing: same kind, same inode, for files the same fingerprint, for links the same
+    /// target, and the same permissions. Digests of files do not count.
     pub fn same(&self, other: &Self) -> bool {
+        self.same_content(other) && self.mode() == other.mode()
+    }
+
+    /// As [`Self::same`], whatever the permissions.
+    pub fn same_content(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Dir { inode: a }, Self::Dir { inode: b }) => a == b,
+            (Self::Dir { inode: a, .. }, Self::Dir { inode: b, .. }) => a == b,
             (Self::File { print: a, .. }, Self::File { print: b, .. }) => a == b,
+            (Self::Link { target: a }, Self::Link { target: b }) => a == b,
             _ => false,
         }
+    }
+
+    /// Whether nothing is left to do about this where `recorded` is on the server: the comparison of the index's `pending`.
+    pub fn is_met_by(&self, recorded: &Self) -> bool {
+        self.same_content(recorded) && !self.needs_mode_of(recorded)
+    }
+
+    /// Whether other permissions than the recorded ones are asked for.
+    pub fn needs_mode_of(&self, recorded: &Self) -> bool {
+        self.mode().is_some() && self.mode() != recorded.mode()
     }
 }
 
@@ -114,6 +207,9 @@ pub struct Window {
     /// The rows, in preorder: a contiguous stretch, together with the pending ancestors of its first row and the
     /// possible sources of moves into it.
     pub rows: Vec<Row>,
+    /// Where the server folds case: the rows, pending or not, whose paths differ from one that is to be filled, or from a
+    /// directory above it, in case only. Those of which something is observed are there to be looked at alone.
+    pub twins: Vec<Row>,
     /// The last path of the contiguous stretch when more pending rows follow it; `None` when it reaches the end.
     pub cut: Option<RelPath>,
 }

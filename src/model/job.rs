@@ -1,6 +1,6 @@
 //! What is to be done on the server, the promise of it (a job), and what came of it.
 
-use super::{Digest, Entry, Fingerprint, Kind, Problem, RelPath, UnixMillis};
+use super::{Digest, Entry, Fingerprint, Kind, Mode, Problem, RelPath, UnixMillis};
 
 /// One change of the server's tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Operation {
         path: RelPath,
         /// The local directory's inode.
         inode: u64,
+        /// The permissions it is to have.
+        mode: Option<Mode>,
     },
     /// Send a file's content: temporary name, proof, rename over `path`.
     Put {
@@ -21,8 +23,24 @@ pub enum Operation {
         /// The content that the server holds under this name, when it has the same size: if the local file still has it,
         /// nothing is sent.
         equal_to: Option<Digest>,
+        /// The permissions it is to have.
+        mode: Option<Mode>,
     },
-    /// Remove a file.
+    /// Make a symbolic link: under a temporary name, then rename over `path`.
+    Link {
+        /// Where.
+        path: RelPath,
+        /// Of the bytes that the local link holds.
+        target: Digest,
+    },
+    /// Set the permissions of a file or directory that is on the server as it is here.
+    SetMode {
+        /// Where.
+        path: RelPath,
+        /// Which.
+        mode: Mode,
+    },
+    /// Remove a file or a link.
     RemoveFile {
         /// Where.
         path: RelPath,
@@ -42,6 +60,10 @@ pub enum Operation {
         print: Fingerprint,
         /// Its content, where known.
         digest: Option<Digest>,
+        /// The permissions it is to have.
+        mode: Option<Mode>,
+        /// Whether the copy has another time of modification than the local file.
+        retime: bool,
     },
 }
 
@@ -49,7 +71,12 @@ impl Operation {
     /// The path that the operation fills or vacates; for a rename the new name.
     pub fn path(&self) -> &RelPath {
         match self {
-            Self::MakeDir { path, .. } | Self::Put { path, .. } | Self::RemoveFile { path } | Self::RemoveDir { path } => path,
+            Self::MakeDir { path, .. }
+            | Self::Put { path, .. }
+            | Self::Link { path, .. }
+            | Self::SetMode { path, .. }
+            | Self::RemoveFile { path }
+            | Self::RemoveDir { path } => path,
             Self::Rename { to, .. } => to,
         }
     }
@@ -63,9 +90,23 @@ impl Operation {
         std::iter::once(self.path()).chain(from)
     }
 
+    /// The path at which something is to be that was not there, or not like this.
+    pub fn fills(&self) -> Option<&RelPath> {
+        match self {
+            Self::MakeDir { path, .. } | Self::Put { path, .. } | Self::Link { path, .. } => Some(path),
+            Self::Rename { to, .. } => Some(to),
+            Self::SetMode { .. } | Self::RemoveFile { .. } | Self::RemoveDir { .. } => None,
+        }
+    }
+
     /// Whether it takes something off the server without putting it elsewhere.
     pub fn removes(&self) -> bool {
         matches!(self, Self::RemoveFile { .. } | Self::RemoveDir { .. })
+    }
+
+    /// A rename that changes nothing but the case of letters.
+    pub fn is_change_of_case(&self) -> bool {
+        matches!(self, Self::Rename { from, to, .. } if from.folded() == to.folded())
     }
 
     /// The verb, for logs and `plan`.
@@ -73,6 +114,8 @@ impl Operation {
         match self {
             Self::MakeDir { .. } => "make directory",
             Self::Put { .. } => "put",
+            Self::Link { .. } => "link",
+            Self::SetMode { .. } => "set permissions of",
             Self::RemoveFile { .. } => "remove",
             Self::RemoveDir { .. } => "remove directory",
             Self::Rename { .. } => "rename",
@@ -91,7 +134,7 @@ pub struct Job {
     pub id: JobId,
     /// What is to be done.
     pub operation: Operation,
-    /// The temporary name a put goes to, in the directory of its path.
+    /// The temporary name that a put or a link goes to, and a change of case may go through; in the directory of its path.
     pub temp: Option<RelPath>,
 }
 
@@ -111,7 +154,7 @@ pub enum Outcome {
 /// What to record of a job that is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
-    /// A directory was made, or something removed or renamed, just as the operation says.
+    /// Just as the operation says, which is no put.
     AsPlanned,
     /// A file is on the server with this content.
     Holds {
@@ -138,7 +181,7 @@ pub struct Settlement {
 /// What the server says is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// File or directory.
+    /// File, directory or link.
     pub kind: Kind,
     /// Bytes, for a file.
     pub size: Option<u64>,
@@ -148,8 +191,9 @@ impl Stat {
     /// As an entry of the recorded side: known to be there, not known to be equal to anything here.
     pub fn to_entry(self) -> Entry {
         match self.kind {
-            Kind::Dir => Entry::Dir { inode: 0 },
-            Kind::File => Entry::File { print: Fingerprint::unknown(self.size.unwrap_or(0)), digest: None },
+            Kind::Dir => Entry::dir(0),
+            Kind::File => Entry::file(Fingerprint::unknown(self.size.unwrap_or(0)), None),
+            Kind::Link => Entry::Link { target: Digest([0; 32]) },
         }
     }
 }

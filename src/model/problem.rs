@@ -15,6 +15,16 @@ pub struct Problem {
 pub enum Reason {
     /// The name holds a byte that FTP cannot carry (CR, LF).
     Name,
+    /// This server stores the name as another one.
+    Altered,
+    /// This server takes the name for that of another file or directory, which differs from it in case only.
+    Twin,
+    /// A symbolic link that would not mean the same on the server.
+    Link,
+    /// The server did not make a symbolic link.
+    Unlinked,
+    /// The server has no way to make symbolic links.
+    NoLinks,
     /// The server said no to this path (550, 553 and their kin).
     Refused,
     /// The directory on the server holds something that is not ours.
@@ -39,13 +49,31 @@ impl Problem {
 
     /// Whether trying again without any change can help; if not, the path is parked.
     pub fn is_transient(&self) -> bool {
-        !matches!(self.reason, Reason::Name | Reason::Refused | Reason::NotEmpty)
+        !matches!(self.reason, Reason::Name | Reason::Refused | Reason::NotEmpty | Reason::Link) && !self.is_judged()
+    }
+
+    /// Whether it was found by looking at names and at what the server can do, so that each plan finds out anew.
+    pub fn is_judged(&self) -> bool {
+        matches!(self.reason, Reason::Altered | Reason::Twin | Reason::NoLinks)
     }
 
     /// What an operator can do about it.
     pub fn hint(&self) -> &'static str {
         match self.reason {
             Reason::Name => "rename the file here, or add it to the ignore rules: no FTP server can take this name",
+            Reason::Altered => {
+                "rename the file here, or add it to the ignore rules: this server would keep it under another name"
+            }
+            Reason::Twin => {
+                "rename one of the two here, or add one to the ignore rules: this server does not tell upper from lower case"
+            }
+            Reason::Link => {
+                "give the link a relative target inside the mirrored directory, add it to the ignore rules, or use symlinks = \"follow\""
+            }
+            Reason::Unlinked => {
+                "servers make a link only to what they have: it is tried again; if its target is never mirrored, ignore the link"
+            }
+            Reason::NoLinks => "use symlinks = \"follow\" or \"skip\", or add the link to the ignore rules",
             Reason::Refused => {
                 "check the permissions and the name on the server; it is tried again when the file changes, at each full scan and at restart"
             }
@@ -65,6 +93,11 @@ impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let what = match self.reason {
             Reason::Name => "name cannot be carried by FTP",
+            Reason::Altered => "name would be altered by the server",
+            Reason::Twin => "name differs from another in case only",
+            Reason::Link => "link cannot be mirrored",
+            Reason::Unlinked => "link was not made by the server",
+            Reason::NoLinks => "server cannot make symbolic links",
             Reason::Refused => "refused by the server",
             Reason::NotEmpty => "directory on the server is not empty",
             Reason::Changing => "changed while it was read",

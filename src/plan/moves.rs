@@ -28,7 +28,7 @@ impl Moves {
         let mut moves = Self::none(sites.len());
         let mut sources = Sources::new(sites);
         let (ready, waiting): (Vec<usize>, Vec<usize>) =
-            (0..sites.len()).filter(|i| is_target(&sites[*i])).partition(|i| !sites[*i].fill_stuck);
+            (0..sites.len()).filter(|i| is_target(&sites[*i]) && !sites[*i].is_parked()).partition(|i| !sites[*i].fill_stuck);
         for by in [By::Identity, By::Digest] {
             for &target in &ready {
                 if moves.from[target].is_none()
@@ -84,7 +84,7 @@ impl Sources {
         let mut by_identity: HashMap<_, VecDeque<_>> = HashMap::new();
         let mut by_digest: HashMap<_, VecDeque<_>> = HashMap::new();
         for (i, site) in sites.iter().enumerate().filter(|(_, site)| is_source(site)) {
-            if let Some(Entry::File { print, digest }) = &site.row.recorded {
+            if let Some(Entry::File { print, digest, .. }) = &site.row.recorded {
                 if print.inode != 0 {
                     by_identity.entry(identity(print)).or_default().push_back(i);
                 }
@@ -98,7 +98,7 @@ impl Sources {
     }
 
     fn take(&mut self, sites: &[Site<'_>], target: usize, by: By) -> Option<usize> {
-        let Some(Entry::File { print, digest }) = &sites[target].row.observed else { return None };
+        let Some(Entry::File { print, digest, .. }) = &sites[target].row.observed else { return None };
         let list = match by {
             By::Identity => self.by_identity.get_mut(&identity(print))?,
             By::Digest => self.by_digest.get_mut(&((*digest)?, print.size))?,

@@ -20,12 +20,19 @@ pub(super) fn order(survey: Survey<'_>, moves: Moves, stage: &Stage, policy: Pol
         trailing: false,
         plan: Plan::default(),
     };
-    for i in 0..count {
-        walk.record(i);
-        if walk.survey.sites[i].fills.is_some() && !walk.survey.sites[i].fill_stuck {
-            walk.reach(Node::fill(i));
+    // Servers make a link only to what is there.
+    for links in [false, true] {
+        for i in 0..count {
+            let site = &walk.survey.sites[i];
+            if site.fills.is_some_and(|kind| (kind == Kind::Link) == links) && !site.fill_stuck {
+                walk.reach(Node::fill(i));
+            }
         }
     }
+    for i in 0..count {
+        walk.record(i);
+    }
+    walk.plan.parked = std::mem::take(&mut walk.survey.parked);
     walk.spare();
     for i in (0..count).rev() {
         let site = &walk.survey.sites[i];
@@ -85,10 +92,18 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// What needs nothing to be sent, or no more than permissions.
     fn record(&mut self, i: usize) {
         let site = &self.survey.sites[i];
-        if let (true, false, Some(entry)) = (site.settled, site.blocked, site.row.observed) {
-            self.plan.records.push((site.row.path.clone(), entry));
+        if site.blocked {
+            return;
+        }
+        let path = &site.row.path;
+        if let (true, Some(entry), Some(recorded)) = (site.settled, site.row.observed, site.row.recorded) {
+            self.plan.records.push((path.clone(), entry.with_mode(recorded.mode())));
+        }
+        if let Some(mode) = site.remode {
+            self.plan.steps.push(Step { operation: Operation::SetMode { path: path.clone(), mode }, why: Why::Mode });
         }
     }
 
@@ -214,17 +229,21 @@ impl Walk<'_> {
         let site = &self.survey.sites[i];
         let path = site.row.path.clone();
         let (operation, why) = match (node.fills(), site.row.observed, site.vacates) {
-            (true, Some(Entry::Dir { inode }), _) => (Operation::MakeDir { path, inode }, self.why_filled(i)),
-            (true, Some(Entry::File { print, digest }), _) => match self.moves.source_of(i) {
+            (true, Some(Entry::Dir { inode, mode }), _) => (Operation::MakeDir { path, inode, mode }, self.why_filled(i)),
+            (true, Some(Entry::Link { target }), _) => (Operation::Link { path, target }, self.why_filled(i)),
+            (true, Some(Entry::File { print, digest, mode }), _) => match self.moves.source_of(i) {
                 Some(source) => {
                     let source = self.survey.sites[source].row;
-                    let digest = digest.or(recorded(source.recorded).and_then(|(_, digest)| digest));
-                    (Operation::Rename { from: source.path.clone(), to: path, print, digest }, Why::Moved)
+                    let former = recorded(source.recorded);
+                    let digest = digest.or(former.and_then(|(_, digest)| digest));
+                    // Found by its content it may have a time of its own.
+                    let retime = former.is_none_or(|(former, _)| former.mtime_ns != print.mtime_ns);
+                    (Operation::Rename { from: source.path.clone(), to: path, print, digest, mode, retime }, Why::Moved)
                 }
                 None => {
                     let equal_to = self.equal_to(i, &print, digest);
                     let why = if equal_to.is_some() { Why::Touched } else { self.why_filled(i) };
-                    (Operation::Put { path, print, equal_to }, why)
+                    (Operation::Put { path, print, equal_to, mode }, why)
                 }
             },
             (false, observed, Some(kind)) => {
@@ -264,7 +283,9 @@ impl Walk<'_> {
             self.plan.held += usize::from(holds);
             let vacates = site.vacates.is_some() && site.row.observed.is_none() && (!filling || site.draining) && !holds;
             let left = vacates && site.vacate_stuck && self.states[Node::vacate(i).0] == State::New;
-            self.plan.deferred += usize::from(site.fill_stuck || (site.settled && site.blocked) || left);
+            let stuck = site.fill_stuck && !site.is_parked();
+            let waits = site.blocked && (site.settled || site.remode.is_some());
+            self.plan.deferred += usize::from(stuck || waits || left);
         }
     }
 }
@@ -285,7 +306,7 @@ impl From<Option<Node>> for Need {
 
 fn recorded(entry: Option<Entry>) -> Option<(Fingerprint, Option<Digest>)> {
     match entry {
-        Some(Entry::File { print, digest }) => Some((print, digest)),
+        Some(Entry::File { print, digest, .. }) => Some((print, digest)),
         _ => None,
     }
 }

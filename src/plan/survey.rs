@@ -6,8 +6,8 @@ use std::{
     ops::Bound,
 };
 
-use super::{Policy, Removals, Stage};
-use crate::model::{Entry, Kind, PathSet, RelPath, Row, Window};
+use super::{Policy, Removals, Stage, judge::judge};
+use crate::model::{Entry, Kind, Mode, PathSet, Problem, RelPath, Row, Window};
 
 /// The rows in preorder with what was found out about them.
 pub(super) struct Survey<'a> {
@@ -15,6 +15,8 @@ pub(super) struct Survey<'a> {
     pub(super) sites: Vec<Site<'a>>,
     /// Sites to be vacated whose paths are equal but for case, in preorder; see [`Site::twins`].
     pub(super) groups: Vec<Vec<usize>>,
+    /// What cannot be mirrored as it is called, and why.
+    pub(super) parked: Vec<(RelPath, Problem)>,
 }
 
 /// One row. Other sites are named by their index.
@@ -26,6 +28,12 @@ pub(super) struct Site<'a> {
     pub(super) vacates: Option<Kind>,
     /// Nothing needs to be sent, only recorded.
     pub(super) settled: bool,
+    /// The permissions that the server's copy is to get, where that is all.
+    pub(super) remode: Option<Mode>,
+    /// It cannot be mirrored as it is called.
+    pub(super) parked: bool,
+    /// It lies in a directory that cannot.
+    pub(super) below_parked: bool,
     /// Observed below what is no directory any more: a scan is under way.
     adrift: bool,
     /// Adrift, not due, or touched by a live job.
@@ -51,12 +59,14 @@ pub(super) struct Site<'a> {
 
 impl<'a> Survey<'a> {
     pub(super) fn new(window: &'a Window, stage: &Stage, policy: Policy, busy: &PathSet) -> Self {
-        let mut rows: Vec<&Row> = window.rows.iter().collect();
-        rows.sort_by(|a, b| a.path.cmp(&b.path));
-        rows.dedup_by(|a, b| a.path == b.path);
+        let own = window.rows.iter().map(|row| (row, false));
+        let mut rows: Vec<(&Row, bool)> = own.chain(window.twins.iter().map(|row| (row, true))).collect();
+        rows.sort_by(|a, b| a.0.path.cmp(&b.0.path));
+        rows.dedup_by(|a, b| a.0.path == b.0.path);
         let busy = Busy::new(busy);
-        let sites = rows.into_iter().map(|row| Site::new(row, stage, &busy)).collect();
-        let mut survey = Self { sites, groups: Vec::new() };
+        let mut sites: Vec<Site<'_>> = rows.into_iter().map(|(row, twin)| Site::new(row, twin, stage, &busy)).collect();
+        let parked = judge(&mut sites, &policy.abilities);
+        let mut survey = Self { sites, groups: Vec::new(), parked };
         survey.relate();
         survey.pair_cases();
         survey.find_in_the_way();
@@ -162,20 +172,30 @@ impl<'a> Survey<'a> {
 }
 
 impl<'a> Site<'a> {
-    fn new(row: &'a Row, stage: &Stage, busy: &Busy) -> Self {
+    /// What `row` asks for; a `twin` of which something is observed asks for nothing here.
+    fn new(row: &'a Row, twin: bool, stage: &Stage, busy: &Busy) -> Self {
         let (fills, vacates, settled) = match (&row.observed, &row.recorded) {
             (None, recorded) => (None, recorded.as_ref().map(Entry::kind), false),
-            (Some(_), _) if matches!(stage, Stage::Vacate { .. }) => (None, None, false),
-            (Some(o), Some(r)) if o.same(r) => (None, None, false),
+            (Some(_), _) if twin || matches!(stage, Stage::Vacate { .. }) => (None, None, false),
+            (Some(o), Some(r)) if o.same_content(r) => (None, None, false),
             (Some(o), Some(r)) if o.kind() != r.kind() => (Some(o.kind()), Some(r.kind()), false),
             (Some(o), Some(r)) if needs_nothing(o, r) => (None, None, true),
             (Some(o), _) => (Some(o.kind()), None, false),
+        };
+        let remode = match (&row.observed, &row.recorded) {
+            (Some(o), Some(r)) if !twin && fills.is_none() && !matches!(stage, Stage::Vacate { .. }) && o.needs_mode_of(r) => {
+                o.mode()
+            }
+            _ => None,
         };
         Self {
             row,
             fills,
             vacates,
             settled,
+            remode,
+            parked: false,
+            below_parked: false,
             adrift: false,
             blocked: !row.due || busy.overlaps(&row.path),
             maker: None,
@@ -190,11 +210,20 @@ impl<'a> Site<'a> {
     }
 }
 
+impl Site<'_> {
+    /// Whether it, or a directory that it is in, cannot be mirrored as it is called.
+    pub(super) fn is_parked(&self) -> bool {
+        self.parked || self.below_parked
+    }
+}
+
 /// Whether the server has `observed` already, going by what is recorded there.
 fn needs_nothing(observed: &Entry, recorded: &Entry) -> bool {
     match (observed, recorded) {
         (Entry::Dir { .. }, Entry::Dir { .. }) => true,
-        (Entry::File { print: o, digest: Some(a) }, Entry::File { print: r, digest: Some(b) }) => a == b && o.size == r.size,
+        (Entry::File { print: o, digest: Some(a), .. }, Entry::File { print: r, digest: Some(b), .. }) => {
+            a == b && o.size == r.size
+        }
         _ => false,
     }
 }
@@ -208,7 +237,10 @@ fn is_whole(row: &Row, stage: &Stage, cut: Option<&RelPath>) -> bool {
     let cut_off = cut.is_some_and(|cut| cut.is_at_or_below(path));
     match stage {
         Stage::All => !cut_off,
-        Stage::Fill { after } => !cut_off && !after.as_ref().is_some_and(|a| a != path && a.is_at_or_below(path)),
+        // Of a twin from elsewhere nothing is known to be in the window.
+        Stage::Fill { after } => {
+            !cut_off && after.as_ref().is_none_or(|after| path >= after) && cut.is_none_or(|cut| path <= cut)
+        }
         Stage::Vacate { before } => !before.as_ref().is_some_and(|b| b.is_at_or_below(path)),
     }
 }

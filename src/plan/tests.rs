@@ -1,10 +1,21 @@
 //! Tables: one small tree each. The random ones are in `crate::mirror`, which may name the server in memory too.
 
 use super::*;
-use crate::model::{Digest, Fingerprint, Row};
+use crate::model::{Digest, Fingerprint, Mode, Reason, Row};
 
-const ALLOWED: Policy = Policy { removals: Removals::Allowed };
-const HELD: Policy = Policy { removals: Removals::Held };
+mod server;
+
+const UNKNOWN: Abilities = Abilities {
+    folds_case: None,
+    leading_spaces: None,
+    trailing_spaces: None,
+    controls: None,
+    non_utf8: None,
+    chmod: None,
+    symlink: None,
+};
+const ALLOWED: Policy = Policy { removals: Removals::Allowed, abilities: UNKNOWN };
+const HELD: Policy = Policy { removals: Removals::Held, abilities: UNKNOWN };
 
 fn path(text: &str) -> RelPath {
     RelPath::new(text).expect("a valid path")
@@ -12,24 +23,24 @@ fn path(text: &str) -> RelPath {
 
 /// A directory.
 fn dir(inode: u64) -> Option<Entry> {
-    Some(Entry::Dir { inode })
+    Some(Entry::dir(inode))
 }
 
 /// A file whose inode, size and content are all told by `inode`; never read.
 fn file(inode: u64) -> Option<Entry> {
-    Some(Entry::File { print: Fingerprint { size: 100 + inode, mtime_ns: 1, ctime_ns: 1, inode }, digest: None })
+    Some(Entry::file(Fingerprint { size: 100 + inode, mtime_ns: 1, ctime_ns: 1, inode }, None))
 }
 
 /// A file of 100 bytes that was read.
 fn read(inode: u64, content: u8) -> Option<Entry> {
     let print = Fingerprint { size: 100, mtime_ns: inode.try_into().expect("small"), ctime_ns: 1, inode };
-    Some(Entry::File { print, digest: Some(Digest([content; 32])) })
+    Some(Entry::file(print, Some(Digest([content; 32]))))
 }
 
 /// The same, but nobody read it.
 fn unread(inode: u64) -> Option<Entry> {
     match read(inode, 0) {
-        Some(Entry::File { print, .. }) => Some(Entry::File { print, digest: None }),
+        Some(Entry::File { print, .. }) => Some(Entry::file(print, None)),
         other => other,
     }
 }
@@ -38,7 +49,7 @@ fn unread(inode: u64) -> Option<Entry> {
 fn rows(rows: &[(&str, Option<Entry>, Option<Entry>)]) -> Window {
     let row =
         |(at, observed, recorded): &(&str, _, _)| Row { path: path(at), observed: *observed, recorded: *recorded, due: true };
-    Window { rows: rows.iter().map(row).collect(), cut: None }
+    Window { rows: rows.iter().map(row).collect(), ..Window::default() }
 }
 
 fn show(plan: &Plan) -> Vec<String> {
@@ -46,6 +57,8 @@ fn show(plan: &Plan) -> Vec<String> {
         Operation::MakeDir { path, .. } => format!("mkdir {path}"),
         Operation::Put { path, equal_to: None, .. } => format!("put {path}"),
         Operation::Put { path, equal_to: Some(digest), .. } => format!("put {path} unless {}", digest.0[0]),
+        Operation::Link { path, .. } => format!("ln {path}"),
+        Operation::SetMode { path, mode } => format!("chmod {mode} {path}"),
         Operation::RemoveFile { path } => format!("rm {path}"),
         Operation::RemoveDir { path } => format!("rmdir {path}"),
         Operation::Rename { from, to, .. } => format!("mv {from} {to}"),
@@ -103,7 +116,7 @@ fn a_kind_change_vacates_first() {
 #[test]
 fn what_the_server_has_already_is_recorded() {
     let plan = all(&rows(&[("d", dir(2), dir(1)), ("f", read(3, 7), read(4, 7)), ("g", read(5, 8), read(6, 7))]));
-    assert_eq!(plan.records, [(path("d"), Entry::Dir { inode: 2 }), (path("f"), read(3, 7).expect("a file"))]);
+    assert_eq!(plan.records, [(path("d"), Entry::dir(2)), (path("f"), read(3, 7).expect("a file"))]);
     assert_eq!(show(&plan), ["put g"]);
 }
 
@@ -284,7 +297,7 @@ fn depth_and_length_cost_no_stack() {
     let ring: Vec<Row> = (0..count)
         .map(|i| Row { path: path(&name(i as usize)), observed: file((i + 1) % count + 1), recorded: file(i + 1), due: true })
         .collect();
-    let plan = all(&Window { rows: ring, cut: None });
+    let plan = all(&Window { rows: ring, ..Window::default() });
     assert_eq!(plan.steps.len(), 50_000);
     assert_eq!(plan.steps.iter().filter(|step| matches!(step.operation, Operation::Put { .. })).count(), 1);
 
@@ -297,7 +310,7 @@ fn depth_and_length_cost_no_stack() {
             due: true,
         }))
         .collect();
-    assert_eq!(all(&Window { rows: deep, cut: None }).steps.len(), 2000);
+    assert_eq!(all(&Window { rows: deep, ..Window::default() }).steps.len(), 2000);
 }
 
 /// 3,000 names that differ in case only, half of them gone: each is looked at once, not once for each other.
@@ -310,7 +323,7 @@ fn many_names_that_differ_in_case_are_planned() {
             Row { path: path(&spell(n)), observed, recorded, due: true }
         })
         .collect();
-    let plan = all(&Window { rows, cut: None });
+    let plan = all(&Window { rows, ..Window::default() });
     assert_eq!(plan.steps.len(), 3000);
     assert!(plan.steps[..1500].iter().all(|step| step.operation.removes()));
 }
@@ -329,7 +342,7 @@ fn many_cycles_through_one_directory_are_broken() {
             })
         })
         .collect();
-    let plan = all(&Window { rows, cut: None });
+    let plan = all(&Window { rows, ..Window::default() });
     assert_eq!(plan.steps.len(), 40_000);
     assert!(!plan.steps.iter().any(|step| step.why == Why::Moved));
 }

@@ -9,11 +9,11 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Class, Remote, RemoteError, Session, Source};
 use crate::{
     ftps::{
-        AccountError, Client, Credentials, Dial, Endpoint, Error, OnLearn, Profile, Stats, TcpDial, Timeouts, TlsError,
-        TlsSettings,
+        AccountError, Client, Credentials, DataMode, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile, Proxy, Stats,
+        TcpDial, Timeouts, TlsError, TlsSettings,
         proto::{ArgumentError, ListedKind, Pathname},
     },
-    model::{Kind, PathError, RelPath, Stat},
+    model::{self, Abilities, Kind, PathError, RelPath, Stat, UnixMillis},
 };
 
 /// What to do when the mirror's directory can neither be used nor made.
@@ -24,8 +24,14 @@ const NO_BASE: &str = "make the mirror's directory on the server and let the acc
 pub struct FtpsSettings {
     /// Host name or IP address.
     pub host: String,
-    /// The port for explicit TLS, as a rule 21.
+    /// The port for TLS in this mode, as a rule 21 or 990.
     pub port: u16,
+    /// How the control connection comes to be encrypted.
+    pub mode: Mode,
+    /// How data connections come about.
+    pub data: DataMode,
+    /// What is in between, for all connections.
+    pub proxy: Option<Proxy>,
     /// The account.
     pub user: String,
     /// Its password.
@@ -47,6 +53,9 @@ pub enum SettingsError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The server cannot connect through a proxy.
+    #[error("data connections cannot be active through a proxy, which the server cannot get through")]
+    ActiveThroughProxy,
     /// The directory does not start with a slash.
     #[error("the remote directory must be absolute (start with `/`)")]
     NotAbsolute,
@@ -58,16 +67,43 @@ pub enum SettingsError {
     Unsendable(#[from] ArgumentError),
 }
 
+impl SettingsError {
+    /// What an operator can do about it, where there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Tls(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
 /// A directory on an FTPS server.
 pub struct FtpsRemote<D: Dial = TcpDial> {
     endpoint: Arc<Endpoint<D>>,
     base: Base,
+    /// What time it is, for the date of a probe; `None` does not probe.
+    probing: Option<fn() -> UnixMillis>,
+}
+
+/// What there is to tell about a server.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// The TLS version of the control connection, in words.
+    pub tls: &'static str,
+    /// When the server's certificate expires, in seconds since the Unix epoch.
+    pub certificate_expires: Option<i64>,
+    /// What the server greets with, in one line.
+    pub greeting: String,
+    /// What was learnt about it.
+    pub profile: Profile,
 }
 
 /// A logged-in conversation about one directory.
 pub struct FtpsSession<D: Dial = TcpDial> {
     client: Client<D>,
     base: Base,
+    /// The server said that it has no SITE CHMOD.
+    lacks_chmod: bool,
 }
 
 /// The mirror's directory: the components below the server's root, none for the root itself.
@@ -82,21 +118,32 @@ impl FtpsRemote {
     /// When the settings cannot work.
     pub fn new(settings: FtpsSettings, profile: Profile, on_learn: OnLearn) -> Result<Self, SettingsError> {
         let dial = TcpDial::new(settings.host.clone(), settings.port, settings.timeouts.connect);
+        let dial = dial.through(settings.proxy.clone());
         Self::with_dial(dial, settings, profile, on_learn)
     }
 }
 
 impl<D: Dial> FtpsRemote<D> {
-    /// As [`FtpsRemote::new`], over other byte streams than TCP; host and port are then mere names.
+    /// As [`FtpsRemote::new`], over other byte streams than TCP; host, port and proxy are then mere names.
     ///
     /// # Errors
     /// When the settings cannot work.
     pub fn with_dial(dial: D, settings: FtpsSettings, profile: Profile, on_learn: OnLearn) -> Result<Self, SettingsError> {
-        let FtpsSettings { host, user, password, base, tls, timeouts, .. } = settings;
+        let FtpsSettings { host, mode, data, proxy, user, password, base, tls, timeouts, port: _ } = settings;
+        if proxy.is_some() && matches!(data, DataMode::Active(_)) {
+            return Err(SettingsError::ActiveThroughProxy);
+        }
         let credentials = Credentials::new(&user, password.expose_secret())?;
         let base = Base::new(&base)?;
         let endpoint = Endpoint::new(dial, &host, credentials, &tls, timeouts, profile, on_learn)?;
-        Ok(Self { endpoint: Arc::new(endpoint), base })
+        Ok(Self { endpoint: Arc::new(endpoint.connecting(mode, data)), base, probing: None })
+    }
+
+    /// This, but the first login probes the server if it is not known, or not the one that it was; `clock` dates that.
+    #[must_use]
+    pub fn with_probe(mut self, clock: fn() -> UnixMillis) -> Self {
+        self.probing = Some(clock);
+        self
     }
 
     /// Another directory on the same server, by the same account: what is learnt, and how many logins are up, is shared.
@@ -104,12 +151,47 @@ impl<D: Dial> FtpsRemote<D> {
     /// # Errors
     /// When `base` is no absolute path that FTP can carry.
     pub fn beside(&self, base: &[u8]) -> Result<Self, SettingsError> {
-        Ok(Self { endpoint: Arc::clone(&self.endpoint), base: Base::new(base)? })
+        Ok(Self { endpoint: Arc::clone(&self.endpoint), base: Base::new(base)?, probing: self.probing })
+    }
+
+    /// The server and the account, for what the trait has no verb for.
+    pub fn endpoint(&self) -> &Arc<Endpoint<D>> {
+        &self.endpoint
     }
 
     /// Handshakes so far.
     pub fn stats(&self) -> &Stats {
         self.endpoint.stats()
+    }
+
+    /// The certificate that the server presents, trusted or not; nothing of the account is sent.
+    ///
+    /// # Errors
+    /// Classified, see [`Class`].
+    pub async fn inspect(&self) -> Result<Presented, RemoteError> {
+        Ok(self.endpoint.inspect().await?)
+    }
+
+    /// Logs in and probes the server, if that is due, or in any case if it is to be `fresh`. The remote's directory is made if
+    /// missing, and the scratch directory lies in it for as long as it takes. That the account may not write is no error.
+    ///
+    /// # Errors
+    /// When there is no login, or the connection is lost.
+    pub async fn examine(&self, fresh: bool, now: UnixMillis) -> Result<Examined, RemoteError> {
+        let mut client = Client::connect(self.endpoint.clone()).await?;
+        match self.base.ensure(&mut client).await {
+            Err(error) if !error.leaves_connection_usable() => return Err(error.into()),
+            _ => {}
+        }
+        if fresh {
+            client.probe_afresh(&self.base.absolute(), now).await?;
+        } else {
+            client.probe_if_due(&self.base.absolute(), now).await?;
+        }
+        let (tls, certificate_expires) = (client.tls_version(), client.certificate_expires());
+        let examined = Examined { tls, certificate_expires, greeting: client.greeting(), profile: self.profile() };
+        client.quit().await;
+        Ok(examined)
     }
 
     /// What was learnt so far.
@@ -127,7 +209,27 @@ impl<D: Dial> Remote for FtpsRemote<D> {
             let error = RemoteError::from(error);
             if error.class == Class::Refused && error.hint.is_none() { error.with_hint(NO_BASE) } else { error }
         })?;
-        Ok(FtpsSession { client, base: self.base.clone() })
+        if let Some(clock) = self.probing {
+            client.probe_if_due(&self.base.absolute(), clock()).await?;
+        }
+        Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false })
+    }
+
+    fn abilities(&self) -> Abilities {
+        let Profile { folds_case, names, chmod, symlink, .. } = self.profile();
+        Abilities {
+            folds_case,
+            leading_spaces: names.leading_space,
+            trailing_spaces: names.trailing_space,
+            controls: names.controls,
+            non_utf8: names.bytes,
+            chmod,
+            symlink,
+        }
+    }
+
+    fn warnings(&self, now: UnixMillis) -> Vec<String> {
+        self.endpoint.expiry_warnings(now.0.div_euclid(1000))
     }
 }
 
@@ -158,6 +260,35 @@ impl<D: Dial> Session for FtpsSession<D> {
         Ok(self.client.set_modified(&path, seconds).await?)
     }
 
+    async fn set_mode(&mut self, path: &RelPath, mode: model::Mode) -> Result<bool, RemoteError> {
+        let path = self.at(path)?;
+        if self.lacks_chmod {
+            return Ok(false);
+        }
+        match self.client.set_mode(&path, mode.bits()).await {
+            Err(Error::Lacking(_)) => {
+                self.lacks_chmod = true;
+                Ok(false)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    async fn make_link(&mut self, path: &RelPath, target: &[u8]) -> Result<(), RemoteError> {
+        let target = Pathname::new(target).map_err(Error::Name)?;
+        let inside = match path.parent() {
+            Some(dir) => self.at(&dir)?,
+            None => self.base.itself().map_err(Error::Name)?,
+        };
+        let path = self.at(path)?;
+        match self.client.make_link(&inside, &target, &path).await {
+            Err(Error::Lacking(what)) => {
+                Err(RemoteError::new(Class::Refused, format!("there is no way to {what} on this server")))
+            }
+            result => Ok(result?),
+        }
+    }
+
     async fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
         let (from, to) = (self.at(from)?, self.at(to)?);
         Ok(self.client.rename(&from, &to).await?)
@@ -184,7 +315,8 @@ impl<D: Dial> Session for FtpsSession<D> {
         match found.kind {
             ListedKind::File => Ok(Some(Stat { kind: Kind::File, size: found.size })),
             ListedKind::Dir => Ok(Some(Stat { kind: Kind::Dir, size: None })),
-            ListedKind::Link | ListedKind::Other => {
+            ListedKind::Link => Ok(Some(Stat { kind: Kind::Link, size: None })),
+            ListedKind::Other => {
                 Err(RemoteError::new(Class::Refused, "there is something on the server that is neither a file nor a directory"))
             }
         }
@@ -222,11 +354,22 @@ impl Base {
         }
     }
 
+    fn itself(&self) -> Result<Pathname, ArgumentError> {
+        self.0.as_ref().map_or_else(|| Pathname::new("/"), absolute)
+    }
+
+    fn absolute(&self) -> Vec<u8> {
+        let below: &[u8] = self.0.as_ref().map_or(b"", |base| base.as_bytes());
+        [b"/", below].concat()
+    }
+
     /// Makes the directory if it is missing, and those that it is in.
     async fn ensure<D: Dial>(&self, client: &mut Client<D>) -> Result<(), Error> {
         let Some(base) = &self.0 else { return Ok(()) };
-        if client.find(&absolute(base)?).await?.is_some_and(|found| found.kind == ListedKind::Dir) {
-            return Ok(());
+        match client.find(&absolute(base)?).await {
+            Ok(Some(found)) if found.kind == ListedKind::Dir => return Ok(()),
+            Err(error) if !error.leaves_connection_usable() => return Err(error),
+            _ => {}
         }
         let mut outermost_first: Vec<RelPath> = base.ancestors().collect();
         outermost_first.reverse();

@@ -17,7 +17,7 @@ pub use faults::{Fault, Faults, Primitive};
 use tree::{Manners, Node, Refusal, Tree};
 
 use super::{Class, Remote, RemoteError, Session, Source};
-use crate::model::{Kind, RelPath, Stat};
+use crate::model::{Abilities, Kind, Mode, RelPath, Stat};
 
 /// How a [`MemoryRemote`] behaves.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,6 +27,8 @@ pub struct Options {
     /// Removing what is gone and making what exists fail too, and every refusal is noted, see
     /// [`MemoryRemote::violations`].
     pub strict: bool,
+    /// What the manners mean is not known; see [`Remote::abilities`].
+    pub unknown: bool,
 }
 
 /// A server whose tree every clone and every session shares.
@@ -157,6 +159,23 @@ impl Remote for MemoryRemote {
             }
         }
     }
+
+    fn abilities(&self) -> Abilities {
+        let Options { manners, unknown, .. } = self.lock().options;
+        if unknown {
+            return Abilities::default();
+        }
+        let keeps = Some(!manners.mangles);
+        Abilities {
+            folds_case: Some(manners.fold_case),
+            leading_spaces: keeps,
+            trailing_spaces: keeps,
+            controls: keeps,
+            non_utf8: keeps,
+            chmod: Some(!manners.no_modes),
+            symlink: Some(!manners.no_links),
+        }
+    }
 }
 
 /// A conversation with a [`MemoryRemote`].
@@ -223,6 +242,18 @@ impl Session for MemorySession {
 
     async fn set_modified(&mut self, path: &RelPath, seconds: i64) -> Result<bool, RemoteError> {
         self.ask(Primitive::SetModified, Some(path), None, |tree| tree.set_modified(path, seconds).map(|()| true)).await
+    }
+
+    async fn set_mode(&mut self, path: &RelPath, mode: Mode) -> Result<bool, RemoteError> {
+        let lacks = self.remote.lock().options.manners.no_modes;
+        if lacks {
+            return self.ask(Primitive::SetMode, Some(path), None, |_| Ok(false)).await;
+        }
+        self.ask(Primitive::SetMode, Some(path), None, |tree| tree.set_mode(path, mode).map(|()| true)).await
+    }
+
+    async fn make_link(&mut self, path: &RelPath, target: &[u8]) -> Result<(), RemoteError> {
+        self.ask(Primitive::MakeLink, Some(path), None, |tree| tree.make_link(path, target)).await
     }
 
     async fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {

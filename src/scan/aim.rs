@@ -5,9 +5,10 @@ use std::os::fd::AsFd;
 
 use super::{
     Known, Out, Root, Rules, ScanError, Trouble,
-    dir::{self, Look},
+    dir::{self, Identity},
     root::c_name,
     rules::IGNORE_FILE,
+    sight::{self, Sight, Station},
     walk::{self, Frame},
 };
 use crate::{
@@ -43,8 +44,8 @@ pub(super) fn at_each<K: Known>(
             continue;
         }
         match approach(root, rules, target, known).map_err(ScanError::Known)? {
-            Ok((frame, prefix)) => {
-                walk::from(root, frame, known.under(Some(&prefix)), out)?;
+            Ok(Approach { frame, above, prefix }) => {
+                walk::from(root, frame, &above, known.under(Some(&prefix)), out)?;
                 done = Some(prefix);
             }
             Err((path, trouble)) => {
@@ -59,6 +60,16 @@ pub(super) fn at_each<K: Known>(
     Ok(())
 }
 
+/// Where a walk is to begin.
+struct Approach {
+    /// The directory that holds the first path to look at.
+    frame: Frame,
+    /// Those that hold it.
+    above: Vec<Identity>,
+    /// That path.
+    prefix: RelPath,
+}
+
 /// Goes down from the root as long as every directory is the known one and not ignored. The frame with the first path
 /// that is not, or with `target`; and that path. Or where the way is barred.
 #[expect(clippy::type_complexity, reason = "two kinds of failure: the inner is a finding, the outer ends the scan")]
@@ -67,8 +78,9 @@ fn approach<K: Known>(
     rules: &Rules,
     target: &RelPath,
     known: &mut K,
-) -> Result<Result<(Frame, RelPath), (Option<RelPath>, Trouble)>, K::Error> {
-    let mut path: Option<RelPath> = None;
+) -> Result<Result<Approach, (Option<RelPath>, Trouble)>, K::Error> {
+    let mut station = Station::root();
+    let mut above: Vec<Identity> = Vec::new();
     let mut at = match root.reopen() {
         Ok(at) => at,
         Err(error) => return Ok(Err((None, error.into()))),
@@ -76,39 +88,48 @@ fn approach<K: Known>(
     let mut chain = rules.chain();
     let mut names = target.components().peekable();
     while let Some(name) = names.next() {
-        let barred = |trouble| Ok(Err((path.clone(), trouble)));
-        chain = match chain.enter(at.as_fd(), path.as_ref()) {
+        let barred = |trouble| Ok(Err((station.path.clone(), trouble)));
+        chain = match chain.enter(at.as_fd(), station.path.as_ref()) {
             Ok((chain, _)) => chain,
             Err(error) => return barred(Trouble::Rules(error)),
         };
-        let (next, name) = match (RelPath::child(path.as_ref(), name), c_name(name)) {
+        let (next, name) = match (RelPath::child(station.path.as_ref(), name), c_name(name)) {
             (Ok(next), Ok(name)) => (next, name),
             (Err(error), _) => return barred(error.into()),
             (_, Err(error)) => return barred(error.into()),
         };
+        let identity = match dir::identity(at.as_fd()) {
+            Ok(identity) => identity,
+            Err(error) => return barred(error.into()),
+        };
         let mut below = None;
         if names.peek().is_some() {
-            let look = match dir::look(at.as_fd(), &name) {
-                Ok(look) => look,
+            let holds = |other| other == identity || above.contains(&other);
+            let sight = match sight::look(root, &at, &station, &name, holds) {
+                Ok((sight, _)) => sight,
                 Err(error) => return Ok(Err((Some(next), error.into()))),
             };
-            if let Some(Look::Dir(identity)) = look {
-                let same = known.at(&next)?.is_some_and(|entry| entry.same(&Entry::Dir { inode: identity.inode }));
+            if let Some(Sight::Dir { at: place, identity }) = sight {
+                let same = known.at(&next)?.is_some_and(|entry| entry.same_content(&Entry::dir(identity.inode)));
                 if same && !chain.ignored(&next, Kind::Dir) {
                     // Whatever goes wrong here is met again, and told, when the walk begins at this directory.
-                    let opened = dir::open_dir(at.as_fd(), &name).ok();
-                    below = opened.filter(|dir| dir::identity(dir.as_fd()).is_ok_and(|opened| opened == identity));
+                    let opened = sight::enter(&at, &station, &name, next.clone(), place).ok();
+                    below = opened.filter(|(dir, _)| dir::identity(dir.as_fd()).is_ok_and(|opened| opened == identity));
                 }
             }
         }
         match below {
-            Some(dir) => (at, path) = (dir, Some(next)),
+            Some(inner) => {
+                above.push(identity);
+                (at, station) = inner;
+            }
             None => {
-                let frame = Frame::one(at, path.clone(), name, chain);
-                return Ok(frame.map(|frame| (frame, next)).map_err(|trouble| (path, trouble)));
+                let path = station.path.clone();
+                let frame = Frame::one(at, station, name, chain);
+                return Ok(frame.map(|frame| Approach { frame, above, prefix: next }).map_err(|trouble| (path, trouble)));
             }
         }
     }
     // No path is without components.
-    Ok(Err((path, Trouble::Name(crate::model::PathError::Empty))))
+    Ok(Err((station.path, Trouble::Name(crate::model::PathError::Empty))))
 }

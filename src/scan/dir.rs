@@ -9,11 +9,11 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat, fstat, openat, statat},
+    fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat, fstat, openat, readlinkat, statat},
     io::Errno,
 };
 
-use crate::model::{Fingerprint, Kind};
+use crate::model::Fingerprint;
 
 /// Bytes of names read in one system call.
 const BUFFER: usize = 32 * 1024;
@@ -21,8 +21,16 @@ const BUFFER: usize = 32 * 1024;
 /// What is at a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    File(Fingerprint),
-    Dir(Identity),
+    /// With its mode bits, of all kinds.
+    File {
+        print: Fingerprint,
+        mode: u32,
+    },
+    /// Likewise.
+    Dir {
+        identity: Identity,
+        mode: u32,
+    },
     Symlink,
     Socket,
     Fifo,
@@ -46,13 +54,6 @@ pub(super) enum Opened {
     Other,
 }
 
-impl Look {
-    /// As the ignore rules see it.
-    pub(super) fn kind(&self) -> Kind {
-        if matches!(self, Self::Dir(_)) { Kind::Dir } else { Kind::File }
-    }
-}
-
 /// Opens the directory called `name`; `.` and `..` are allowed.
 pub(super) fn open_dir(at: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
     #[cfg(test)]
@@ -64,6 +65,17 @@ pub(super) fn open_dir(at: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
 /// The same directory, opened once more: with a reading position of its own.
 pub(super) fn reopen(dir: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     open_dir(dir, c".")
+}
+
+/// What the symbolic link called `name` holds.
+pub(super) fn read_link(at: BorrowedFd<'_>, name: &CStr) -> io::Result<Vec<u8>> {
+    Ok(retry(|| readlinkat(at, name, Vec::new()))?.into_bytes())
+}
+
+/// Which directory this is, and its mode bits.
+pub(super) fn identity_and_mode(file: BorrowedFd<'_>) -> io::Result<(Identity, u32)> {
+    let stat = retry(|| fstat(file))?;
+    Ok((Identity::of(&stat), mode(&stat)))
 }
 
 /// Which directory or file this is.
@@ -127,7 +139,7 @@ pub(super) fn look(at: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<Look>> 
 pub(super) fn open_file(at: BorrowedFd<'_>, name: &CStr) -> io::Result<Opened> {
     match look(at, name)? {
         None => return Ok(Opened::Nothing),
-        Some(Look::File(_)) => {}
+        Some(Look::File { .. }) => {}
         Some(_) => return Ok(Opened::Other),
     }
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -146,7 +158,7 @@ pub(super) fn open_file(at: BorrowedFd<'_>, name: &CStr) -> io::Result<Opened> {
 /// The state of an open file; `None` if it is no regular file.
 pub(super) fn fingerprint(file: BorrowedFd<'_>) -> io::Result<Option<Fingerprint>> {
     match Look::of(&retry(|| fstat(file))?) {
-        Look::File(print) => Ok(Some(print)),
+        Look::File { print, .. } => Ok(Some(print)),
         _ => Ok(None),
     }
 }
@@ -155,13 +167,16 @@ impl Look {
     #[expect(clippy::unnecessary_cast, reason = "the fields' types differ from platform to platform")]
     fn of(stat: &Stat) -> Self {
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Self::File(Fingerprint {
-                size: stat.st_size as u64,
-                mtime_ns: nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-                ctime_ns: nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
-                inode: stat.st_ino as u64,
-            }),
-            FileType::Directory => Self::Dir(Identity::of(stat)),
+            FileType::RegularFile => Self::File {
+                print: Fingerprint {
+                    size: stat.st_size as u64,
+                    mtime_ns: nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+                    ctime_ns: nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+                    inode: stat.st_ino as u64,
+                },
+                mode: mode(stat),
+            },
+            FileType::Directory => Self::Dir { identity: Identity::of(stat), mode: mode(stat) },
             FileType::Symlink => Self::Symlink,
             FileType::Socket => Self::Socket,
             FileType::Fifo => Self::Fifo,
@@ -175,6 +190,11 @@ impl Identity {
     pub(super) fn of(stat: &Stat) -> Self {
         Self { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
     }
+}
+
+#[expect(clippy::useless_conversion, reason = "the field's type differs from platform to platform")]
+fn mode(stat: &Stat) -> u32 {
+    u32::from(stat.st_mode)
 }
 
 /// Nanoseconds since the epoch; a time that does not fit (before 1677, after 2262) becomes the nearest that does.

@@ -1,4 +1,4 @@
-//! Opens a file to be sent: below the root, never through a symlink, never blocking. What is done with the bytes is not
+//! Opens a file to be sent: below the root, through a symlink only where they are followed, never blocking. What is done with the bytes is not
 //! known here.
 
 use std::{
@@ -11,8 +11,9 @@ use std::{
 use rustix::io::Errno;
 
 use super::{
-    Root,
+    Root, Symlinks,
     dir::{self, Opened},
+    links::{self, End},
     root::c_name,
 };
 use crate::model::{Fingerprint, RelPath, UnixMillis};
@@ -38,6 +39,9 @@ pub enum ReadError {
     /// Something else is there: a directory, a symlink, a pipe.
     #[error("this is no regular file any more")]
     NotAFile,
+    /// Something else is there than a symlink.
+    #[error("this is no symbolic link any more")]
+    NotALink,
     /// The user that runs this may not read it.
     #[error("{0}")]
     Denied(#[source] io::Error),
@@ -49,17 +53,35 @@ pub enum ReadError {
 /// Opens the regular file at `path`.
 ///
 /// # Errors
-/// When it is not there, not a regular file, or not readable; a symlink anywhere on the way counts as not there.
+/// When it is not there, not a regular file, or not readable; a symlink anywhere on the way that is not followed, or leads
+/// out of the root, counts as not there.
 pub fn open_file(root: &Root, path: &RelPath) -> Result<OpenedFile, ReadError> {
-    let opened = root
-        .open_dir(path.parent().as_ref())
-        .and_then(|dir| dir::open_file(dir.as_fd(), &c_name(path.name())?))
-        .map_err(ReadError::from_io)?;
-    match opened {
+    let opened = if root.view().symlinks == Symlinks::Follow {
+        links::resolve(root, None, path.as_bytes()).and_then(|trail| match trail.end {
+            End::Leaf { dir, name, .. } => dir::open_file(dir.as_fd(), &name),
+            End::Dir { .. } => Ok(Opened::Other),
+            End::Missing | End::Outside | End::Looping => Ok(Opened::Nothing),
+        })
+    } else {
+        root.open_dir(path.parent().as_ref()).and_then(|dir| dir::open_file(dir.as_fd(), &c_name(path.name())?))
+    };
+    match opened.map_err(ReadError::from_io)? {
         Opened::File(file) => Ok(OpenedFile(file)),
         Opened::Nothing => Err(ReadError::Gone),
         Opened::Other => Err(ReadError::NotAFile),
     }
+}
+
+/// What the symbolic link at `path` holds.
+///
+/// # Errors
+/// When there is none, or it cannot be read; one on the way to it counts as not there.
+pub fn read_link(root: &Root, path: &RelPath) -> Result<Vec<u8>, ReadError> {
+    let read = root.open_real(path.parent().as_ref()).and_then(|dir| dir::read_link(dir.as_fd(), &c_name(path.name())?));
+    read.map_err(|error| match Errno::from_io_error(&error) {
+        Some(Errno::INVAL) => ReadError::NotALink,
+        _ => ReadError::from_io(error),
+    })
 }
 
 impl OpenedFile {

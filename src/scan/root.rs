@@ -3,7 +3,10 @@
 use std::{
     ffi::{CStr, CString},
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -12,7 +15,11 @@ use rustix::{
     io::Errno,
 };
 
-use super::dir::{self, Identity};
+use super::{
+    Symlinks, View,
+    dir::{self, Identity},
+    links::{self, End, Within},
+};
 use crate::model::{RelPath, RootIdentity};
 
 /// An open root directory.
@@ -21,6 +28,9 @@ pub struct Root {
     path: PathBuf,
     dir: OwnedFd,
     identity: Identity,
+    view: View,
+    /// Its path without links, where links are followed.
+    canonical: Option<PathBuf>,
 }
 
 /// Why a root cannot be used.
@@ -62,7 +72,8 @@ impl RootError {
 }
 
 impl Root {
-    /// Opens the directory at `path`; a symlink at this place is followed, none below it ever is.
+    /// Opens the directory at `path`; a symlink at this place is followed, below it none is unless it is [`Self::seen_as`]
+    /// following them.
     ///
     /// # Errors
     /// When it is missing, no directory, or not readable.
@@ -73,13 +84,26 @@ impl Root {
             Ok((dir, identity))
         });
         match opened {
-            Ok((dir, identity)) => Ok(Self { path: path.to_owned(), dir, identity }),
+            Ok((dir, identity)) => Ok(Self { path: path.to_owned(), dir, identity, view: View::default(), canonical: None }),
             Err(source) => Err(match Errno::from_io_error(&source) {
                 Some(Errno::NOENT) => RootError::Missing { path: path.to_owned() },
                 Some(Errno::NOTDIR) => RootError::NotADirectory { path: path.to_owned() },
                 _ => RootError::Unreadable { path: path.to_owned(), source },
             }),
         }
+    }
+
+    /// The same, looked at like this.
+    #[must_use]
+    pub fn seen_as(mut self, view: View) -> Self {
+        self.canonical = (view.symlinks == Symlinks::Follow).then(|| self.path.canonicalize().ok()).flatten();
+        self.view = view;
+        self
+    }
+
+    /// How it is looked at.
+    pub(super) fn view(&self) -> View {
+        self.view
     }
 
     /// Which directory it is.
@@ -114,11 +138,40 @@ impl Root {
 
     /// Opens a directory below it, or itself.
     pub(super) fn open_dir(&self, path: Option<&RelPath>) -> io::Result<OwnedFd> {
+        match path {
+            Some(path) if self.view.symlinks == Symlinks::Follow => match links::resolve(self, None, path.as_bytes())?.end {
+                End::Dir { dir, .. } => Ok(dir),
+                End::Missing => Err(Errno::NOENT.into()),
+                End::Leaf { .. } => Err(Errno::NOTDIR.into()),
+                End::Outside | End::Looping => Err(Errno::LOOP.into()),
+            },
+            path => self.open_real(path),
+        }
+    }
+
+    /// Opens a directory below it, or itself, through no symlink.
+    pub(super) fn open_real(&self, path: Option<&RelPath>) -> io::Result<OwnedFd> {
         let mut at = self.reopen()?;
         for name in path.iter().flat_map(|path| path.components()) {
             at = dir::open_dir(at.as_fd(), &c_name(name)?)?;
         }
         Ok(at)
+    }
+}
+
+impl Root {
+    /// What the target of a link is to this root. An absolute one may be spelled as in the configuration, or without links.
+    pub(super) fn within<'t>(&self, target: &'t [u8]) -> Within<'t> {
+        if !target.starts_with(b"/") {
+            return Within::Relative;
+        }
+        let spellings = [Some(self.path.as_path()), self.canonical.as_deref()].into_iter().flatten();
+        let below = |root: &Path| {
+            let root = root.as_os_str().as_bytes();
+            let rest = target.strip_prefix(root.strip_suffix(b"/").unwrap_or(root))?;
+            (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+        };
+        spellings.filter(|root| root.is_absolute()).find_map(below).map_or(Within::Outside, Within::Below)
     }
 }
 

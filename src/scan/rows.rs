@@ -19,6 +19,11 @@ impl<I: Iterator<Item = Result<(RelPath, Entry), E>>, E> Rows<I, E> {
         Ok(self.take_if(|next| next == path)?.map(|(_, entry)| entry))
     }
 
+    /// What [`Self::take`] would take.
+    pub(super) fn peek(&self, path: &RelPath) -> Option<Entry> {
+        self.next.as_ref().and_then(|next| next.as_ref().ok()).filter(|(next, _)| next == path).map(|(_, entry)| *entry)
+    }
+
     /// Takes the next row if it comes before `path`.
     pub(super) fn take_before(&mut self, path: &RelPath) -> Result<Option<(RelPath, Entry)>, E> {
         self.take_if(|next| next < path)

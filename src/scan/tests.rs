@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::{dir::fault, *};
 use crate::model::Fingerprint;
 
+mod links;
 mod random;
 
 pub(super) fn path(text: &str) -> RelPath {
@@ -55,6 +56,7 @@ impl Index {
 struct Tree {
     dir: TempDir,
     patterns: Vec<String>,
+    view: View,
     index: Index,
 }
 
@@ -62,12 +64,14 @@ struct Tree {
 struct Said {
     seen: Vec<String>,
     problems: Vec<String>,
+    /// Followed links, and what they lead through.
+    links: Vec<String>,
     summary: Summary,
 }
 
 impl Tree {
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), patterns: Vec::new(), index: Index::default() }
+        Self { dir: tempfile::tempdir().unwrap(), patterns: Vec::new(), view: View::default(), index: Index::default() }
     }
 
     /// In memory where there is such a place: making 20,000 inodes on a busy disk took 49 s, in memory 0.4 s.
@@ -95,13 +99,13 @@ impl Tree {
     }
 
     fn scan(&mut self, dirty: &Dirty) -> Said {
-        let root = Root::open(self.dir.path()).unwrap();
+        let root = Place { path: self.dir.path().to_owned(), view: self.view }.open().unwrap();
         self.scan_root(&root, dirty)
     }
 
     fn scan_root(&mut self, root: &Root, dirty: &Dirty) -> Said {
         let rules = Rules::new(root.path(), &self.patterns).unwrap();
-        let (mut seen, mut problems, mut found) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut seen, mut problems, mut links, mut found) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let summary = scan(root, &rules, dirty, &mut self.index, &mut |batch| {
             assert!(!batch.is_empty() && batch.len() <= BATCH);
             found.extend(batch);
@@ -115,9 +119,14 @@ impl Tree {
                     seen.push(match observation {
                         Observation::Is(path, Entry::Dir { .. }) => format!("{path}/"),
                         Observation::Is(path, Entry::File { .. }) => path.to_string(),
+                        Observation::Is(path, Entry::Link { .. }) => format!("{path}@"),
                         Observation::Gone(path) => format!("gone {path}"),
                         Observation::Ignored(path) => format!("ignored {path}"),
                     });
+                }
+                Found::Link { path, through } => {
+                    let through: Vec<_> = through.iter().map(ToString::to_string).collect();
+                    links.push(format!("{path}: {}", through.join(" ")));
                 }
                 Found::Problem { path, trouble } => {
                     problems.push(format!("{}: {trouble}", path.map_or("root".into(), |path| path.to_string())));
@@ -125,7 +134,7 @@ impl Tree {
             }
         }
         assert_eq!(summary.problems, problems.len() as u64);
-        Said { seen, problems, summary }
+        Said { seen, problems, links, summary }
     }
 
     fn scan_all(&mut self) -> Said {
@@ -176,8 +185,8 @@ fn what_is_seen_is_what_the_file_system_says() {
         ctime_ns: f.ctime() * 1_000_000_000 + f.ctime_nsec(),
         inode: f.ino(),
     };
-    assert_eq!(tree.index.0[&path("f")], Entry::File { print, digest: None });
-    assert_eq!(tree.index.0[&path("d")], Entry::Dir { inode: d.ino() });
+    assert_eq!(tree.index.0[&path("f")], Entry::file(print, None));
+    assert_eq!(tree.index.0[&path("d")], Entry::dir(d.ino()));
 }
 
 #[test]
@@ -243,10 +252,10 @@ fn links_pipes_and_sockets_are_counted_and_never_followed_or_opened() {
     let said = tree.scan_all();
     assert_eq!(said.seen, ["d/", "d/f", "f"]);
     assert!(said.summary.complete);
-    assert_eq!(said.summary.skipped, Skipped { symlinks: 4, sockets: 1, fifos: 2, devices: 0, ignored: 0 });
+    assert_eq!(said.summary.skipped, Skipped { symlinks: 4, sockets: 1, fifos: 2, ..Skipped::default() });
     let said = tree.scan_at(&["d/up/d/f", "fifo", "link", "loop/x", "socket"]);
     assert!(said.seen.is_empty());
-    assert_eq!(said.summary.skipped, Skipped { symlinks: 3, sockets: 1, fifos: 1, devices: 0, ignored: 0 });
+    assert_eq!(said.summary.skipped, Skipped { symlinks: 3, sockets: 1, fifos: 1, ..Skipped::default() });
     // A file that became a pipe is gone.
     fs::remove_file(tree.at("f")).unwrap();
     mkfifo(&tree.at("f"));
@@ -466,7 +475,7 @@ fn directories_that_are_moved_during_the_walk_are_left_as_they_are() {
         }
         problems.extend(batch.into_iter().filter_map(|found| match found {
             Found::Problem { path, .. } => path.map(|path| path.components().count()),
-            Found::Seen(Observation::Is(..)) => None,
+            Found::Seen(Observation::Is(..)) | Found::Link { .. } => None,
             Found::Seen(other) => panic!("{other:?}"),
         }));
         ControlFlow::Continue(())
@@ -518,7 +527,7 @@ fn a_row_whose_directory_the_index_lacks_is_settled_by_its_topmost_missing_direc
     let mut tree = Tree::new();
     tree.make(&["a/f"]);
     tree.scan_all();
-    let entry = Entry::Dir { inode: 1 };
+    let entry = Entry::dir(1);
     tree.index.0.extend(["a/no/x", "a/no/y", "zz/top/z"].map(|text| (path(text), entry)));
     assert_eq!(tree.scan_all().seen, ["gone a/no", "gone zz"]);
 }
@@ -542,7 +551,7 @@ impl Known for Broken {
     type Error = &'static str;
 
     fn under(&mut self, _: Option<&RelPath>) -> impl Iterator<Item = Result<(RelPath, Entry), Self::Error>> {
-        [Ok((path("a"), Entry::Dir { inode: 1 })), Err("broken")].into_iter()
+        [Ok((path("a"), Entry::dir(1))), Err("broken")].into_iter()
     }
 }
 

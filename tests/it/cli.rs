@@ -89,7 +89,7 @@ impl Rig {
 }
 
 fn help() {
-    for verb in ["", "check", "plan", "sync", "run", "status", "approve", "demo"] {
+    for verb in ["", "check", "plan", "sync", "run", "status", "approve", "trust", "doctor", "demo"] {
         let args: Vec<_> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let output = bare(&args);
         ends(&output, 0, &["Usage:", "Example:"]);
@@ -164,8 +164,8 @@ fn exit_codes() {
         fs::write(rig.dir.path().join("pass"), "hunter2\n").unwrap();
         ends(&rig.towline(verb), 77, &["530", "check user and password"]);
         rig.configure("");
-        rig.edit_config("port =", "prot =");
-        ends(&rig.towline(verb), 78, &["unknown key `prot`; did you mean `port`?", "towline.toml:"]);
+        rig.edit_config("port =", "prt =");
+        ends(&rig.towline(verb), 78, &["unknown key `prt`; did you mean `port`?", "towline.toml:"]);
     }
     rig.configure("");
     ends(&rig.towline(&["sync"]), 0, &["1 file sent"]);
@@ -339,6 +339,7 @@ fn status_json() {
         "watch",
         "skipped",
         "problems",
+        "warnings",
         "unseen",
         "counters",
         "stopped",

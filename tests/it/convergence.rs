@@ -7,6 +7,7 @@ mod ground;
 mod history;
 mod scenario;
 mod stage;
+mod views;
 
 use std::sync::{
     Mutex, PoisonError,
@@ -17,7 +18,7 @@ use libtest_mimic::Trial;
 
 use crate::support;
 use ground::Ears;
-use history::Mix;
+use history::{Fold, Mix};
 use stage::Tale;
 
 /// Histories that are lived at once: most of their time they wait for the disk's clock to tick.
@@ -27,7 +28,7 @@ const AT_ONCE: u64 = 4;
 fn mixes() -> Vec<(&'static str, u64, u64, Mix)> {
     let overflow = Ears { overflow: 20, deaf: 0 };
     let deaf = Ears { overflow: 0, deaf: 15 };
-    let all = Mix { ears: Ears { overflow: 5, deaf: 10 }, faults: 6, crashes: true, meanwhile: 6, fold: false };
+    let all = Mix { ears: Ears { overflow: 5, deaf: 10 }, faults: 6, crashes: true, meanwhile: 6, ..Mix::default() };
     vec![
         ("perfect_events", 60, 400, Mix::default()),
         ("changes_meanwhile", 60, 400, Mix { meanwhile: 15, ..Mix::default() }),
@@ -36,7 +37,9 @@ fn mixes() -> Vec<(&'static str, u64, u64, Mix)> {
         ("faults_of_the_server", 60, 400, Mix { faults: 10, ..Mix::default() }),
         ("crashes", 60, 400, Mix { crashes: true, ..Mix::default() }),
         ("everything", 80, 600, all),
-        ("a_server_that_folds_case", 40, 300, Mix { faults: 5, fold: true, ..Mix::default() }),
+        ("a_server_that_folds_case", 40, 300, Mix { faults: 5, fold: Fold::Apart, ..Mix::default() }),
+        ("names_that_differ_in_case", 40, 300, Mix { fold: Fold::Twins, ..Mix::default() }),
+        ("everything_and_names_that_differ_in_case", 80, 600, Mix { fold: Fold::Twins, ..all }),
     ]
 }
 
@@ -68,6 +71,7 @@ pub fn trials() -> Vec<Trial> {
         })
         .collect();
     trials.extend(scenario::trials());
+    trials.extend(views::trials());
     trials
 }
 

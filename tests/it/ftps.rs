@@ -7,7 +7,7 @@ use bytes::Bytes;
 use libtest_mimic::Trial;
 use tokio::sync::mpsc;
 use towline::{
-    ftps::{Profile, Timeouts, Tls13, TlsSettings},
+    ftps::{DataMode, Mode, Profile, Timeouts, Tls13, TlsSettings},
     model::RelPath,
     remote::{
         Remote, Session, Source,
@@ -41,6 +41,9 @@ pub(crate) fn remote(server: &Server, profile: Profile) -> FtpsRemote {
     let settings = FtpsSettings {
         host: server.host.to_owned(),
         port: server.port,
+        mode: Mode::default(),
+        data: DataMode::default(),
+        proxy: None,
         user: server.user.to_owned(),
         password: server.password.to_owned().into(),
         base: server.remote("mirror").into_bytes(),

@@ -27,6 +27,8 @@ const OWNED: &[(&str, &str)] = &[
     ("tokio_rustls", "ftps"),
     ("rustls_platform_verifier", "ftps"),
     ("x509_parser", "ftps"),
+    ("pkcs8", "ftps"),
+    ("toml_edit", "config"),
     ("notify", "watch"),
     ("axum", "control"),
     ("hyper", "control"),

@@ -13,27 +13,53 @@
 mod cli;
 mod convergence;
 mod daemon;
+mod doctor;
 mod ftps;
+mod fuzz_corpus;
+mod hostile;
+mod invariants;
 mod layers;
+mod listing;
+mod matrix;
+mod mirror;
+mod names;
+mod network;
+mod proxies;
 mod rig;
 mod servers;
 mod support;
+mod transcripts;
+mod trust;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(layers::trials());
+    trials.extend(transcripts::trials());
+    trials.extend(fuzz_corpus::trials());
     trials.extend(convergence::trials());
     trials.extend(servers::trials());
     trials.extend(ftps::trials());
+    trials.extend(matrix::trials());
+    trials.extend(proxies::trials());
+    trials.extend(hostile::trials());
+    trials.extend(doctor::trials());
+    trials.extend(listing::trials());
     trials.extend(daemon::trials());
+    trials.extend(network::trials());
+    trials.extend(names::trials());
     trials.extend(cli::trials());
+    trials.extend(trust::trials());
+    trials.extend(mirror::trials());
     trials
 }
 
 fn main() -> std::process::ExitCode {
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials());
+    let mut arguments = Arguments::from_args();
+    // Most trials wait for servers, not for processors.
+    arguments.test_threads.get_or_insert(6);
+    let conclusion = libtest_mimic::run(&arguments, trials());
     support::print_ignored();
     conclusion.exit_code()
 }

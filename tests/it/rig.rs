@@ -163,9 +163,10 @@ impl Rig {
         fs::write(path, body).unwrap();
     }
 
-    /// How often the server's own log names the command `verb`.
+    /// How often the server's own log names the command `verb`, but for the probe's.
     pub(crate) fn commands(&self, verb: &str) -> usize {
-        let log = self.server.log();
+        let log: String =
+            self.server.log().lines().filter(|line| !line.contains(".towline-probe")).map(|line| format!("{line}\n")).collect();
         log.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| *word == verb).count()
     }
 

@@ -1,30 +1,37 @@
-//! Real FTPS servers on loopback, strict settings on: vsftpd, ProFTPD and Pure-FTPd as Debian ships them. Not a fake, not a mock.
+//! Real FTPS servers on loopback, strict settings on: vsftpd, ProFTPD, Pure-FTPd and pyftpdlib as Debian ships them. Not a fake,
+//! not a mock.
 //!
 //! `Server::start` writes a configuration into a temporary folder and starts the daemon in a process group; dropping the `Server` kills
 //! the group. The programs come from `tests/servers/fetch.sh`, which is called when they are first needed.
 
-mod pki;
+mod cable;
+pub mod pki;
 mod ports;
 mod process;
 mod proftpd;
+mod proxy;
 mod pureftpd;
+mod pyftpdlib;
 mod trials;
 mod vsftpd;
 
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use libtest_mimic::Trial;
 use tempfile::TempDir;
 
 use crate::support::{self, Impossible, temp_dir, wait_until};
-use ports::Ports;
 use process::{Family, read_lossy};
 
+pub use cable::Cable;
+pub use ports::Ports;
+pub use proxy::{Proxy, ProxyKind};
 pub use trials::trials;
 
 /// The account that serves files where we are root: Debian's `nobody` and `nogroup`.
@@ -42,13 +49,15 @@ pub enum Kind {
     ProFtpd,
     /// Pure-FTPd with virtual users; TLS required on both connections.
     PureFtpd,
+    /// pyftpdlib with a virtual user and pyOpenSSL; any TLS session will do.
+    Pyftpdlib,
     /// vsftpd without root: anonymous users who may write, no chroot, any password.
     VsftpdAnonymous,
 }
 
 impl Kind {
-    /// The three servers, each as it is run in the field.
-    pub const ALL: [Self; 3] = [Self::Vsftpd, Self::ProFtpd, Self::PureFtpd];
+    /// The four servers, each as it is run in the field.
+    pub const ALL: [Self; 4] = [Self::Vsftpd, Self::ProFtpd, Self::PureFtpd, Self::Pyftpdlib];
 
     /// As it stands in the names of trials.
     pub fn name(self) -> &'static str {
@@ -56,8 +65,19 @@ impl Kind {
             Self::Vsftpd => "vsftpd",
             Self::ProFtpd => "proftpd",
             Self::PureFtpd => "pureftpd",
+            Self::Pyftpdlib => "pyftpdlib",
             Self::VsftpdAnonymous => "vsftpd_anonymous",
         }
+    }
+
+    /// Whether it can speak TLS from the first byte. Pure-FTPd cannot.
+    pub fn has_implicit(self) -> bool {
+        self != Self::PureFtpd
+    }
+
+    /// Whether it can insist that data connections resume the control connection's TLS session.
+    pub fn can_require_reuse(self) -> bool {
+        matches!(self, Self::Vsftpd | Self::VsftpdAnonymous | Self::ProFtpd)
     }
 }
 
@@ -92,15 +112,44 @@ impl Tls {
 }
 
 /// How a server is to be set up; the default is what a careful operator would run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     pub tls: Tls,
     /// TLS from the first byte instead of `AUTH TLS`.
     pub implicit: bool,
+    /// Data connections must resume the control connection's TLS session, where the server can insist on that.
+    pub reuse: bool,
+    /// Data connections may be opened by the server (PORT, EPRT).
+    pub active: bool,
+    /// Listens on `::1` instead of `127.0.0.1`.
+    pub ipv6: bool,
+    /// Wants a certificate of the client, issued by the same authority as its own. vsftpd and ProFTPD only.
+    pub client_certificate: bool,
+    /// Names that differ in case alone are the same. pyftpdlib only.
+    pub fold_case: bool,
+    /// Listens at the far end of this cable, and nowhere else.
+    pub cable: Option<Arc<Cable>>,
     /// How many sessions the server allows at once. vsftpd refuses the next with a 421, ProFTPD with a 530 at PASS.
     pub max_clients: Option<u16>,
-    /// Added at the end of the configuration: lines for vsftpd and ProFTPD, arguments separated by white space for Pure-FTPd.
+    /// Added at the end of the configuration: lines for vsftpd and ProFTPD, arguments separated by white space for the others.
     pub extra: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tls: Tls::default(),
+            implicit: false,
+            reuse: true,
+            active: false,
+            ipv6: false,
+            client_certificate: false,
+            fold_case: false,
+            cable: None,
+            max_clients: None,
+            extra: String::new(),
+        }
+    }
 }
 
 impl From<Tls> for Options {
@@ -131,6 +180,8 @@ pub struct Server {
 struct Site {
     /// What `fetch.sh` unpacked.
     programs: PathBuf,
+    authority: pki::Authority,
+    host: &'static str,
     /// Where configuration, certificates and logs are.
     dir: PathBuf,
     root: PathBuf,
@@ -151,17 +202,23 @@ impl Server {
         let dir = temp.path().canonicalize().unwrap();
         let root = dir.join("root");
         fs::create_dir(&root).unwrap();
-        pki::write_server(&dir);
-        let site = Site { programs, root, ports: Ports::claim(), options: options.into(), privileged: is_root(), dir };
+        let authority = pki::write_server(&dir);
+        let options = options.into();
+        let host = match &options.cable {
+            Some(_) => Cable::FAR,
+            None if options.ipv6 => "::1",
+            None => "127.0.0.1",
+        };
+        let site = Site { programs, authority, host, root, ports: Ports::claim(), options, privileged: is_root(), dir };
         site.give(&site.root);
         let (user, password) = match kind {
             Kind::VsftpdAnonymous => ("anonymous", "towline@localhost"),
             _ => (Site::USER, Site::PASSWORD),
         };
-        let chroot = site.privileged && kind != Kind::VsftpdAnonymous;
+        let chroot = kind == Kind::Pyftpdlib || site.privileged && kind != Kind::VsftpdAnonymous;
         let mut server = Self {
             kind,
-            host: "127.0.0.1",
+            host,
             port: site.ports.control,
             root: site.root.clone(),
             home: if chroot { "/".to_owned() } else { site.root.to_str().unwrap().to_owned() },
@@ -179,14 +236,21 @@ impl Server {
     /// Starts a stopped server, on the port it had.
     pub fn start_again(&mut self) {
         assert!(self.family.is_none(), "it runs already");
-        let command = match self.kind {
+        let mut command = match self.kind {
             Kind::Vsftpd => vsftpd::local(&self.site),
             Kind::VsftpdAnonymous => vsftpd::anonymous(&self.site),
             Kind::ProFtpd => proftpd::command(&self.site),
             Kind::PureFtpd => pureftpd::command(&self.site),
+            Kind::Pyftpdlib => pyftpdlib::command(&self.site),
         };
+        let cable = self.site.options.cable.as_deref();
+        if let Some(cable) = cable {
+            command = cable.at_far_end(&command);
+        }
+        let address = self.address();
+        let tables = cable.map_or_else(|| "/proc/self".to_owned(), |cable| format!("/proc/{}", cable.far()));
         let family = self.family.insert(Family::spawn(command, &self.site.dir.join("output")).unwrap());
-        let listening = wait_until(START, || is_listening(self.port) || !family.is_running());
+        let listening = wait_until(START, || is_listening(&tables, address, self.port) || !family.is_running());
         assert!(listening && family.is_running(), "{} did not start: {}", self.kind.name(), family.output());
     }
 
@@ -213,6 +277,24 @@ impl Server {
     /// What the server wrote down of its TLS sessions; for vsftpd that is part of `log`, Pure-FTPd writes nothing.
     pub fn tls_log(&self) -> String {
         read_lossy(&self.site.dir.join("tls.log"))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> IpAddr {
+        self.host.parse().unwrap()
+    }
+
+    /// A certificate for clients, its key, and that key encrypted with [`pki::CLIENT_KEY_PASSWORD`], all in PEM. Its authority is the
+    /// server's own.
+    pub fn client_files(&self) -> [PathBuf; 3] {
+        pki::write_client(&self.site.dir, &self.site.authority)
+    }
+
+    /// Where its sessions came from, one address for each, as ProFTPD writes it down.
+    pub fn sessions(&self) -> Vec<String> {
+        let log = read_lossy(&self.site.dir.join("system.log"));
+        let opened = log.lines().filter_map(|line| line.strip_suffix(": FTP session opened."));
+        opened.filter_map(|line| Some(line.rsplit_once('[')?.1.split_once(']')?.0.to_owned())).collect()
     }
 
     /// The path on the server of a file that is at `relative` under `root`.
@@ -321,7 +403,26 @@ pub fn possible(kind: Kind) -> Result<(), Impossible> {
         Kind::Vsftpd if mount_propagation().is_none() => {
             Err(Impossible::NotAllowed("vsftpd's local users need a mount namespace (unshare -m)".to_owned()))
         }
+        Kind::Pyftpdlib if !Path::new(pyftpdlib::PYTHON).exists() => {
+            Err(Impossible::Missing(format!("pyftpdlib needs {}", pyftpdlib::PYTHON)))
+        }
         _ => programs().map(drop),
+    }
+}
+
+/// Whether [`Server::client_files`] can be made here.
+pub fn openssl_possible() -> Result<(), Impossible> {
+    match Command::new("openssl").arg("version").stdout(Stdio::null()).status() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Impossible::Missing(format!("the program openssl: {error}"))),
+    }
+}
+
+/// Whether a server can listen on `::1` here.
+pub fn ipv6_possible() -> Result<(), Impossible> {
+    match std::net::TcpListener::bind((std::net::Ipv6Addr::LOCALHOST, 0)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Impossible::NotAllowed(format!("there is no ::1 here: {error}"))),
     }
 }
 
@@ -368,10 +469,19 @@ fn mount_propagation() -> Option<&'static str> {
     })
 }
 
-/// Whether somebody listens on this port of 127.0.0.1. Looked up, not tried: a connection would count against the server's limits.
-fn is_listening(port: u16) -> bool {
-    let address = format!("0100007F:{port:04X}");
-    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+/// Whether somebody listens there, as the tables below `/proc/PID` say. Looked up, not tried: a connection would count against
+/// the server's limits.
+fn is_listening(process: &str, address: IpAddr, port: u16) -> bool {
+    // Words of four bytes, each as this machine reads it.
+    let hex = |octets: &[u8]| -> String {
+        octets.chunks_exact(4).map(|word| format!("{:08X}", u32::from_ne_bytes([word[0], word[1], word[2], word[3]]))).collect()
+    };
+    let (table, address) = match address {
+        IpAddr::V4(address) => ("tcp", hex(&address.octets())),
+        IpAddr::V6(address) => ("tcp6", hex(&address.octets())),
+    };
+    let address = format!("{address}:{port:04X}");
+    let table = fs::read_to_string(format!("{process}/net/{table}")).unwrap_or_default();
     table.lines().any(|line| {
         let mut fields = line.split_ascii_whitespace().skip(1);
         fields.next() == Some(&address) && fields.nth(1) == Some("0A")

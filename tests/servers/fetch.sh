@@ -3,15 +3,16 @@
 #
 #   tests/servers/fetch.sh [servers|clients]     prints the folder that holds them
 #
-#   servers   vsftpd, ProFTPD (with its TLS modules) and Pure-FTPd, which apt refuses to have together
+#   servers   vsftpd, ProFTPD (with its TLS modules) and Pure-FTPd, which apt refuses to have together; pyftpdlib for the python3
+#             of Debian; the proxies microsocks and tinyproxy
 #   clients   lftp and rclone, for tests/bench
 #
 # A folder is made once: usr/ with what the packages hold, libs/ with the shared libraries that this machine lacks, modules/ with
-# all of ProFTPD's modules. It lies in $TOWLINE_SERVERS, or target/servers of this repository. Any number of calls may run at once.
+# all of ProFTPD's modules, python/ with Python's. It lies in $TOWLINE_SERVERS, or target/servers of this repository. Any number of calls may run at once.
 set -euo pipefail
 
 # Raise it when what a folder holds changes.
-LAYOUT=1
+LAYOUT=2
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 HOME_DIR=${TOWLINE_SERVERS:-$HERE/../../target/servers}
 
@@ -19,14 +20,15 @@ set_name=${1:-servers}
 case $set_name in
     servers)
         PACKAGES=(vsftpd proftpd-core proftpd-mod-crypto pure-ftpd pure-ftpd-common)
-        PROGRAMS=(usr/sbin/vsftpd usr/sbin/proftpd usr/sbin/pure-ftpd usr/bin/pure-pw)
+        PACKAGES+=(python3-pyftpdlib python3-openssl python3-cryptography python3-cffi-backend microsocks tinyproxy-bin)
+        PROGRAMS=(usr/sbin/vsftpd usr/sbin/proftpd usr/sbin/pure-ftpd usr/bin/pure-pw usr/bin/microsocks usr/bin/tinyproxy)
         ;;
     clients)
         PACKAGES=(lftp rclone)
         PROGRAMS=(usr/bin/lftp usr/bin/rclone)
         ;;
     *)
-        sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
         exit 2
         ;;
 esac
@@ -72,13 +74,13 @@ known() { apt-cache "${APT[@]}" show --no-all-versions "${PACKAGES[@]}" > /dev/n
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" = installed ]; }
 
-# The libraries that the given packages need, at any depth, and this machine does not have.
+# The libraries (Python's among them) that the given packages need, at any depth, and this machine does not have.
 missing_libraries() {
     local -A seen=()
     local todo=("$@") found dep
     while [ ${#todo[@]} -gt 0 ]; do
         found=$(apt-cache "${APT[@]}" depends --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "${todo[@]}" |
-            sed -n 's/^ *|\{0,1\}Depends: \(lib[^:<]*\)$/\1/p' | sort -u)
+            sed -n 's/^ *|\{0,1\}Depends: \(\(lib\|python3-\)[^:<]*\)$/\1/p' | sort -u)
         todo=()
         for dep in $found; do
             case $dep in *-perl | *-runtime | *-modules | *-common | libc6) continue ;; esac
@@ -122,6 +124,11 @@ for deb in "$WORK"/deb/*.deb; do
 done
 if [ -d "$TREE/usr/lib/proftpd" ]; then
     mv "$TREE"/usr/lib/proftpd/*.so "$TREE/modules/"
+fi
+if [ -d "$TREE/usr/lib/python3/dist-packages" ]; then
+    mv -T "$TREE/usr/lib/python3/dist-packages" "$TREE/python"
+    # So that not every start compiles them anew. What fails here fails again, and is said, when the server is started.
+    /usr/bin/python3 -m compileall -q "$TREE/python" > /dev/null 2>&1 || true
 fi
 
 export LD_LIBRARY_PATH=$TREE/libs

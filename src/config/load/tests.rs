@@ -99,9 +99,11 @@ fn faults_of_all_files_are_told_at_once() {
 }
 
 #[test]
-fn a_ca_is_a_file() {
-    let dir = dir(&[("towline.toml", format!("{REMOTE}tls.ca = \"certs\"").as_bytes()), ("certs/x.pem", b"")]);
-    assert_eq!(complaint(&dir), "DIR/towline.toml:5:10: ca: expected a PEM file; this is a directory");
+fn a_ca_may_be_a_directory_and_a_client_certificate_not() {
+    let with = |key: &str| dir(&[("towline.toml", format!("{REMOTE}tls.{key} = \"certs\"").as_bytes()), ("certs/x.pem", b"")]);
+    assert!(load_in(&with("ca")).unwrap().remotes["web"].tls.ca.as_ref().is_some_and(|ca| ca.ends_with("certs")));
+    let said = complaint(&with("client_cert"));
+    assert_eq!(said, "DIR/towline.toml:5:19: client_cert: expected a PEM file; this is a directory");
 }
 
 #[test]

@@ -1,7 +1,11 @@
-//! Asking the server for a data port. EPSV first; PASV where EPSV is refused, or where its ports cannot be reached.
+//! Asking the server for a data port, by EPSV or PASV; where one fails, by the other. Which may be asked for is decided in
+//! `mode`.
 
 use std::{net::IpAddr, sync::atomic::Ordering};
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::Way;
 use crate::ftps::{
     dial::{Dial, Target},
     endpoint::{Connection, Endpoint},
@@ -10,61 +14,68 @@ use crate::ftps::{
     proto::{Command, address},
 };
 
-/// How the data connection will come about.
-pub(super) enum Way<S> {
-    /// It is there already.
-    Connected(S),
-    /// By dialing this port, while the command is on its way.
-    Port(u16),
-}
-
 /// Asks for a port. Until a way is known to work, it is also dialed before the command is sent: a command whose data
 /// connection fails leaves the server waiting, a mere EPSV does not.
 pub(super) async fn find<D: Dial>(
     endpoint: &Endpoint<D>,
     connection: &mut Connection<D::Stream>,
 ) -> Result<Way<D::Stream>, Error> {
-    let passive = endpoint.profile().passive;
-    let asked = ask(connection, passive).await;
-    if endpoint.passive_works.load(Ordering::Relaxed) {
-        return asked.map(Way::Port);
-    }
     let peer = connection.peer;
-    let first = match asked {
-        Ok(port) => dial(endpoint, peer, port).await,
-        Err(error) => Err(error),
-    };
-    let stream = match first {
-        Ok(stream) => stream,
-        // An address that answers TCP on one port and not on another is a matter of firewalls: PASV ports may be open.
-        Err(error)
-            if passive == Passive::Epsv && (error.leaves_connection_usable() || matches!(error, Error::Connect { .. })) =>
-        {
-            let port = ask(connection, Passive::Pasv).await?;
-            let stream = dial(endpoint, peer, port).await?;
-            endpoint.learn(|profile| profile.passive = Passive::Pasv);
-            stream
+    let over_ipv6 = peer.is_some_and(|peer| peer.is_ipv6());
+    let ways = endpoint.data.passive(endpoint.profile().passive, over_ipv6);
+    let mut failed: Option<Error> = None;
+    for way in ways {
+        let error = match ask(connection, *way).await {
+            // The first way is the one that is known to work.
+            Ok(port) if failed.is_none() && endpoint.passive_works.load(Ordering::Relaxed) => return Ok(Way::Port(port)),
+            Ok(port) => match dial(endpoint, peer, port).await {
+                Ok(stream) => {
+                    if failed.as_ref().is_some_and(is_for_good) {
+                        endpoint.learn(|profile| profile.passive = *way);
+                    }
+                    endpoint.passive_works.store(true, Ordering::Relaxed);
+                    return Ok(Way::Connected(stream));
+                }
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        // An address that answers TCP on one port and not on another is a matter of firewalls: the ports of the other way
+        // may be open.
+        if !(error.leaves_connection_usable() || error.is_unreachable()) {
+            return Err(error);
         }
-        Err(error) => return Err(error),
-    };
-    endpoint.passive_works.store(true, Ordering::Relaxed);
-    Ok(Way::Connected(stream))
+        failed = Some(match failed {
+            // That the other way is not known here either says less.
+            Some(first) if first.is_unreachable() && !error.is_unreachable() => first,
+            _ => error,
+        });
+    }
+    Err(failed.unwrap_or(Error::PasvOverIpv6))
+}
+
+/// Whether a way has failed in a manner that is worth remembering.
+fn is_for_good(error: &Error) -> bool {
+    match error {
+        Error::Refused { reply, .. } => !reply.is_transient(),
+        error => error.is_unreachable(),
+    }
 }
 
 /// Connects to a data port of the control connection's peer.
-pub(super) async fn dial<D: Dial>(endpoint: &Endpoint<D>, peer: IpAddr, port: u16) -> Result<D::Stream, Error> {
+pub(super) async fn dial<D: Dial>(endpoint: &Endpoint<D>, peer: Option<IpAddr>, port: u16) -> Result<D::Stream, Error> {
     match endpoint.dial.dial(Target::Data { peer, port }).await {
         Ok(dialed) => Ok(dialed.stream),
         Err(source) => {
             endpoint.passive_works.store(false, Ordering::Relaxed);
-            Err(Error::Connect { to: format!("data port {port}"), source })
+            Err(Error::of_dial(format!("data port {port}"), source))
         }
     }
 }
 
 async fn ask<S>(connection: &mut Connection<S>, passive: Passive) -> Result<u16, Error>
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
+    S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let (command, code) = match passive {
         Passive::Epsv => (Command::Epsv, 229),

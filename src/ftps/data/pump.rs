@@ -18,6 +18,9 @@ use tokio::{
 
 use crate::ftps::error::Wait;
 
+/// The most bytes that are read beside an upload; they have no meaning, so none are expected.
+const MAX_ANSWER: usize = 16 * 1024;
+
 /// How a step ended.
 #[derive(Debug)]
 pub(super) enum End {
@@ -39,6 +42,8 @@ where
     let mut chunk = Bytes::new();
     let mut sent = 0;
     let end = poll_fn(|cx| {
+        // Asked now, while the task still has a budget: a server that floods this side uses it up. Progress counts more.
+        let mut late = timer.as_mut().poll(cx).is_ready();
         loop {
             if let Err(error) = reading.poll(stream, cx) {
                 return Poll::Ready(End::Broken(error));
@@ -48,6 +53,7 @@ where
                     Poll::Ready(Some(next)) => {
                         chunk = next;
                         timer.as_mut().reset(Instant::now() + stall);
+                        late = false;
                         continue;
                     }
                     Poll::Ready(None) => return Poll::Ready(End::Done),
@@ -65,12 +71,16 @@ where
                         chunk.advance(written);
                         sent += written as u64;
                         timer.as_mut().reset(Instant::now() + stall);
+                        late = false;
                         continue;
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(End::Broken(error)),
                     Poll::Pending => Wait::Stall,
                 }
             };
+            if late {
+                return Poll::Ready(End::Late(wait));
+            }
             return timer.as_mut().poll(cx).map(|()| End::Late(wait));
         }
     })
@@ -86,19 +96,21 @@ where
     let mut timer = pin!(sleep(stall));
     let mut reading = Reading::default();
     poll_fn(|cx| {
+        let late = timer.as_mut().poll(cx).is_ready();
         if let Err(error) = reading.poll(stream, cx) {
             return Poll::Ready(End::Broken(error));
         }
         match Pin::new(&mut *stream).poll_shutdown(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(End::Done),
             Poll::Ready(Err(error)) => Poll::Ready(End::Broken(error)),
-            Poll::Pending => timer.as_mut().poll(cx).map(|()| End::Late(Wait::Stall)),
+            Poll::Pending if late => Poll::Ready(End::Late(Wait::Stall)),
+            Poll::Pending => Poll::Pending,
         }
     })
     .await
 }
 
-/// Reads and discards up to the end, however it ends. The caller sets the limit.
+/// Reads and discards up to the end, however it ends, or too much. The caller sets the limit.
 pub(super) async fn drain<S: AsyncRead + Unpin>(stream: &mut S) {
     let mut reading = Reading::default();
     poll_fn(|cx| match reading.poll(stream, cx) {
@@ -112,6 +124,7 @@ pub(super) async fn drain<S: AsyncRead + Unpin>(stream: &mut S) {
 #[derive(Default)]
 struct Reading {
     ended: bool,
+    read: usize,
 }
 
 impl Reading {
@@ -122,7 +135,13 @@ impl Reading {
             let mut buffer = ReadBuf::new(&mut scratch);
             match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(())) => self.ended = buffer.filled().is_empty(),
+                Poll::Ready(Ok(())) => {
+                    self.ended = buffer.filled().is_empty();
+                    self.read += buffer.filled().len();
+                    if self.read > MAX_ANSWER {
+                        return Err(io::Error::other("the server sends data where it should take some"));
+                    }
+                }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended = true,
                 Poll::Ready(Err(error)) => return Err(error),
             }

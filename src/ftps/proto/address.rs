@@ -1,5 +1,8 @@
-//! The replies to EPSV (RFC 2428 §3) and PASV (RFC 959 §4.1.2). Both give a port and nothing else: the address in a
-//! PASV reply is ignored, since a server could name a third host.
+//! Addresses of data connections. Of the replies to EPSV (RFC 2428 §3) and PASV (RFC 959 §4.1.2) a port is taken and nothing
+//! else: the address in a PASV reply is ignored, since a server could name a third host. Private and wrong addresses, as
+//! servers behind NAT give them, do no harm therefore. And what PORT and EPRT are given.
+
+use std::net::{SocketAddr, SocketAddrV4};
 
 use super::Reply;
 
@@ -46,6 +49,19 @@ fn pasv_line(line: &[u8]) -> Option<u16> {
         }
         .filter(|port| *port != 0)
     })
+}
+
+/// `h1,h2,h3,h4,p1,p2`, for PORT (RFC 959 §4.1.2).
+pub fn for_port(at: SocketAddrV4) -> String {
+    let [a, b, c, d] = at.ip().octets();
+    let [high, low] = at.port().to_be_bytes();
+    format!("{a},{b},{c},{d},{high},{low}")
+}
+
+/// `|protocol|address|port|`, for EPRT (RFC 2428 §2).
+pub fn for_eprt(at: SocketAddr) -> String {
+    let protocol = if at.is_ipv4() { 1 } else { 2 };
+    format!("|{protocol}|{}|{}|", at.ip(), at.port())
 }
 
 fn number(digits: &[u8]) -> Option<u16> {
@@ -95,6 +111,14 @@ mod tests {
         fn every_port_comes_through(port in 1u16..) {
             prop_assert_eq!(epsv_port(&reply(format!("x (|||{port}|)"))), Ok(port));
             prop_assert_eq!(pasv_port(&reply(format!("x (9,9,9,9,{},{})", port >> 8, port & 255))), Ok(port));
+        }
+
+        #[test]
+        fn what_is_sent_is_what_the_other_side_reads(ip in any::<[u8; 4]>(), port in 1u16..) {
+            let at = SocketAddrV4::new(ip.into(), port);
+            prop_assert_eq!(pasv_port(&reply(for_port(at))), Ok(port));
+            prop_assert!(for_port(at).starts_with(&at.ip().to_string().replace('.', ",")));
+            prop_assert_eq!(for_eprt(at.into()), format!("|1|{}|{}|", at.ip(), port));
         }
 
         #[test]

@@ -27,6 +27,8 @@ pub struct Features {
     pub hash: Vec<String>,
     /// SITE commands, in upper case.
     pub site: Vec<String>,
+    /// What AUTH may be given, in upper case.
+    pub auth: Vec<String>,
 }
 
 impl Features {
@@ -39,14 +41,10 @@ impl Features {
         for line in &reply.lines[1..reply.lines.len() - 1] {
             let line = String::from_utf8_lossy(line);
             let line = line.trim();
-            let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
+            let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
             match name.to_ascii_uppercase().as_str() {
                 "MLST" | "MLSD" => {
-                    features.mlst.get_or_insert_default().extend(
-                        rest.split(';')
-                            .map(|fact| fact.trim().trim_end_matches('*').to_ascii_lowercase())
-                            .filter(|fact| !fact.is_empty()),
-                    );
+                    features.mlst.get_or_insert_default().extend(listed(rest).map(str::to_ascii_lowercase));
                 }
                 "MFMT" => features.mfmt = true,
                 "MFF" => features.mff = true,
@@ -55,14 +53,18 @@ impl Features {
                 "UTF8" => features.utf8 = true,
                 "EPSV" => features.epsv = true,
                 "TVFS" => features.tvfs = true,
-                "REST" => features.rest_stream |= rest.eq_ignore_ascii_case("STREAM"),
-                "HASH" => {
-                    features.hash =
-                        rest.split(';').map(|h| h.trim_end_matches('*').to_owned()).filter(|h| !h.is_empty()).collect();
+                // A line for each, or `AUTH TLS;TLS-C;SSL;TLS-P;` (Serv-U), or `AUTH TLS;AUTH SSL`.
+                "AUTH" => {
+                    let words = rest
+                        .split(|c: char| c == ';' || c.is_whitespace())
+                        .filter(|word| !word.is_empty() && !word.eq_ignore_ascii_case("AUTH"));
+                    features.auth.extend(words.map(str::to_ascii_uppercase));
                 }
+                "REST" => features.rest_stream |= rest.trim().eq_ignore_ascii_case("STREAM"),
+                "HASH" => features.hash = listed(rest).map(str::to_owned).collect(),
                 // Several lines with one command each, or one with all of them separated by `;` or spaces.
                 "SITE" => {
-                    let words = rest.split([';', ' ']).filter(|word| !word.is_empty());
+                    let words = rest.split(|c: char| c == ';' || c.is_whitespace()).filter(|word| !word.is_empty());
                     features.site.extend(words.map(str::to_ascii_uppercase));
                 }
                 _ => {}
@@ -70,6 +72,12 @@ impl Features {
         }
         features
     }
+}
+
+/// The words between semicolons, without space around them and the asterisk of what is switched on.
+fn listed(rest: &str) -> impl Iterator<Item = &str> {
+    let words = rest.split(';').map(|word| word.trim_start().trim_end_matches(|c: char| c == '*' || c.is_whitespace()));
+    words.filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -101,6 +109,24 @@ mod tests {
             features(&[" AUTH TLS", " EPRT", " EPSV", " MDTM", " PASV", " PBSZ", " PROT", " REST STREAM", " SIZE", " TVFS"]);
         assert!(vsftpd.mlst.is_none() && vsftpd.epsv && vsftpd.mdtm && vsftpd.size && vsftpd.tvfs && !vsftpd.utf8);
         assert!(features(&["mfmt", "  utf8 "]).mfmt);
+    }
+
+    #[test]
+    fn what_auth_takes() {
+        for lines in [&[" AUTH TLS", " auth ssl"][..], &[" AUTH TLS;SSL;"], &["AUTH TLS;AUTH SSL"], &[" AUTH TLS SSL"]] {
+            assert_eq!(features(lines).auth, ["TLS", "SSL"], "{lines:?}");
+        }
+        assert_eq!(features(&["AUTH"]).auth, [""; 0]);
+    }
+
+    #[test]
+    fn space_of_every_kind_is_no_part_of_a_word() {
+        let odd =
+            features(&["\tUTF8", " REST\t STREAM", " MLST Type *; size* ;", " HASH SHA-1; MD5*", " SITE CHMOD;MSG\r UTIME"]);
+        assert!(odd.utf8 && odd.rest_stream);
+        assert_eq!(odd.mlst.as_deref(), Some(&["type", "size"].map(str::to_owned)[..]));
+        assert_eq!(odd.hash, ["SHA-1", "MD5"]);
+        assert_eq!(odd.site, ["CHMOD", "MSG", "UTIME"]);
     }
 
     #[test]

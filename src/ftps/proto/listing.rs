@@ -1,7 +1,17 @@
-//! Directory listings: MLSD and MLST facts (RFC 3659 §7), and the lines of `ls -l` that LIST gives on Unix. A name
-//! that could lead out of its directory is never handed on, only counted.
+//! Directory listings: which names they hold, and how far they can be believed. A name that could lead out of its directory
+//! is never handed on, only counted; a name that is not there is proven by nothing but a complete listing.
 
-use super::{reply::MAX_LINE, time};
+mod caps;
+mod dos;
+mod facts;
+mod judge;
+mod unix;
+
+use super::reply::MAX_LINE;
+
+pub use caps::{CAPS, Cap, is_suspicious};
+pub use facts::mlst;
+pub use judge::{Circumstances, Completeness, Doubt, Way, is_capped};
 
 /// The most bytes of one listing.
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -34,28 +44,54 @@ pub enum ListedKind {
     Other,
 }
 
-/// A directory, read to its end.
+/// A directory as a server tells of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// The names, in the server's order.
+    /// The names that were to be kept, in the server's order.
     pub entries: Vec<Listed>,
-    /// Lines that were not understood, and names that no directory can hold. While there are any, absence of a name
-    /// means nothing.
+    /// How many names there were, kept or not.
+    pub seen: usize,
+    /// Lines that were not understood, and names that no directory can hold.
     pub rejected: usize,
-    /// The server said that it left names out (Pure-FTPd stops at 10,000).
-    pub capped: bool,
+    /// Whether it is all that there is.
+    pub completeness: Completeness,
+    /// The directory was in it, as `.` or as what it is (`cdir`).
+    pub names_itself: bool,
+    /// A name that starts with a dot was in it, the directory's own or its parent's among them.
+    pub shows_dots: bool,
+    /// Which lines it had; `None` while none of them told.
+    pub format: Option<Format>,
+    /// The one name that was to be kept.
+    only: Option<Vec<u8>>,
+}
+
+/// What a listing says about one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup<'a> {
+    /// It is there.
+    There(&'a Listed),
+    /// It is not.
+    Absent,
+    /// It is not in the listing, which may not be all that there is.
+    Unknown,
 }
 
 impl Listing {
-    /// Whether every name in the directory is here.
+    /// Whether every name in the directory was listed.
     pub fn is_complete(&self) -> bool {
-        self.rejected == 0 && !self.capped
+        self.completeness == Completeness::Complete
     }
-}
 
-/// Whether the last reply to a listing says that names were left out. Pure-FTPd: `226-Output truncated to 10000 matches`.
-pub fn is_capped(reply: &super::Reply) -> bool {
-    reply.lines.iter().any(|line| line.to_ascii_lowercase().windows(9).any(|word| word == b"truncated"))
+    /// What is called `name`.
+    pub fn lookup(&self, name: &[u8]) -> Lookup<'_> {
+        let found = self.entries.iter().find(|entry| entry.name == name);
+        let was_kept = self.entries.len() == self.seen || self.only.as_deref() == Some(name);
+        match found {
+            Some(listed) => Lookup::There(listed),
+            None if self.is_complete() && was_kept => Lookup::Absent,
+            None => Lookup::Unknown,
+        }
+    }
 }
 
 /// A listing beyond its bounds.
@@ -69,29 +105,65 @@ pub enum ListingError {
     TooLong,
 }
 
-/// Which lines to expect.
+/// Which lines to expect. Within one listing they are never mixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// MLSD.
+    /// MLSD (RFC 3659 §7).
     Facts,
-    /// LIST.
+    /// LIST as `ls -l` has it.
     Unix,
+    /// LIST as `dir` has it (IIS).
+    Dos,
+    /// LIST; the first line that can be only one of the two decides.
+    Any,
+}
+
+/// Which names to keep: in a directory of a million files one may be of interest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// All.
+    #[default]
+    All,
+    /// The first so many.
+    First(usize),
+    /// One, by its name.
+    Named(Vec<u8>),
 }
 
 /// Takes a listing as its bytes come.
 #[derive(Debug)]
 pub struct ListingParser {
     format: Format,
+    keep: Keep,
     buffer: Vec<u8>,
     bytes: usize,
     lines: usize,
+    unparsed: usize,
     listing: Listing,
 }
 
 impl ListingParser {
     /// For lines of this format.
     pub fn new(format: Format) -> Self {
-        Self { format, buffer: Vec::new(), bytes: 0, lines: 0, listing: Listing::default() }
+        Self {
+            format,
+            keep: Keep::All,
+            buffer: Vec::new(),
+            bytes: 0,
+            lines: 0,
+            unparsed: 0,
+            listing: Listing { format: Some(format).filter(|format| *format != Format::Any), ..Listing::default() },
+        }
+    }
+
+    /// Keeps only some of the names.
+    #[must_use]
+    pub fn keeping(mut self, keep: Keep) -> Self {
+        if let Keep::Named(name) = &keep {
+            self.listing.only = Some(name.clone());
+        }
+        self.keep = keep;
+        self
     }
 
     /// Takes more bytes.
@@ -123,7 +195,19 @@ impl ListingParser {
         if !self.buffer.is_empty() {
             self.line()?;
         }
-        Ok(self.listing)
+        Ok(self.cut())
+    }
+
+    /// The listing without its last line, if that has no end: half a name is another name.
+    pub fn cut(self) -> Listing {
+        let mut listing = self.listing;
+        let names = listing.rejected - self.unparsed;
+        listing.completeness = match (self.unparsed, names) {
+            (0, 0) => Completeness::Complete,
+            (0, names) => Completeness::Unknown(Doubt::RejectedNames(names)),
+            (lines, _) => Completeness::Unknown(Doubt::Unparsed(lines)),
+        };
+        listing
     }
 
     fn line(&mut self) -> Result<(), ListingError> {
@@ -133,160 +217,87 @@ impl ListingParser {
         }
         let line = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let found = match self.format {
-            Format::Facts => facts_line(line),
-            Format::Unix => unix_line(line),
+        let (format, found) = match self.listing.format.unwrap_or(self.format) {
+            Format::Facts => (Format::Facts, facts::line(line)),
+            Format::Unix => (Format::Unix, unix::line(line)),
+            Format::Dos => (Format::Dos, dos::line(line)),
+            Format::Any => match unix::line(line) {
+                Line::Unparsed => (Format::Dos, dos::line(line)),
+                found => (Format::Unix, found),
+            },
         };
+        let listing = &mut self.listing;
+        if !matches!(found, Line::Nothing | Line::Unparsed) {
+            listing.format = Some(format);
+        }
         match found {
-            Line::Entry(listed) => self.listing.entries.push(listed),
+            Line::Entry(listed) => {
+                listing.seen += 1;
+                listing.shows_dots |= listed.name.starts_with(b".");
+                let kept = match &self.keep {
+                    Keep::All => true,
+                    Keep::First(most) => listing.entries.len() < *most,
+                    Keep::Named(name) => listed.name == *name && listing.entries.is_empty(),
+                };
+                if kept {
+                    listing.entries.push(listed);
+                }
+            }
+            Line::Itself => (listing.names_itself, listing.shows_dots) = (true, true),
+            Line::Parent => listing.shows_dots = true,
             Line::Nothing => {}
-            Line::Rejected => self.listing.rejected += 1,
+            Line::Unparsed => (listing.rejected, self.unparsed) = (listing.rejected + 1, self.unparsed + 1),
+            Line::BadName => listing.rejected += 1,
         }
         self.buffer.clear();
         Ok(())
     }
 }
 
-/// The facts in the reply to MLST: what is at the path that was asked for. The name in the reply does not count: servers
-/// put it there absolute, relative or bare. `None` if no line has facts.
-pub fn mlst(reply: &super::Reply) -> Option<(ListedKind, Option<u64>)> {
-    reply.lines.iter().find_map(|line| {
-        let line = line.strip_prefix(b" ").unwrap_or(line);
-        let (facts, _) = split_facts(line)?;
-        let facts = Facts::of(facts);
-        Some((facts.kind?, facts.size))
-    })
+/// The listing in the reply to `STAT -a`: what is between its first line and its last. ProFTPD puts a space before each line,
+/// as RFC 959 §4.2 has it. `None` if there is no room for any.
+///
+/// # Errors
+/// When a bound is exceeded.
+pub fn status(reply: &super::Reply, keep: Keep) -> Result<Option<Listing>, ListingError> {
+    let [_, lines @ .., _] = reply.lines.as_slice() else { return Ok(None) };
+    let mut parser = ListingParser::new(Format::Any).keeping(keep);
+    for line in lines {
+        parser.feed(line.strip_prefix(b" ").unwrap_or(line))?;
+        parser.feed(b"\n")?;
+    }
+    parser.finish().map(Some)
 }
 
+/// What a line says.
+#[derive(Debug, PartialEq, Eq)]
 enum Line {
     Entry(Listed),
+    /// The directory that is listed.
+    Itself,
+    /// The one above it.
+    Parent,
     Nothing,
-    Rejected,
+    Unparsed,
+    BadName,
+}
+
+impl Line {
+    /// A line about `name`, which may be the directory or its parent.
+    fn of(name: &[u8], kind: ListedKind, size: Option<u64>, modified: Option<i64>) -> Self {
+        match name {
+            b"." => Self::Itself,
+            b".." => Self::Parent,
+            name if is_sane(name) => {
+                Self::Entry(Listed { name: name.to_vec(), kind, size: size.filter(|_| kind == ListedKind::File), modified })
+            }
+            _ => Self::BadName,
+        }
+    }
 }
 
 fn is_sane(name: &[u8]) -> bool {
     !matches!(name, b"" | b"." | b"..") && !name.iter().any(|b| matches!(b, b'/' | 0 | b'\r' | b'\n'))
-}
-
-#[derive(Default)]
-struct Facts {
-    kind: Option<ListedKind>,
-    /// The directory itself or its parent.
-    around: bool,
-    size: Option<u64>,
-    modified: Option<i64>,
-}
-
-impl Facts {
-    fn of(facts: &[u8]) -> Self {
-        let mut found = Self::default();
-        for fact in facts.split(|b| *b == b';') {
-            let Some(equals) = fact.iter().position(|b| *b == b'=') else { continue };
-            let (name, value) = (fact[..equals].to_ascii_lowercase(), &fact[equals + 1..]);
-            match name.as_slice() {
-                b"type" => {
-                    let value = value.to_ascii_lowercase();
-                    found.around = matches!(value.as_slice(), b"cdir" | b"pdir");
-                    found.kind = Some(match value.as_slice() {
-                        b"file" => ListedKind::File,
-                        b"dir" | b"cdir" | b"pdir" => ListedKind::Dir,
-                        link if link.starts_with(b"os.unix=slink") || link.starts_with(b"os.unix=symlink") => ListedKind::Link,
-                        _ => ListedKind::Other,
-                    });
-                }
-                b"size" => found.size = number(value),
-                b"modify" => found.modified = time::parse(value),
-                _ => {}
-            }
-        }
-        found
-    }
-}
-
-/// `facts SP name`; facts end with a semicolon, or there are none at all.
-fn split_facts(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let space = line.iter().position(|b| *b == b' ')?;
-    let (facts, name) = (&line[..space], &line[space + 1..]);
-    (facts.contains(&b'=') && facts.ends_with(b";")).then_some((facts, name))
-}
-
-fn facts_line(line: &[u8]) -> Line {
-    if line.is_empty() {
-        return Line::Nothing;
-    }
-    let Some((facts, name)) = split_facts(line) else { return Line::Rejected };
-    let facts = Facts::of(facts);
-    match facts.kind {
-        _ if facts.around => Line::Nothing,
-        Some(kind) if is_sane(name) => {
-            let size = facts.size.filter(|_| kind == ListedKind::File);
-            Line::Entry(Listed { name: name.to_vec(), kind, size, modified: facts.modified })
-        }
-        _ => Line::Rejected,
-    }
-}
-
-/// `-rw-r--r-- 1 owner group 5 Nov 22 18:14 name`. Owner and group may be one word or none, so the month is looked for.
-fn unix_line(line: &[u8]) -> Line {
-    let Some(first) = line.first() else { return Line::Nothing };
-    if line.starts_with(b"total ") {
-        return Line::Nothing;
-    }
-    let kind = match first {
-        b'-' => ListedKind::File,
-        b'd' => ListedKind::Dir,
-        b'l' => ListedKind::Link,
-        b'c' | b'b' | b'p' | b's' => ListedKind::Other,
-        _ => return Line::Rejected,
-    };
-    let words = words(line);
-    // Mode, links, owner, group come before the size; names of accounts cannot be months with a number before and a day behind.
-    let Some(month) = (3..words.len().min(9)).find(|at| is_date(line, &words, *at)) else { return Line::Rejected };
-    let size = number(word(line, words[month - 1]));
-    let Some(name) = words.get(month + 2).and_then(|clock| line.get(clock.1 + 1..)) else { return Line::Rejected };
-    let name = match kind {
-        ListedKind::Link => name.windows(4).position(|w| w == b" -> ").map_or(name, |arrow| &name[..arrow]),
-        _ => name,
-    };
-    match name {
-        b"." | b".." => Line::Nothing,
-        name if is_sane(name) => {
-            let size = size.filter(|_| kind == ListedKind::File);
-            Line::Entry(Listed { name: name.to_vec(), kind, size, modified: None })
-        }
-        _ => Line::Rejected,
-    }
-}
-
-/// Where the first twelve words of a line start and end.
-fn words(line: &[u8]) -> Vec<(usize, usize)> {
-    let mut words = Vec::with_capacity(10);
-    let mut at = 0;
-    while words.len() < 12 && at < line.len() {
-        if line[at] == b' ' {
-            at += 1;
-            continue;
-        }
-        let end = line[at..].iter().position(|b| *b == b' ').map_or(line.len(), |len| at + len);
-        words.push((at, end));
-        at = end;
-    }
-    words
-}
-
-fn word(line: &[u8], (start, end): (usize, usize)) -> &[u8] {
-    &line[start..end]
-}
-
-fn is_date(line: &[u8], words: &[(usize, usize)], at: usize) -> bool {
-    const MONTHS: [&[u8; 3]; 12] =
-        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
-    let [size, month, day, clock] = [at - 1, at, at + 1, at + 2].map(|i| words.get(i).map_or(&b""[..], |w| word(line, *w)));
-    number(size).is_some()
-        && MONTHS.iter().any(|name| name.eq_ignore_ascii_case(month))
-        && number(day).is_some_and(|day| (1..=31).contains(&day))
-        && !clock.is_empty()
-        && clock.iter().all(|b| b.is_ascii_digit() || *b == b':')
 }
 
 fn number(digits: &[u8]) -> Option<u64> {

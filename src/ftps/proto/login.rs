@@ -1,7 +1,7 @@
 //! The login dialogue (RFC 4217 §4, RFC 959 §5.4) as a state machine: what to send after which reply. It does not talk.
 //!
 //! The order is fixed: encryption first, then protection of the data connections, then the account. A server that
-//! refuses PROT P never sees the password.
+//! refuses PROT P never sees the password. In implicit mode TLS comes before the greeting, and the rest is the same.
 
 use super::{Argument, ArgumentError, Command, Features, Reply};
 
@@ -9,9 +9,22 @@ use super::{Argument, ArgumentError, Command, Features, Reply};
 #[derive(Debug)]
 pub struct Login {
     state: State,
+    mode: Mode,
     credentials: Option<Credentials>,
     features: Features,
     waited: bool,
+    /// What was said to AUTH TLS, if not yes.
+    refusal: Option<Reply>,
+}
+
+/// How a control connection comes to be encrypted. There is no other mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// By AUTH TLS after the greeting (RFC 4217 §4); port 21 as a rule.
+    #[default]
+    Explicit,
+    /// From the first byte on; port 990 as a rule (the drafts before RFC 4217).
+    Implicit,
 }
 
 /// Who logs in.
@@ -50,6 +63,9 @@ pub enum AccountError {
 enum State {
     Greeting,
     AuthTls,
+    /// FEAT before the login, to see what AUTH takes; it may differ from FEAT after the login, which counts.
+    FeatInClear,
+    AuthSsl,
     Handshake,
     Pbsz,
     ProtP,
@@ -83,7 +99,7 @@ pub enum LoginError {
     /// The greeting was no 220.
     #[error("the server did not greet with 220: {0}")]
     Greeting(Reply),
-    /// AUTH TLS was refused: the server would not encrypt.
+    /// AUTH TLS was refused, and AUTH SSL is not offered or refused too: the server would not encrypt.
     #[error("the server refused AUTH TLS: {0}")]
     NoEncryption(Reply),
     /// PBSZ or PROT P was refused: files would travel in clear.
@@ -119,15 +135,28 @@ pub enum LoginError {
 }
 
 impl Login {
-    /// Before the greeting.
-    pub fn new(credentials: Credentials) -> Self {
-        Self { state: State::Greeting, credentials: Some(credentials), features: Features::default(), waited: false }
+    /// Before the greeting; in implicit mode TLS is up by then, and the certificate verified.
+    pub fn new(credentials: Credentials, mode: Mode) -> Self {
+        Self {
+            state: State::Greeting,
+            mode,
+            credentials: Some(credentials),
+            features: Features::default(),
+            waited: false,
+            refusal: None,
+        }
     }
 
-    /// TLS is up and the certificate verified.
+    /// TLS is up and the certificate verified, after [`Step::StartTls`].
     pub fn encrypted(&mut self) -> Step {
         debug_assert_eq!(self.state, State::Handshake);
         self.go(State::Pbsz, Command::Pbsz)
+    }
+
+    /// The error of a login whose last step got no reply; `None` where that says nothing more. A server that has refused AUTH
+    /// TLS need not answer anything else.
+    pub fn unanswered(&mut self) -> Option<LoginError> {
+        self.refusal.take().filter(|_| self.state == State::FeatInClear).map(LoginError::NoEncryption)
     }
 
     /// Takes the reply to the last step.
@@ -140,7 +169,10 @@ impl Login {
         }
         match self.state {
             State::Greeting => match reply.code {
-                220 => Ok(self.go(State::AuthTls, Command::AuthTls)),
+                220 => Ok(match self.mode {
+                    Mode::Explicit => self.go(State::AuthTls, Command::AuthTls),
+                    Mode::Implicit => self.go(State::Pbsz, Command::Pbsz),
+                }),
                 120 if !self.waited => {
                     self.waited = true;
                     Ok(Step::Wait)
@@ -151,7 +183,26 @@ impl Login {
                 self.state = State::Handshake;
                 Ok(Step::StartTls)
             }
+            // Not known, or not by this name: TLS may go by the name of its predecessor.
+            State::AuthTls if matches!(reply.code, 500 | 502 | 504 | 534) => {
+                self.refusal = Some(reply);
+                Ok(self.go(State::FeatInClear, Command::Feat))
+            }
             State::AuthTls => Err(LoginError::NoEncryption(reply)),
+            State::FeatInClear => {
+                let offered = Features::of(&reply).auth;
+                let offers = |name: &str| offered.iter().any(|what| what == name);
+                if offers("SSL") && !offers("TLS") {
+                    return Ok(self.go(State::AuthSsl, Command::AuthSsl));
+                }
+                Err(LoginError::NoEncryption(self.refusal.take().unwrap_or(reply)))
+            }
+            // 334 would ask for more (RFC 2228 §4); there is nothing more to AUTH SSL than its handshake.
+            State::AuthSsl if matches!(reply.code, 234 | 334) => {
+                self.state = State::Handshake;
+                Ok(Step::StartTls)
+            }
+            State::AuthSsl => Err(LoginError::NoEncryption(reply)),
             State::Pbsz if reply.is_positive() => Ok(self.go(State::ProtP, Command::ProtP)),
             State::Pbsz => Err(no_protection("PBSZ 0", reply)),
             State::ProtP if reply.is_positive() => match &self.credentials {
@@ -212,93 +263,4 @@ fn refused(verb: &'static str, reply: Reply) -> LoginError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn login() -> Login {
-        Login::new(Credentials::new("me", "secret").expect("sendable"))
-    }
-
-    fn reply(code: u16) -> Reply {
-        Reply { code, lines: vec![b"x".to_vec()] }
-    }
-
-    /// Feeds the codes; gives the verbs that were sent and how it ended.
-    fn run(codes: &[u16]) -> (Vec<&'static str>, Option<LoginError>) {
-        let mut login = login();
-        let mut sent = Vec::new();
-        for code in codes {
-            let mut step = match login.on_reply(reply(*code)) {
-                Ok(step) => step,
-                Err(error) => return (sent, Some(error)),
-            };
-            if let Step::StartTls = step {
-                sent.push("(tls)");
-                step = login.encrypted();
-            }
-            if let Step::Send(command) = step {
-                sent.push(command.verb());
-            }
-        }
-        (sent, None)
-    }
-
-    const ORDER: [&str; 8] = ["AUTH TLS", "(tls)", "PBSZ 0", "PROT P", "USER", "PASS", "FEAT", "TYPE I"];
-
-    #[test]
-    fn the_order_is_fixed() {
-        assert_eq!(run(&[120, 220, 234, 200, 200, 331, 230, 500, 200]), (ORDER.to_vec(), None));
-        assert_eq!(run(&[220, 234, 200, 200, 230, 211]).0[4..], ["USER", "FEAT", "TYPE I"]);
-    }
-
-    #[test]
-    fn utf8_is_switched_on_only_where_it_is_listed() {
-        let mut login = login();
-        for code in [220, 234] {
-            login.on_reply(reply(code)).expect("goes on");
-        }
-        login.encrypted();
-        for code in [200, 200, 331, 230] {
-            login.on_reply(reply(code)).expect("goes on");
-        }
-        let feat = Reply { code: 211, lines: [&b"Features"[..], b" UTF8", b"End"].map(<[u8]>::to_vec).to_vec() };
-        assert!(matches!(login.on_reply(feat), Ok(Step::Send(Command::OptsUtf8))));
-        assert!(matches!(login.on_reply(reply(501)), Ok(Step::Send(Command::TypeImage))));
-        assert!(matches!(login.on_reply(reply(200)), Ok(Step::Ready(features)) if features.utf8));
-    }
-
-    #[test]
-    fn each_refusal_has_its_name() {
-        use LoginError as E;
-        assert!(matches!(run(&[421]).1, Some(E::Busy(_))));
-        assert!(matches!(run(&[500]).1, Some(E::Greeting(_))));
-        assert!(matches!(run(&[120, 120]).1, Some(E::Greeting(_))));
-        assert!(matches!(run(&[220, 500]).1, Some(E::NoEncryption(_))));
-        assert!(matches!(run(&[220, 200]).1, Some(E::NoEncryption(_))));
-        assert!(matches!(run(&[220, 234, 500]).1, Some(E::NoProtection { .. })));
-        assert!(matches!(run(&[220, 234, 200, 536]).1, Some(E::NoProtection { verb: "PROT P", .. })));
-        assert!(matches!(run(&[220, 234, 200, 503]).1, Some(E::ProtectionAfterLogin { verb: "PROT P", .. })));
-        assert!(matches!(run(&[220, 234, 200, 200, 530]).1, Some(E::Refused(_))));
-        assert!(matches!(run(&[220, 234, 200, 200, 331, 530]).1, Some(E::Refused(_))));
-        assert!(matches!(run(&[220, 234, 200, 200, 331, 332]).1, Some(E::Account(_))));
-        assert!(matches!(run(&[220, 234, 200, 200, 331, 150]).1, Some(E::Unexpected { verb: "PASS", .. })));
-        assert!(matches!(run(&[220, 234, 200, 200, 331, 230, 500, 504]).1, Some(E::Unexpected { verb: "TYPE I", .. })));
-        assert!(matches!(run(&[220, 234, 200, 200, 421]).1, Some(E::Busy(_))));
-    }
-
-    proptest! {
-        #[test]
-        fn the_password_only_ever_follows_protection(codes in proptest::collection::vec(
-            prop_oneof![Just(220), Just(234), Just(200), Just(331), Just(230), 100u16..600], 0..12)) {
-            let (sent, _) = run(&codes);
-            // Whatever the replies are, what is sent is a prefix of the one order (PASS may be left out).
-            let order: Vec<_> = if sent.get(5) == Some(&"FEAT") {
-                ORDER.iter().copied().filter(|verb| *verb != "PASS").collect()
-            } else {
-                ORDER.to_vec()
-            };
-            prop_assert_eq!(&sent[..], &order[..sent.len()]);
-        }
-    }
-}
+mod tests;

@@ -2,10 +2,14 @@
 
 use super::Reply;
 
+/// A server that says 1yz more often than this within one transfer will not stop. (None measured says it twice.)
+const MAX_PRELIMINARY: u8 = 8;
+
 /// Where a transfer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transfer {
-    opened: bool,
+    /// 1yz replies so far.
+    opened: u8,
     ended: bool,
 }
 
@@ -46,7 +50,7 @@ impl Transfer {
 
     /// Whether the server announced the data connection (1yz).
     pub fn is_opened(self) -> bool {
-        self.opened
+        self.opened > 0
     }
 
     /// Whether the last reply was seen.
@@ -56,8 +60,8 @@ impl Transfer {
 
     /// Takes a reply.
     pub fn on_reply(&mut self, reply: Reply) -> Verdict {
-        if reply.is_preliminary() && !self.ended {
-            self.opened = true;
+        if reply.is_preliminary() && !self.ended && self.opened < MAX_PRELIMINARY {
+            self.opened += 1;
             return Verdict::Opened;
         }
         self.ended = true;
@@ -114,5 +118,12 @@ mod tests {
         assert_eq!(transfer.on_reply(reply(226)), Verdict::Complete(reply(226)));
         assert!(transfer.has_ended());
         assert!(matches!(transfer.on_reply(reply(150)), Verdict::Failed(Failure::Unexpected, _)));
+    }
+
+    #[test]
+    fn a_server_that_opens_for_ever_is_stopped() {
+        let mut transfer = Transfer::new();
+        let replies = std::iter::repeat_with(|| transfer.on_reply(reply(150)));
+        assert_eq!(replies.take_while(|verdict| *verdict == Verdict::Opened).count(), usize::from(MAX_PRELIMINARY));
     }
 }

@@ -1,8 +1,8 @@
 use super::*;
-use crate::model::Kind;
+use crate::model::{Kind, Mode};
 
 fn rename(from: &str, to: &str, size: u64, inode: u64) -> Operation {
-    Operation::Rename { from: p(from), to: p(to), print: print(size, inode), digest: None }
+    Operation::Rename { from: p(from), to: p(to), print: print(size, inode), digest: None, mode: None, retime: false }
 }
 
 fn stat(size: u64) -> Option<Stat> {
@@ -13,7 +13,7 @@ const A_DIR: Option<Stat> = Some(Stat { kind: Kind::Dir, size: None });
 
 /// What is recorded of a file that is on the server but not known.
 fn unknown(size: u64) -> Option<Entry> {
-    Some(Entry::File { print: Fingerprint::unknown(size), digest: None })
+    Some(Entry::file(Fingerprint::unknown(size), None))
 }
 
 #[test]
@@ -21,20 +21,27 @@ fn a_promise_is_kept_as_it_was_made() {
     let mut fresh = Fresh::new();
     let digest = Some(Digest([7; 32]));
     let operations = [
-        Operation::MakeDir { path: p("d"), inode: u64::MAX },
-        Operation::Put { path: p("d/f"), print: print(u64::MAX, 3), equal_to: digest },
+        Operation::MakeDir { path: p("d"), inode: u64::MAX, mode: Some(Mode::of(0o755)) },
+        Operation::Put { path: p("d/f"), print: print(u64::MAX, 3), equal_to: digest, mode: Some(Mode::of(0o640)) },
         put("g", 1, 2),
         Operation::RemoveFile { path: p("x") },
         Operation::RemoveDir { path: p("y") },
-        Operation::Rename { from: p("old"), to: p("d/new"), print: print(4, 5), digest },
+        Operation::Rename { from: p("old"), to: p("d/new"), print: print(4, 5), digest, mode: Some(Mode::of(0)), retime: true },
         rename("a", "b", 1, 1),
+        Operation::Link { path: p("d/l"), target: Digest([8; 32]) },
+        Operation::SetMode { path: p("m"), mode: Mode::of(0o4711) },
+        rename("d/Case", "d/case", 1, 1),
     ];
     let jobs = fresh.index.begin(&operations, at(3)).unwrap();
     assert_eq!(jobs.iter().map(|job| &job.operation).collect::<Vec<_>>(), operations.iter().collect::<Vec<_>>());
     let temps: Vec<_> = jobs.iter().map(|job| job.temp.as_ref().map(ToString::to_string)).collect();
     let instance = fresh.index.instance();
     let temp = |dir: &str, id: i64| Some(format!("{dir}.towline-{instance}-{id:x}.part"));
-    assert_eq!(temps, [None, temp("d/", 2), temp("", 3), None, None, None, None]);
+    let none = || None;
+    assert_eq!(
+        temps,
+        [none(), temp("d/", 2), temp("", 3), none(), none(), none(), none(), temp("d/", 8), none(), temp("d/", 10)]
+    );
     assert_eq!((fresh.index.live().unwrap(), fresh.index.in_doubt().unwrap()), (jobs.clone(), vec![]));
 
     let mut fresh = fresh.reopen();
@@ -47,7 +54,7 @@ fn a_promise_is_kept_as_it_was_made() {
 fn what_is_done_is_recorded() {
     let mut fresh = Fresh::new();
     fresh.sees(&[("d", dir(1)), ("d/f", file(3, 2))]);
-    let job = fresh.begin(Operation::MakeDir { path: p("d"), inode: 1 });
+    let job = fresh.begin(Operation::MakeDir { path: p("d"), inode: 1, mode: None });
     fresh.settle(&job, Outcome::Done(Done::AsPlanned), None);
     let job = fresh.begin(put("d/f", 3, 2));
     fresh.settle(&job, sent(3, 2, 5), None);
@@ -174,7 +181,7 @@ fn a_batch_with_an_unknown_job_is_not_settled() {
 #[test]
 fn the_server_is_believed_about_what_was_in_doubt() {
     let old = Some(read(3, 2, 5));
-    let make = || Operation::MakeDir { path: p("a"), inode: 4 };
+    let make = || Operation::MakeDir { path: p("a"), inode: 4, mode: None };
     let remove = || Operation::RemoveFile { path: p("a") };
     let remove_dir = || Operation::RemoveDir { path: p("a") };
     let moved = || rename("a", "b", 3, 8);

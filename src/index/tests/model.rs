@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::{prelude::*, sample::Index as Pick};
 
 use super::*;
-use crate::model::Kind;
+use crate::model::{Kind, Mode};
 
 const HOUR: i64 = 60 * 60 * 1000;
 
@@ -22,7 +22,7 @@ struct Cell {
 impl Cell {
     fn pending(&self) -> bool {
         match (self.observed, self.recorded) {
-            (Some(a), Some(b)) => !a.same(&b),
+            (Some(a), Some(b)) => !a.is_met_by(&b),
             (a, b) => a.is_some() || b.is_some(),
         }
     }
@@ -71,14 +71,19 @@ impl Model {
         match observation {
             Observation::Is(path, entry) => {
                 let old = self.cells.get(path).and_then(|cell| cell.observed);
-                if let (Some(Entry::Dir { .. }), Entry::File { .. }) = (old, entry) {
+                if let (Some(Entry::Dir { .. }), Entry::File { .. } | Entry::Link { .. }) = (old, entry) {
                     for below in self.at_or_below(path).iter().filter(|below| *below != path) {
                         self.observe(&Observation::Gone(below.clone()));
                     }
                 }
                 self.change(path, |cell| match (old, *entry) {
-                    (Some(Entry::File { print: a, digest }), Entry::File { print: b, digest: None }) if a == b => {
-                        cell.observed = Some(Entry::File { print: b, digest });
+                    (Some(Entry::File { print: a, digest, mode: old }), Entry::File { print: b, digest: None, mode })
+                        if a == b =>
+                    {
+                        cell.observed = Some(Entry::File { print: b, digest, mode });
+                        if mode != old {
+                            cell.forgive();
+                        }
                     }
                     (Some(old), new) if old.same(&new) => cell.observed = Some(new),
                     (_, new) => {
@@ -114,7 +119,7 @@ impl Model {
         }
         self.change(path, |cell| {
             cell.recorded = entry;
-            if let (Some(Entry::File { print, digest }), Some(Entry::File { print: sent, digest: Some(read) })) =
+            if let (Some(Entry::File { print, digest, .. }), Some(Entry::File { print: sent, digest: Some(read), .. })) =
                 (&mut cell.observed, entry)
                 && *print == sent
             {
@@ -135,16 +140,23 @@ impl Model {
 
     fn done(&mut self, by: &Promised) {
         match &by.job.operation {
-            Operation::MakeDir { path, inode } => self.record(path, Some(dir(*inode)), Some(by), true),
+            Operation::MakeDir { path, inode, mode } => self.record(path, Some(dir(*inode).with_mode(*mode)), Some(by), true),
+            Operation::Link { path, target } => self.record(path, Some(Entry::Link { target: *target }), Some(by), true),
+            Operation::SetMode { path, mode } => {
+                if let Some(entry) = self.recorded(path) {
+                    self.record(path, Some(entry.with_mode(Some(*mode))), Some(by), true);
+                }
+            }
             Operation::Put { .. } => unreachable!(),
             Operation::RemoveFile { path } | Operation::RemoveDir { path } => self.record(path, None, Some(by), true),
-            Operation::Rename { from, to, print, digest } => {
+            Operation::Rename { from, to, print, digest, mode, .. } => {
                 let carried = match self.recorded(from) {
                     Some(Entry::File { digest, .. }) => digest,
                     _ => None,
                 };
                 self.record(from, None, Some(by), true);
-                self.record(to, Some(Entry::File { print: *print, digest: digest.or(carried) }), Some(by), true);
+                let entry = Entry::file(*print, digest.or(carried)).with_mode(*mode);
+                self.record(to, Some(entry), Some(by), true);
             }
         }
     }
@@ -154,7 +166,8 @@ impl Model {
         match outcome {
             Outcome::Done(Done::AsPlanned) => self.done(&by),
             Outcome::Done(Done::Holds { print, digest, .. }) => {
-                let entry = Entry::File { print: *print, digest: Some(*digest) };
+                let Operation::Put { mode, .. } = by.job.operation else { unreachable!() };
+                let entry = Entry::file(*print, Some(*digest)).with_mode(mode);
                 self.record(by.job.operation.path(), Some(entry), Some(&by), true);
             }
             Outcome::Untouched => {}
@@ -175,16 +188,22 @@ impl Model {
     fn resolve(&mut self, which: usize, told: [Option<Stat>; 2]) {
         let by = self.jobs.remove(which);
         let keeps = |model: &mut Self, path: &RelPath, stat: Option<Stat>| match (stat, model.recorded(path)) {
-            (Some(stat), Some(entry)) if entry.kind() == stat.kind => {}
+            (Some(stat), Some(entry)) if entry.kind() == stat.kind || entry.kind() == Kind::Link => {}
             (stat, _) => model.record(path, stat.map(Stat::to_entry), Some(&by), false),
         };
         match &by.job.operation {
             Operation::Put { path, .. } => self.record(path, told[0].map(Stat::to_entry), Some(&by), false),
-            Operation::MakeDir { path, .. } => match told[0] {
-                Some(Stat { kind: Kind::Dir, .. }) => self.done(&by),
+            Operation::Link { path, .. } => {
+                let entry = told[0].map(|_| Entry::Link { target: Digest([0; 32]) });
+                self.record(path, entry, Some(&by), false);
+            }
+            Operation::MakeDir { path, inode, .. } => match told[0] {
+                Some(Stat { kind: Kind::Dir | Kind::Link, .. }) => self.record(path, Some(dir(*inode)), Some(&by), true),
                 other => self.record(path, other.map(Stat::to_entry), Some(&by), false),
             },
-            Operation::RemoveFile { path } | Operation::RemoveDir { path } => keeps(self, path, told[0]),
+            Operation::SetMode { path, .. } | Operation::RemoveFile { path } | Operation::RemoveDir { path } => {
+                keeps(self, path, told[0]);
+            }
             Operation::Rename { from, to, print, .. } => match told {
                 [Some(Stat { kind: Kind::File, size }), None] if size.unwrap_or(print.size) == print.size => self.done(&by),
                 [at_to, at_from] => {
@@ -216,6 +235,7 @@ impl Model {
                 tally.recorded_files += 1;
                 tally.recorded_bytes = tally.recorded_bytes.wrapping_add(print.size);
             }
+            tally.recorded_files += u64::from(matches!(cell.recorded, Some(Entry::Link { .. })));
             if !cell.pending() {
                 continue;
             }
@@ -224,6 +244,7 @@ impl Model {
                     tally.pending_files += 1;
                     tally.pending_bytes = tally.pending_bytes.wrapping_add(print.size);
                 }
+                Some(Entry::Link { .. }) => tally.pending_files += 1,
                 Some(Entry::Dir { .. }) => tally.pending_dirs += 1,
                 None => tally.pending_removals += 1,
             }
@@ -261,33 +282,48 @@ fn digests() -> impl Strategy<Value = Digest> {
     (0..2_u8).prop_map(|n| Digest([n; 32]))
 }
 
+fn modes() -> impl Strategy<Value = Option<Mode>> {
+    prop::option::of(prop::sample::select(vec![Mode::of(0o644), Mode::of(0o600)]))
+}
+
 fn entries() -> impl Strategy<Value = Entry> {
     prop_oneof![
-        1 => (1..3_u64).prop_map(dir),
-        3 => (prints(), prop::option::of(digests())).prop_map(|(print, digest)| Entry::File { print, digest }),
+        2 => (1..3_u64, modes()).prop_map(|(inode, mode)| dir(inode).with_mode(mode)),
+        5 => (prints(), prop::option::of(digests()), modes()).prop_map(|(print, digest, mode)| Entry::File { print, digest, mode }),
+        1 => digests().prop_map(|target| Entry::Link { target }),
     ]
 }
 
 fn operations() -> impl Strategy<Value = Operation> {
     prop_oneof![
-        (paths(), 1..3_u64).prop_map(|(path, inode)| Operation::MakeDir { path, inode }),
-        (paths(), prints(), prop::option::of(digests())).prop_map(|(path, print, equal_to)| Operation::Put {
+        (paths(), 1..3_u64, modes()).prop_map(|(path, inode, mode)| Operation::MakeDir { path, inode, mode }),
+        (paths(), digests()).prop_map(|(path, target)| Operation::Link { path, target }),
+        paths().prop_map(|path| Operation::SetMode { path, mode: Mode::of(0o600) }),
+        (paths(), prints(), prop::option::of(digests()), modes()).prop_map(|(path, print, equal_to, mode)| Operation::Put {
             path,
             print,
-            equal_to
+            equal_to,
+            mode,
         }),
         paths().prop_map(|path| Operation::RemoveFile { path }),
         paths().prop_map(|path| Operation::RemoveDir { path }),
-        (paths(), paths(), prints(), prop::option::of(digests()))
+        (paths(), paths(), prints(), prop::option::of(digests()), modes())
             .prop_filter("two names", |(from, to, ..)| from != to)
-            .prop_map(|(from, to, print, digest)| Operation::Rename { from, to, print, digest }),
+            .prop_map(|(from, to, print, digest, mode)| Operation::Rename {
+                from,
+                to,
+                print,
+                digest,
+                mode,
+                retime: mode.is_some()
+            }),
     ]
 }
 
 fn stats() -> impl Strategy<Value = Option<Stat>> {
     let size = prop::option::of(prop::sample::select(vec![0, 5, u64::MAX]));
     prop::option::of(prop_oneof![
-        1 => Just(Stat { kind: Kind::Dir, size: None }),
+        1 => prop_oneof![Just(Kind::Dir), Just(Kind::Link)].prop_map(|kind| Stat { kind, size: None }),
         3 => size.prop_map(|size| Stat { kind: Kind::File, size }),
     ])
 }
@@ -357,7 +393,7 @@ fn play(mut fresh: Fresh, model: &mut Model, step: Step) -> Fresh {
         Step::Digest(row, read) if !model.cells.is_empty() => {
             let which = row.index(model.cells.len());
             let (path, cell) = model.cells.iter_mut().nth(which).unwrap();
-            if let Some(Entry::File { print, digest }) = &mut cell.observed {
+            if let Some(Entry::File { print, digest, .. }) = &mut cell.observed {
                 *digest = Some(read);
                 fresh.index.note_digest(path, print, read).unwrap();
             }
@@ -444,13 +480,15 @@ fn compare_moves(index: &Index, model: &Model, pending: &[Row]) {
             moved(&came[to], &gone[from]) || equal(&came[to], &gone[from])
         }));
     }
-    let all = gone.len() as u64;
+    // No link is moved.
+    let links = pending.iter().filter(|row| row.observed.is_none() && matches!(row.recorded, Some(Entry::Link { .. }))).count();
+    let all = (gone.len() + links) as u64;
     assert!((all - excused..=all).contains(&deletes.files), "{deletes:?}: at most {excused} of {all} can be moves");
 }
 
 fn as_file(row: &Row, entry: Option<Entry>) -> Option<(Row, Fingerprint, Option<Digest>)> {
     match entry {
-        Some(Entry::File { print, digest }) => Some((row.clone(), print, digest)),
+        Some(Entry::File { print, digest, .. }) => Some((row.clone(), print, digest)),
         _ => None,
     }
 }

@@ -29,7 +29,7 @@ fn each_part_of_the_fingerprint_makes_a_difference_and_a_digest_makes_none() {
     let changed = |change: fn(&mut Fingerprint)| {
         let mut print = base;
         change(&mut print);
-        Entry::File { print, digest: None }
+        Entry::file(print, None)
     };
     let mut fresh = Fresh::new();
     for (entry, pending) in [

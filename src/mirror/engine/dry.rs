@@ -7,7 +7,7 @@ use crate::{
         Settings,
         look::{self, Seen},
     },
-    model::{PathSet, RootIdentity},
+    model::{Abilities, PathSet, RootIdentity},
     plan::{self, Facts, Halt, Policy, Removals, Root, Stage, Step},
     scan::{Found, RootError, Rules, RulesError},
     watch::Dirty,
@@ -49,7 +49,7 @@ pub enum DryRunError {
 pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut(Step) + Send) -> Result<DryRun, DryRunError> {
     let known = index.note::<RootIdentity>(Note::Root)?;
     let (found, empty, unseen) = observe(settings, &mut index).await?;
-    let mut digests = look::digest(settings.source.clone(), index.undigested(usize::MAX >> 1)?);
+    let mut digests = look::digest(settings.place(), index.undigested(usize::MAX >> 1)?);
     while let Some(Seen::Digest(path, print, digest)) = digests.recv().await {
         index.note_digest(&path, &print, digest)?;
     }
@@ -66,7 +66,8 @@ pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut
         approved: None,
     };
     let halt = plan::guard(&facts, settings.budget);
-    let policy = Policy { removals: if halt.is_some() { Removals::Held } else { Removals::Allowed } };
+    let removals = if halt.is_some() { Removals::Held } else { Removals::Allowed };
+    let policy = Policy { removals, abilities: Abilities::default() };
     let window = index.window(None, usize::MAX >> 1, clock::now())?;
     let plan = plan::plan(&window, &Stage::All, policy, &PathSet::default());
     let held = plan.held;
@@ -76,7 +77,7 @@ pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut
 
 async fn observe(settings: &Settings, index: &mut Index) -> Result<(RootIdentity, bool, Vec<String>), DryRunError> {
     let rules = Rules::new(&settings.source, &settings.ignore)?;
-    let mut seen = look::scan(settings.source.clone(), rules, Dirty::Everything, index.reader()?);
+    let mut seen = look::scan(settings.place(), rules, Dirty::Everything, index.reader()?);
     let mut root = None;
     let mut unseen = Vec::new();
     loop {
@@ -88,6 +89,7 @@ async fn observe(settings: &Settings, index: &mut Index) -> Result<(RootIdentity
                 for found in batch {
                     match found {
                         Found::Seen(observation) => observations.push(observation),
+                        Found::Link { .. } => {}
                         Found::Problem { path, trouble } => {
                             unseen.push(format!("{}: {trouble}", path.map(|p| p.to_string()).unwrap_or_default()));
                         }

@@ -1,4 +1,5 @@
-//! The engine's brake: when removals wait for a person, and what a person can say to that.
+//! The engine's brake: when removals wait for a person, and what a person can say to that. And what else is found out before
+//! a pass begins.
 
 use tokio::time::Instant;
 
@@ -42,6 +43,28 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let halt = if self.root == Rooted::Unknown { None } else { plan::guard(&facts, self.settings.budget) };
         self.removals = if halt.is_some() || !self.looked { Removals::Held } else { Removals::Allowed };
         self.set_halt(halt).await
+    }
+
+    /// A session is open. If something new became known of the server by it, what was promised on what was known before is
+    /// planned anew.
+    pub(super) async fn opened(&mut self) -> Result<(), IndexError> {
+        self.link.opened();
+        let abilities = self.remote.abilities();
+        if abilities != self.abilities {
+            self.abilities = abilities;
+            self.withdraw().await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the index whether the server folds case, as soon as that is known.
+    pub(super) async fn tell_folding(&mut self) -> Result<(), IndexError> {
+        let folds = self.remote.abilities().folds();
+        if folds != self.folds {
+            self.folds = folds;
+            self.books.with(move |index| index.fold(folds)).await?;
+        }
+        Ok(())
     }
 
     async fn set_halt(&mut self, halt: Option<Halt>) -> Result<(), IndexError> {

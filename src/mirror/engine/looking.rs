@@ -128,11 +128,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             Dirty::Everything
         } else {
             match self.settle.take(now) {
-                Some(dirty) => dirty,
+                Some(dirty) => self.reach.widen(dirty),
                 None => return Ok(()),
             }
         };
         let all = matches!(dirty, Dirty::Everything);
+        self.reach.forget(&dirty);
         let reader = self
             .books
             .with(move |index| {
@@ -165,7 +166,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let (reviewed, unsure) = (reviewed.into_iter().cloned().collect(), unsure.into_iter().cloned().collect());
         (self.reviewed, self.unsure) = (reviewed, unsure);
         self.looking_at_all = all;
-        self.looking = Some(look::scan(self.settings.source.clone(), rules, dirty, reader));
+        self.looking = Some(look::scan(self.settings.place(), rules, dirty, reader));
         self.untold = true;
         Ok(())
     }
@@ -242,6 +243,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         for found in found {
             match found {
                 Found::Seen(observation) => seen.push(observation),
+                Found::Link { path, through } => self.reach.insert(path, through),
                 Found::Problem { path, trouble } => {
                     let path = path.map(|p| p.to_string()).unwrap_or_default();
                     tracing::warn!(mirror = %self.settings.name, path, error = %trouble, "could not be looked at");
@@ -286,7 +288,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let files = self.books.with(|index| index.undigested(DIGESTS)).await?;
         if !files.is_empty() {
             self.looking_at_all = false;
-            self.looking = Some(look::digest(self.settings.source.clone(), files));
+            self.looking = Some(look::digest(self.settings.place(), files));
         }
         Ok(())
     }

@@ -26,6 +26,8 @@ struct Turn {
 impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Settles a task that ended, and with it, in one transaction, all that have ended since.
     pub(super) async fn settle(&mut self, task: Task, end: End) -> Result<(), IndexError> {
+        // Before anything is recorded: what the server answers for one name it may answer for its twin.
+        self.tell_folding().await?;
         let mut turn = Turn::default();
         let down_before = self.is_down();
         self.take(task, end, &mut turn);
@@ -33,7 +35,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             self.take(task, end, &mut turn);
         }
         self.untold = true;
-        self.stale |= self.deferred;
+        self.stale |= self.left_out && self.acting;
         self.write(turn).await?;
         if self.is_down() && !down_before {
             self.link_down().await?;
@@ -68,6 +70,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 match &report.trouble {
                     Some(e) => self.link_failed(e),
                     None => self.link_works(),
+                }
+                if report.mode_unset && !std::mem::replace(&mut self.mode_unset, true) {
+                    tracing::warn!(mirror = %self.settings.name, "the server does not set permissions (SITE CHMOD)");
                 }
                 if report.look_again {
                     self.look_again(job.operation.path().clone());
@@ -150,6 +155,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                         self.recent_deletes.push_back((Instant::now(), 1));
                     }
                 }
+                Operation::Link { .. } => counters.links += 1,
+                Operation::SetMode { .. } => counters.modes += 1,
                 Operation::RemoveDir { .. } | Operation::Put { .. } => counters.removals += 1,
             },
             Outcome::Failed(_) | Outcome::InDoubt(_) => counters.failures += 1,

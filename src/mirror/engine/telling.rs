@@ -16,6 +16,7 @@ use crate::{
     },
     model::{Operation, UnixMillis},
     remote::Remote,
+    scan::Modes,
     watch::Watcher,
 };
 
@@ -101,7 +102,17 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 State::Stopped { why, .. } => Some(why.clone()),
                 _ => None,
             },
+            warnings: self.warnings(wall),
         }
+    }
+
+    fn warnings(&self, wall: UnixMillis) -> Vec<String> {
+        let mut warnings = self.remote.warnings(wall);
+        let modes = self.settings.view.modes != Modes::Ignore;
+        if modes && (self.mode_unset || self.remote.abilities().chmod == Some(false)) {
+            warnings.push("permissions are not kept: the server has no SITE CHMOD, or refused it".into());
+        }
+        warnings
     }
 
     /// The phase: the first of these that holds, from what stops everything to what is merely left to do.

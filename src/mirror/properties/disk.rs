@@ -28,8 +28,8 @@ impl Item {
     /// As a scan sees it, which read the content or not.
     pub(super) fn entry(self, read: bool) -> Entry {
         match self {
-            Self::Dir { inode } => Entry::Dir { inode },
-            Self::File { print, content } => Entry::File { print, digest: read.then(|| digest(content)) },
+            Self::Dir { inode } => Entry::dir(inode),
+            Self::File { print, content } => Entry::file(print, read.then(|| digest(content))),
         }
     }
 }
@@ -91,6 +91,11 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn new(fold: bool) -> Self {
         Self { fold, ..Self::default() }
+    }
+
+    /// From now on names may differ in case only.
+    pub(super) fn allow_twins(&mut self) {
+        self.fold = false;
     }
 
     pub(super) fn edit(&mut self, edits: &[Edit]) {

@@ -7,12 +7,21 @@ use proptest::prelude::*;
 
 use super::disk::{Disk, Edit, Item, body, digest, edits};
 use crate::{
-    model::{Digest, Entry, Fingerprint, Operation, PathSet, RelPath, Row, Window},
+    model::{Abilities, Digest, Entry, Fingerprint, Operation, PathSet, RelPath, Row, Window},
     plan::{Plan, Policy, Removals, Stage, plan},
     remote::memory::tree::{Manners, Node, Refusal, Tree},
 };
 
-pub(super) const ALLOWED: Policy = Policy { removals: Removals::Allowed };
+pub(super) const UNKNOWN: Abilities = Abilities {
+    folds_case: None,
+    leading_spaces: None,
+    trailing_spaces: None,
+    controls: None,
+    non_utf8: None,
+    chmod: None,
+    symlink: None,
+};
+pub(super) const ALLOWED: Policy = Policy { removals: Removals::Allowed, abilities: UNKNOWN };
 
 /// What was mirrored, what was done since, and a seed for everything else.
 #[derive(Clone, Debug)]
@@ -20,6 +29,8 @@ pub(super) struct Case {
     pub(super) before: Vec<Edit>,
     pub(super) after: Vec<Edit>,
     pub(super) fold: bool,
+    /// What is done since may make names that differ in case only.
+    pub(super) twins: bool,
     pub(super) seed: u64,
 }
 
@@ -28,6 +39,7 @@ pub(super) fn cases() -> impl Strategy<Value = Case> {
         before,
         after,
         fold,
+        twins: false,
         seed,
     })
 }
@@ -53,15 +65,16 @@ impl World {
                 Item::Dir { .. } => server.make_dir(path).map(|()| item.entry(false)),
                 Item::File { print, content } => {
                     let known = random.u8(0..10);
-                    let entry = Entry::File {
-                        // One in ten was found out by asking the server after a crash.
-                        print: if known == 0 { Fingerprint::unknown(print.size) } else { *print },
-                        digest: (known > 1).then(|| digest(*content)),
-                    };
+                    // One in ten was found out by asking the server after a crash.
+                    let print = if known == 0 { Fingerprint::unknown(print.size) } else { *print };
+                    let entry = Entry::file(print, (known > 1).then(|| digest(*content)));
                     server.store(path, Bytes::from(body(*content))).map(|()| entry)
                 }
             };
             recorded.insert(path.clone(), entry.expect("a tree in preorder"));
+        }
+        if case.twins {
+            disk.allow_twins();
         }
         disk.edit(&case.after);
         let observed = disk.items.iter().map(|(path, item)| (path.clone(), item.entry(random.bool()))).collect();
@@ -100,7 +113,7 @@ impl World {
         let extra: Vec<Row> = all.iter().filter(|row| !listed.contains(&row.path) && belongs(row)).cloned().collect();
         stretch.extend(extra);
         stretch.sort_by(|a, b| a.path.cmp(&b.path));
-        Window { rows: stretch, cut }
+        Window { rows: stretch, cut, ..Window::default() }
     }
 
     /// As the index's `removals`.
@@ -110,11 +123,22 @@ impl World {
         let rest = rows.len().saturating_sub(limit);
         let rows = rows.split_off(rest);
         let cut = rows.first().filter(|_| rest > 0).map(|row| row.path.clone());
-        Window { rows, cut }
+        Window { rows, cut, ..Window::default() }
     }
 
     pub(super) fn plan_all(&self, waiting: &BTreeSet<RelPath>, busy: &PathSet, policy: Policy) -> Plan {
-        plan(&Window { rows: self.rows(waiting), cut: None }, &Stage::All, policy, busy)
+        let rows = self.rows(waiting);
+        // More than the index would give: all that is not pending.
+        let known =
+            self.recorded.iter().filter(|(path, _)| policy.abilities.folds() && rows.iter().all(|row| row.path != **path));
+        let twin = |(path, entry): (&RelPath, &Entry)| Row {
+            path: path.clone(),
+            observed: Some(*entry),
+            recorded: Some(*entry),
+            due: true,
+        };
+        let twins = known.map(twin).collect();
+        plan(&Window { rows, twins, cut: None }, &Stage::All, policy, busy)
     }
 
     /// Does all of a plan in its order.
@@ -138,11 +162,11 @@ impl World {
     /// Does one operation on the server and settles it.
     pub(super) fn act(&mut self, operation: &Operation) -> Result<(), Refusal> {
         match operation {
-            Operation::MakeDir { path, inode } => {
+            Operation::MakeDir { path, inode, .. } => {
                 self.server.make_dir(path)?;
-                self.recorded.insert(path.clone(), Entry::Dir { inode: *inode });
+                self.recorded.insert(path.clone(), Entry::dir(*inode));
             }
-            Operation::Put { path, print, equal_to } => {
+            Operation::Put { path, print, equal_to, .. } => {
                 let content = self.content_of(print);
                 if *equal_to == Some(digest(content)) {
                     assert_eq!(self.server_digest(path), *equal_to, "{path} was taken for what it is not");
@@ -150,7 +174,7 @@ impl World {
                     self.server.store(path, Bytes::from(body(content)))?;
                     self.sent += 1;
                 }
-                self.recorded.insert(path.clone(), Entry::File { print: *print, digest: Some(digest(content)) });
+                self.recorded.insert(path.clone(), Entry::file(*print, Some(digest(content))));
             }
             Operation::RemoveFile { path } => {
                 self.server.remove_file(path)?;
@@ -160,10 +184,11 @@ impl World {
                 self.server.remove_dir(path)?;
                 self.recorded.remove(path);
             }
-            Operation::Rename { from, to, print, digest } => {
+            Operation::Link { .. } | Operation::SetMode { .. } => unreachable!("no links and no permissions here"),
+            Operation::Rename { from, to, print, digest, .. } => {
                 self.server.rename(from, to)?;
                 self.recorded.remove(from);
-                self.recorded.insert(to.clone(), Entry::File { print: *print, digest: *digest });
+                self.recorded.insert(to.clone(), Entry::file(*print, *digest));
             }
         }
         Ok(())
@@ -186,11 +211,31 @@ impl World {
             .entries()
             .into_iter()
             .map(|(path, node)| match node {
-                Node::Dir => (path, None),
+                Node::Dir | Node::Link { .. } => (path, None),
                 Node::File { body, .. } => (path, Some(body)),
             })
             .collect();
         prop_assert_eq!(remote, local);
+        Ok(())
+    }
+
+    /// Nothing is on the server that is not here like this, and what is not there is one with something that is, or in a
+    /// directory that is.
+    pub(super) fn check_twins(&self) -> Result<(), TestCaseError> {
+        let server = self.server.entries();
+        for (path, node) in &server {
+            match (node, self.disk.items.get(path)) {
+                (Node::Dir, Some(Item::Dir { .. })) => {}
+                (Node::File { body: there, .. }, Some(Item::File { content, .. })) => {
+                    prop_assert_eq!(&there[..], &body(*content)[..]);
+                }
+                (node, item) => prop_assert!(false, "{path}: {node:?} there, {item:?} here"),
+            }
+        }
+        for path in self.disk.items.keys().filter(|path| !server.contains_key(*path)) {
+            let lost = |path: &RelPath| server.keys().any(|other| other != path && other.folded() == path.folded());
+            prop_assert!(lost(path) || path.ancestors().any(|dir| lost(&dir)), "{path} is missing");
+        }
         Ok(())
     }
 
@@ -212,7 +257,7 @@ impl World {
 
 fn is_source(row: &Row, target: &Row) -> bool {
     match (&row.observed, &row.recorded, &target.observed) {
-        (None, Some(Entry::File { print: r, digest: s }), Some(Entry::File { print: o, digest: d })) => {
+        (None, Some(Entry::File { print: r, digest: s, .. }), Some(Entry::File { print: o, digest: d, .. })) => {
             o.moved_from(r) || (s.is_some() && s == d && r.size == o.size && r.size > 0)
         }
         _ => false,

@@ -12,7 +12,14 @@ fn remove(id: i64, at: &str) -> Job {
 }
 
 fn rename(id: i64, from: &str, to: &str) -> Job {
-    let operation = Operation::Rename { from: path(from), to: path(to), print: Fingerprint::default(), digest: None };
+    let operation = Operation::Rename {
+        from: path(from),
+        to: path(to),
+        print: Fingerprint::default(),
+        digest: None,
+        mode: None,
+        retime: false,
+    };
     Job { id: JobId(id), operation, temp: None }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     ftps::{
-        Error, TlsError,
+        Error, ProxyError, ProxyFailure, TlsError,
         proto::{Reply, login::LoginError, transfer::Failure},
     },
     remote::{Class, RemoteError},
@@ -21,22 +21,36 @@ impl From<Error> for RemoteError {
 
 fn class(error: &Error) -> Class {
     match error {
-        Error::Connect { .. }
+        Error::Proxy(error) if error.is_auth() => Class::Auth,
+        Error::Proxy(ProxyError { failure: ProxyFailure::OtherProtocol, .. }) => Class::Protocol,
+        Error::Proxy(_)
+        | Error::NoGreeting
+        | Error::NotReached(_)
+        | Error::Listen(_)
+        | Error::Connect { .. }
         | Error::Timeout(_)
         | Error::Control(_)
         | Error::Closed { .. }
+        | Error::OutOfTls(_)
+        | Error::Unasked(_)
         | Error::OutOfStep
         | Error::Data(_)
-        | Error::Truncated => Class::Transient,
+        // The session ends, so that the job is in doubt: asking what is at the path is what puts the file back.
+        | Error::Aside { .. } => Class::Transient,
         Error::TurnedAway => Class::Busy,
-        Error::Protocol(_) | Error::Unexpected { .. } | Error::Early(_) | Error::Listing(_) | Error::Lacking(_) => {
-            Class::Protocol
-        }
-        Error::Injected => Class::Tls,
+        Error::Protocol(_)
+        | Error::Unexpected { .. }
+        | Error::Early(_)
+        | Error::Listing(_)
+        | Error::Lacking(_)
+        | Error::PasvOverIpv6 => Class::Protocol,
+        Error::Injected | Error::ClearGreeting(_) => Class::Tls,
         Error::Tls(TlsError::Io(_)) => Class::Transient,
         Error::Tls(_) => Class::Tls,
         Error::Login { source, others } => of_login(source, *others),
         Error::Refused { verb, reply } => of_refusal(verb, reply),
+        Error::Undecided(reply) if reply.is_transient() => Class::Transient,
+        Error::Undecided(_) => Class::Refused,
         Error::NotEmpty(_) => Class::NotEmpty,
         Error::Transfer { failure, .. } => match failure {
             Failure::DataRefused | Failure::Aborted | Failure::Closing => Class::Transient,
@@ -68,7 +82,11 @@ fn of_refusal(verb: &str, reply: &Reply) -> Class {
         // Pure-FTPd says 451 to renames that can never work.
         451 if matches!(verb, "RNFR" | "RNTO") => Class::Refused,
         // No path was refused, but a way to connect.
-        _ if matches!(verb, "EPSV" | "PASV") => Class::Transient,
+        _ if matches!(verb, "EPSV" | "PASV" | "PORT" | "EPRT") => Class::Transient,
+        // In the middle of a session 421 means that the server closes it: a shutdown, an idle time, or a limit on sessions that
+        // it finds late. A new login tells which; if it is a limit, that login is turned away, and then it is `Busy`. Taking it
+        // for a limit here would lower the number of connections at each restart of a server.
+        421 => Class::Transient,
         // The server forgot the login.
         530 => Class::Transient,
         _ if reply.is_transient() => Class::Transient,

@@ -1,10 +1,18 @@
 //! The FTPS remote against scripted servers, over pipes and with time that runs by itself: each thing that a server can do
 //! wrong, one test.
 
+mod active;
+mod aside;
+mod hostile;
 mod learning;
 mod login;
+mod modes;
+mod odd;
+mod passive;
+mod proxies;
 mod support;
 mod transfers;
+mod trust;
 
 use super::*;
 

@@ -15,6 +15,10 @@ pub enum Primitive {
     Size,
     /// MFMT.
     SetModified,
+    /// SITE CHMOD.
+    SetMode,
+    /// SITE SYMLINK.
+    MakeLink,
     /// RNFR and RNTO.
     Rename,
     /// DELE.
@@ -36,6 +40,8 @@ impl fmt::Display for Primitive {
             Self::Store => "STOR",
             Self::Size => "SIZE",
             Self::SetModified => "MFMT",
+            Self::SetMode => "SITE CHMOD",
+            Self::MakeLink => "SITE SYMLINK",
             Self::Rename => "RNTO",
             Self::RemoveFile => "DELE",
             Self::RemoveDir => "RMD",

@@ -73,6 +73,43 @@ async fn what_is_so_already_is_a_success_unless_it_is_strict() {
 }
 
 #[tokio::test]
+async fn permissions_and_links_are_kept_where_the_server_can() {
+    let remote = strict();
+    let mut session = remote.connect().await.expect("connected");
+    session.store(&path("t"), &mut Body(b"x")).await.expect("stored");
+    assert!(session.set_mode(&path("t"), Mode::of(0o640)).await.expect("set"));
+    session.rename(&path("t"), &path("f")).await.expect("renamed");
+    assert_eq!(remote.tree().mode(&path("f")), Some(Mode::of(0o640)));
+    assert_eq!(class(session.set_mode(&path("no"), Mode::of(0)).await), Some(Class::Refused));
+    session.make_link(&path("l"), b"f").await.expect("made");
+    assert_eq!(session.stat(&path("l")).await.expect("told"), Some(Stat { kind: Kind::Link, size: None }));
+    assert_eq!(class(session.make_link(&path("l"), b"g").await), Some(Class::Refused));
+    session.rename(&path("l"), &path("f")).await.expect("replaced");
+    session.remove_file(&path("f")).await.expect("removed");
+    assert_eq!(remote.live().len(), 0);
+
+    let manners = Manners { no_modes: true, no_links: true, ..Manners::default() };
+    let remote = MemoryRemote::new(Options { manners, ..Options::default() });
+    let mut session = remote.connect().await.expect("connected");
+    session.make_dir(&path("d")).await.expect("made");
+    assert!(!session.set_mode(&path("d"), Mode::of(0o700)).await.expect("answered"));
+    assert_eq!(class(session.make_link(&path("l"), b"d").await), Some(Class::Refused));
+    assert_eq!((remote.abilities().chmod, remote.abilities().symlink), (Some(false), Some(false)));
+}
+
+#[tokio::test]
+async fn a_server_that_mangles_names_does_so_without_a_word() {
+    let manners = Manners { mangles: true, ..Manners::default() };
+    let remote = MemoryRemote::new(Options { manners, ..Options::default() });
+    let mut session = remote.connect().await.expect("connected");
+    session.make_dir(&path(" d")).await.expect("made");
+    let odd = RelPath::new(b" d/a\tb c\xff").expect("a valid path");
+    session.store(&odd, &mut Body(b"x")).await.expect("stored");
+    assert_eq!(remote.live().keys().map(ToString::to_string).collect::<Vec<_>>(), ["_d", "_d/a_b c_"]);
+    assert_eq!(session.size(&odd).await.expect("told"), Some(1));
+}
+
+#[tokio::test]
 async fn faults_come_as_scripted() {
     let remote = strict();
     remote.set_faults(Faults::script(|number, _| match number {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 
-use crate::model::{Kind, RelPath, Stat};
+use crate::model::{Kind, Mode, RelPath, Stat};
 
 /// In what a server differs from another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,6 +13,14 @@ pub struct Manners {
     pub fold_case: bool,
     /// Renaming onto an existing file is refused.
     pub refuse_replacing: bool,
+    /// Renaming a file to a name that differs from its own in case only is refused.
+    pub refuse_case_change: bool,
+    /// Spaces at the start and end of names, control characters and what is not UTF-8 are stored as `_`, without a word.
+    pub mangles: bool,
+    /// Permissions cannot be set.
+    pub no_modes: bool,
+    /// Symbolic links cannot be made.
+    pub no_links: bool,
 }
 
 /// A server's tree below the mirror's directory.
@@ -28,6 +36,8 @@ struct Named {
     /// The last component as it was given.
     name: Vec<u8>,
     node: Node,
+    /// Its permissions, where somebody set them.
+    mode: Option<Mode>,
 }
 
 /// What is at a path.
@@ -41,6 +51,11 @@ pub enum Node {
         body: Bytes,
         /// Its modification time in seconds since the Unix epoch, where somebody set it.
         modified: Option<i64>,
+    },
+    /// A symbolic link, which is not followed.
+    Link {
+        /// What it holds.
+        target: Vec<u8>,
     },
 }
 
@@ -62,6 +77,9 @@ pub enum Refusal {
     /// A directory is needed, a file is there.
     #[error("it is not a directory")]
     IsFile,
+    /// The server has no such command.
+    #[error("not implemented")]
+    Lacking,
     /// The directory holds something.
     #[error("the directory is not empty")]
     NotEmpty,
@@ -78,11 +96,49 @@ impl Tree {
         self.nodes.get(&self.key(path)).map(|named| &named.node)
     }
 
+    /// The permissions that were set of what is at `path`.
+    pub fn mode(&self, path: &RelPath) -> Option<Mode> {
+        self.nodes.get(&self.key(path)).and_then(|named| named.mode)
+    }
+
+    /// SITE CHMOD.
+    ///
+    /// # Errors
+    /// When there is nothing of this name but perhaps a link, or this server has no such command.
+    pub fn set_mode(&mut self, path: &RelPath, mode: Mode) -> Result<(), Refusal> {
+        let key = self.key(path);
+        match self.nodes.get_mut(&key) {
+            _ if self.manners.no_modes => Err(Refusal::Lacking),
+            None | Some(Named { node: Node::Link { .. }, .. }) => Err(Refusal::Missing),
+            Some(named) => {
+                named.mode = Some(mode);
+                Ok(())
+            }
+        }
+    }
+
+    /// SITE SYMLINK.
+    ///
+    /// # Errors
+    /// When the name is taken, the parent is no directory, or this server has no such command.
+    pub fn make_link(&mut self, path: &RelPath, target: &[u8]) -> Result<(), Refusal> {
+        if self.manners.no_links {
+            return Err(Refusal::Lacking);
+        }
+        self.parent_of(path)?;
+        if self.get(path).is_some() {
+            return Err(Refusal::Exists);
+        }
+        self.insert(path, Node::Link { target: target.to_vec() }, None);
+        Ok(())
+    }
+
     /// What is at `path`, as MLST tells it.
     pub fn stat(&self, path: &RelPath) -> Option<Stat> {
         self.get(path).map(|node| match node {
             Node::Dir => Stat { kind: Kind::Dir, size: None },
             Node::File { body, .. } => Stat { kind: Kind::File, size: Some(body.len() as u64) },
+            Node::Link { .. } => Stat { kind: Kind::Link, size: None },
         })
     }
 
@@ -111,7 +167,7 @@ impl Tree {
         if self.get(path).is_some() {
             return Err(Refusal::Exists);
         }
-        self.insert(path, Node::Dir);
+        self.insert(path, Node::Dir, None);
         Ok(())
     }
 
@@ -124,7 +180,7 @@ impl Tree {
         match self.nodes.get_mut(&self.key(path)).map(|named| &mut named.node) {
             Some(Node::Dir) => return Err(Refusal::IsDir),
             Some(file) => *file = Node::File { body, modified: None },
-            None => self.insert(path, Node::File { body, modified: None }),
+            None => self.insert(path, Node::File { body, modified: None }, None),
         }
         Ok(())
     }
@@ -137,12 +193,12 @@ impl Tree {
         match self.nodes.get_mut(&self.key(path)).map(|named| &mut named.node) {
             Some(Node::File { modified, .. }) => *modified = Some(seconds),
             Some(Node::Dir) => return Err(Refusal::IsDir),
-            None => return Err(Refusal::Missing),
+            Some(Node::Link { .. }) | None => return Err(Refusal::Missing),
         }
         Ok(())
     }
 
-    /// RNFR and RNTO of a file, which replaces a file called `to`.
+    /// RNFR and RNTO of a file or link, which replaces a file called `to`.
     ///
     /// # Errors
     /// When `from` is no file, `to` is a directory, the parent of `to` is none, or `to` is a file and this server does not
@@ -155,13 +211,16 @@ impl Tree {
         };
         self.parent_of(to)?;
         let (old, new) = (self.key(from), self.key(to));
+        if self.manners.refuse_case_change && old == new && from != to {
+            return Err(Refusal::Exists);
+        }
         match self.get(to) {
             Some(Node::Dir) => return Err(Refusal::IsDir),
             Some(_) if self.manners.refuse_replacing && old != new => return Err(Refusal::Exists),
             _ => {}
         }
-        self.nodes.remove(&old);
-        self.insert(to, node);
+        let mode = self.nodes.remove(&old).and_then(|named| named.mode);
+        self.insert(to, node, mode);
         Ok(())
     }
 
@@ -173,7 +232,7 @@ impl Tree {
         match self.get(path) {
             None => Err(Refusal::Missing),
             Some(Node::Dir) => Err(Refusal::IsDir),
-            Some(Node::File { .. }) => {
+            Some(Node::File { .. } | Node::Link { .. }) => {
                 self.nodes.remove(&self.key(path));
                 Ok(())
             }
@@ -188,7 +247,7 @@ impl Tree {
         let key = self.key(path);
         match self.get(path) {
             None => Err(Refusal::Missing),
-            Some(Node::File { .. }) => Err(Refusal::IsFile),
+            Some(Node::File { .. } | Node::Link { .. }) => Err(Refusal::IsFile),
             Some(Node::Dir) if self.nodes.range(&key..).nth(1).is_some_and(|(next, _)| next.is_at_or_below(&key)) => {
                 Err(Refusal::NotEmpty)
             }
@@ -200,7 +259,26 @@ impl Tree {
     }
 
     fn key(&self, path: &RelPath) -> RelPath {
-        if self.manners.fold_case { path.folded() } else { path.clone() }
+        let path = self.stored(path);
+        if self.manners.fold_case { path.folded() } else { path }
+    }
+
+    /// What `path` becomes on a server that mangles names.
+    fn stored(&self, path: &RelPath) -> RelPath {
+        if !self.manners.mangles {
+            return path.clone();
+        }
+        let mangle = |name: &[u8]| -> Vec<u8> {
+            let last = name.len() - 1;
+            let unfit = |(at, b): (usize, &u8)| {
+                b.is_ascii_control()
+                    || (*b == b' ' && (at == 0 || at == last))
+                    || (!b.is_ascii() && std::str::from_utf8(name).is_err())
+            };
+            name.iter().enumerate().map(|each| if unfit(each) { b'_' } else { *each.1 }).collect()
+        };
+        let names: Vec<Vec<u8>> = path.components().map(mangle).collect();
+        RelPath::new(names.join(&b'/')).unwrap_or_else(|_| path.clone())
     }
 
     fn parent_of(&self, path: &RelPath) -> Result<(), Refusal> {
@@ -210,8 +288,9 @@ impl Tree {
         }
     }
 
-    fn insert(&mut self, path: &RelPath, node: Node) {
-        self.nodes.insert(self.key(path), Named { name: path.name().to_vec(), node });
+    fn insert(&mut self, path: &RelPath, node: Node, mode: Option<Mode>) {
+        let name = self.stored(path).name().to_vec();
+        self.nodes.insert(self.key(path), Named { name, node, mode });
     }
 }
 
@@ -221,6 +300,7 @@ impl fmt::Display for Tree {
             match node {
                 Node::Dir => writeln!(f, "{path}/")?,
                 Node::File { body, .. } => writeln!(f, "{path} ({} bytes)", body.len())?,
+                Node::Link { target } => writeln!(f, "{path} -> {}", target.escape_ascii())?,
             }
         }
         Ok(())
@@ -284,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_folding_server_keeps_the_case_and_can_change_it_by_rename() {
-        let mut tree = Tree::new(Manners { fold_case: true, refuse_replacing: true });
+        let mut tree = Tree::new(Manners { fold_case: true, refuse_replacing: true, ..Manners::default() });
         tree.make_dir(&path("Dir")).expect("made");
         tree.store(&path("dir/README"), body("1")).expect("stored");
         assert_eq!(tree.make_dir(&path("DIR")), Err(Refusal::Exists));

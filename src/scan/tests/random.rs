@@ -92,9 +92,9 @@ fn truth(tree: &Tree, outside: &Path) -> BTreeMap<RelPath, Entry> {
             inode: meta.ino(),
         };
         if meta.is_dir() {
-            entries.insert(path, Entry::Dir { inode: meta.ino() });
+            entries.insert(path, Entry::dir(meta.ino()));
         } else if meta.is_file() {
-            entries.insert(path, Entry::File { print, digest: None });
+            entries.insert(path, Entry::file(print, None));
         }
     }
     entries

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fs, io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -30,14 +31,19 @@ pub struct Ears {
 /// A file's content; `None` is a directory.
 pub type Item = Option<Vec<u8>>;
 
+/// A link that holds `target`, told as a content that no file has.
+pub fn link(target: &[u8]) -> Vec<u8> {
+    [b"-> ", target].concat()
+}
+
 /// The directory that is mirrored.
 pub struct Ground {
     root: PathBuf,
     /// Beside it, not mirrored: what is moved in and out.
     outside: PathBuf,
     random: fastrand::Rng,
-    /// The server takes names that differ in case only for one, so there are no two such.
-    fold: bool,
+    /// There are never two names that differ in case only.
+    apart: bool,
     ears: Ears,
     hints: Option<mpsc::Sender<Hint>>,
     contents: HashSet<Vec<u8>>,
@@ -52,7 +58,7 @@ pub struct Ground {
 
 impl Ground {
     /// An empty directory `source` in `dir`.
-    pub fn new(dir: &Path, seed: u64, fold: bool, ears: Ears) -> Self {
+    pub fn new(dir: &Path, seed: u64, apart: bool, ears: Ears) -> Self {
         let (root, outside) = (dir.join("source"), dir.join("outside"));
         fs::create_dir(&root).unwrap();
         fs::create_dir(&outside).unwrap();
@@ -60,7 +66,7 @@ impl Ground {
             root,
             outside,
             random: fastrand::Rng::with_seed(seed),
-            fold,
+            apart,
             ears,
             hints: None,
             // What is rewritten in place is empty for a moment.
@@ -111,6 +117,20 @@ impl Ground {
     pub fn edit(&mut self) {
         if let Err(e) = self.try_edit() {
             self.log.push(format!("  {e}"));
+        }
+    }
+
+    /// Of names that differ in case only one stays.
+    pub fn part(&mut self) {
+        let mut seen = HashSet::new();
+        for path in self.items().into_keys() {
+            if self.at(&path).symlink_metadata().is_ok() && !seen.insert(path.folded()) {
+                self.edits += 1;
+                self.log.push(format!("remove {path}, a twin"));
+                if self.clear(&path).is_ok() {
+                    self.tell(&[path]);
+                }
+            }
         }
     }
 
@@ -357,7 +377,7 @@ impl Ground {
         let dir = dir.filter(|dir| dir.components().count() < DEEPEST);
         let name = NAMES[self.random.usize(..NAMES.len())];
         let path = RelPath::child(dir.as_ref(), name).unwrap();
-        if self.fold {
+        if self.apart {
             let twin = paths.iter().find(|other| other.folded() == path.folded());
             return twin.cloned().unwrap_or(path);
         }
@@ -399,7 +419,6 @@ impl Ground {
     }
 
     fn at(&self, path: &RelPath) -> PathBuf {
-        use std::os::unix::ffi::OsStrExt;
         self.root.join(std::ffi::OsStr::from_bytes(path.as_bytes()))
     }
 
@@ -411,6 +430,8 @@ impl Ground {
             if entry.file_type().unwrap().is_dir() {
                 self.collect(Some(&path), items);
                 items.insert(path, None);
+            } else if entry.file_type().unwrap().is_symlink() {
+                items.insert(path, Some(link(fs::read_link(entry.path()).unwrap().as_os_str().as_bytes())));
             } else {
                 items.insert(path, Some(fs::read(entry.path()).unwrap()));
             }

@@ -24,8 +24,20 @@ pub struct Mix {
     pub crashes: bool,
     /// So many of a hundred calls of the server meet an edit.
     pub meanwhile: u32,
-    /// The server takes names that differ in case only for one.
-    pub fold: bool,
+    /// Whether the server takes names that differ in case only for one.
+    pub fold: Fold,
+}
+
+/// What names that differ in case only are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fold {
+    /// Two.
+    #[default]
+    No,
+    /// One to the server; here there are never two of them at once.
+    Apart,
+    /// One to the server; here there are often two.
+    Twins,
 }
 
 /// Lives history number `seed` of this kind.
@@ -58,6 +70,7 @@ impl History<'_> {
             stage.ground().log.push(format!("{end:?}"));
             self.edit(5);
         }
+        self.stage.rest_with_twins()?;
         self.stage.conclude()
     }
 

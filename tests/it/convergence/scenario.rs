@@ -18,6 +18,7 @@ use towline::remote::{
 use super::{
     each,
     ground::{Ears, Ground},
+    history::Fold,
     stage::{End, Stage, Wrong},
 };
 use crate::support;
@@ -68,7 +69,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// It was once sent over and over, until it was looked at again: what was sent was never what had been observed.
 fn changed_since() -> Result<(), Wrong> {
-    let stage = Stage::new(0, false, Ears::default(), 2);
+    let stage = Stage::new(0, Fold::No, Ears::default(), 2);
     stage.ground().put("f", b"as it was looked at");
     let ground = stage.shared_ground();
     stage.remote.set_faults(Faults::script(move |number, _| {
@@ -86,7 +87,7 @@ fn changed_since() -> Result<(), Wrong> {
 /// It once stayed for good, and with it the directory that it lay in. Servers refuse to remove the file of an upload that was
 /// cut off until they have noticed that it was.
 fn held_on_to() -> Result<(), Wrong> {
-    let stage = Stage::new(0, false, Ears::default(), 2);
+    let stage = Stage::new(0, Fold::No, Ears::default(), 2);
     fs::create_dir(stage.ground().root().join("d")).unwrap();
     stage.ground().put("d/f", b"cut off");
     let (mut cut, mut refusals) = (false, 0);
@@ -154,7 +155,7 @@ fn fail_at(number: u64, fault: Fault) -> Result<(), Wrong> {
 /// The first half of the story is mirrored, the second has happened while the mirror was down.
 fn told_so_far(seed: u64) -> Result<Stage, Wrong> {
     fastrand::seed(seed);
-    let stage = Stage::new(seed, false, Ears::default(), 1 + usize::try_from(seed % 3).unwrap_or(0));
+    let stage = Stage::new(seed, Fold::No, Ears::default(), 1 + usize::try_from(seed % 3).unwrap_or(0));
     begin(&mut stage.ground());
     stage.conclude()?;
     go_on(&mut stage.ground());

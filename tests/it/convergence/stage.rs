@@ -31,10 +31,14 @@ use towline::{
         Faults, MemoryRemote, Options,
         tree::{Manners, Node},
     },
+    scan::View,
     watch::ScriptedWatcher,
 };
 
-use super::ground::{Ears, Ground};
+use super::{
+    ground::{Ears, Ground, link},
+    history::Fold,
+};
 
 /// What is wrong, in words.
 pub type Wrong = String;
@@ -76,6 +80,8 @@ pub struct Stage {
     /// The call of the server that ends the life once it was answered; shared with scripts.
     pub doom: Doom,
     connections: usize,
+    fold: Fold,
+    view: View,
     lives: Cell<u64>,
     times_in_sync: Cell<u64>,
 }
@@ -111,7 +117,8 @@ impl Doom {
 /// What a life's director sees of the engine.
 pub struct Scene<'s> {
     stage: &'s Stage,
-    handle: Handle,
+    /// The engine's handle.
+    pub handle: Handle,
     heard: Option<Heard>,
 }
 
@@ -127,18 +134,25 @@ struct Heard {
 
 impl Stage {
     /// An empty mirror; `seed` is for the edits.
-    pub fn new(seed: u64, fold: bool, ears: Ears, connections: usize) -> Self {
+    pub fn new(seed: u64, fold: Fold, ears: Ears, connections: usize) -> Self {
+        let manners = Manners { fold_case: fold != Fold::No, ..Manners::default() };
+        Self::with(seed, fold, ears, connections, View::default(), Options { manners, strict: true, unknown: false })
+    }
+
+    /// An empty mirror that looks at its directory like this, and a server of this kind.
+    pub fn with(seed: u64, fold: Fold, ears: Ears, connections: usize, view: View, options: Options) -> Self {
         let shm = std::path::Path::new("/dev/shm");
         let home = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
         let dir = tempfile::Builder::new().prefix("towline-").tempdir_in(home).unwrap();
-        let ground = Ground::new(dir.path(), seed, fold, ears);
-        let manners = Manners { fold_case: fold, ..Manners::default() };
+        let ground = Ground::new(dir.path(), seed, fold == Fold::Apart, ears);
         Self {
             dir,
             ground: Arc::new(Mutex::new(ground)),
-            remote: MemoryRemote::new(Options { manners, strict: true }),
+            remote: MemoryRemote::new(options),
             doom: Doom(Arc::new(AtomicU64::new(NEVER))),
             connections,
+            fold,
+            view,
             lives: Cell::new(0),
             times_in_sync: Cell::new(0),
         }
@@ -189,6 +203,7 @@ impl Stage {
         let settings = Settings {
             name: "m".into(),
             source: self.dir.path().join("source"),
+            view: self.view,
             ignore: Vec::new(),
             quiet: Duration::from_millis(5),
             full_scan: Duration::from_secs(3600),
@@ -237,6 +252,18 @@ impl Stage {
         Index::open(&self.dir.path().join("state/m.db"), wall()).map_err(wrong)
     }
 
+    /// A life without faults while there are names that the server takes for one: one of them is there, all else is equal.
+    pub fn rest_with_twins(&self) -> Result<(), Wrong> {
+        if self.fold != Fold::Twins {
+            return Ok(());
+        }
+        self.live(async |scene| {
+            scene.reach_rest().await?;
+            Ok(End::Stopped)
+        })?;
+        self.compare_twins()
+    }
+
     /// A last life without faults, in which the mirror must come to rest; then both sides must be equal in every respect.
     pub fn conclude(&self) -> Result<(), Wrong> {
         self.live(async |scene| {
@@ -271,6 +298,33 @@ impl Stage {
         Ok(())
     }
 
+    /// Whether the server has exactly what is here, of names that it takes for one one alone, and of directories that it
+    /// does not have nothing.
+    pub fn compare_twins(&self) -> Result<(), Wrong> {
+        let local = self.ground().items();
+        let remote = self.remote.live();
+        for (path, node) in &remote {
+            let same = match (node, local.get(path)) {
+                (Node::Dir, Some(None)) => true,
+                (Node::File { body, .. }, Some(Some(content))) => body[..] == content[..],
+                _ => false,
+            };
+            if !same {
+                return Err(format!("{path} is on the server, and not here, or not like this"));
+            }
+        }
+        for path in local.keys().filter(|path| !remote.contains_key(*path)) {
+            let lost = |path: &RelPath| {
+                let twin = |other: &RelPath| other != path && other.folded() == path.folded();
+                local.keys().any(|other| twin(other) && remote.contains_key(other))
+            };
+            if !lost(path) && !path.ancestors().any(|dir| lost(&dir)) {
+                return Err(format!("{path} is not on the server, nor a twin of it"));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the server has exactly what is here.
     pub fn compare(&self) -> Result<(), Wrong> {
         let local = self.ground().items();
@@ -280,8 +334,10 @@ impl Stage {
             let here = local.get(path).map(Option::as_deref);
             let there = remote.get(path).map(|node| match node {
                 Node::Dir => None,
-                Node::File { body, .. } => Some(&body[..]),
+                Node::File { body, .. } => Some(body.to_vec()),
+                Node::Link { target } => Some(link(target)),
             });
+            let there = there.as_ref().map(Option::as_deref);
             if here != there {
                 let _ = writeln!(differences, "  {path}: {} here, {} there", show(here), show(there));
             }
@@ -320,9 +376,18 @@ impl Stage {
 }
 
 impl Scene<'_> {
-    /// Faults are over: the mirror must come to rest.
+    /// Faults are over: in four hours, with as many full scans, all that can be done is done.
+    pub async fn reach_rest(&mut self) -> Result<(), Wrong> {
+        self.stage.remote.set_faults(Faults::none());
+        self.watch(LONG / 6, false).await.map(drop)
+    }
+
+    /// Faults are over, and so are names that cannot be beside each other: the mirror must come to rest.
     pub async fn reach_sync(&mut self) -> Result<(), Wrong> {
         self.stage.remote.set_faults(Faults::none());
+        if self.stage.fold != Fold::No {
+            self.stage.ground().part();
+        }
         if self.stage.ground().deaf {
             self.stage.ground().overflow();
         }

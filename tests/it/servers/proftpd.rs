@@ -21,16 +21,19 @@ pub(super) fn command(site: &Site) -> Command {
     // `LoadModule mod_copy.c` and the like can be given as extra lines.
     let mut text = format!(
         "ModulePath {modules}\nLoadModule mod_tls.c\n\
-         ServerName towline\nServerType standalone\nDefaultServer on\nDefaultAddress 127.0.0.1\nUseIPv6 off\nSocketBindTight on\n\
+         ServerName towline\nServerType standalone\nDefaultServer on\nDefaultAddress {host}\nUseIPv6 {ipv6}\nSocketBindTight on\n\
          Port {port}\nPassivePorts {low} {high}\nUser {account}\nGroup {group}\nUmask 022\nMaxInstances 100\n\
          PidFile {dir}/pid\nScoreboardFile {dir}/scoreboard\nDelayTable none\nDelayEngine off\nWtmpLog off\nTransferLog none\n\
          UseReverseDNS off\nControlsEngine off\n\
          AuthOrder mod_auth_file.c\nAuthUserFile {dir}/users\nAuthPAM off\nRequireValidShell off\n\
          AllowOverwrite on\nAllowStoreRestart on\nAllowRetrieveRestart on\n\
-         SystemLog {dir}/system.log\nLogFormat commands \"%r %s\"\nExtendedLog {log} ALL commands\n\
-         TLSEngine on\nTLSRequired on\nTLSProtocol {versions}\nTLSLog {dir}/tls.log\nTLSVerifyClient off\nTLSRenegotiate none\n\
+         SystemLog {dir}/system.log\nSyslogLevel info\nLogFormat commands \"%r %s\"\nExtendedLog {log} ALL commands\n\
+         TLSEngine on\nTLSRequired on\nTLSProtocol {versions}\nTLSLog {dir}/tls.log\nTLSVerifyClient {verify}\nTLSRenegotiate none\n\
          TLSECCertificateFile {dir}/server.pem\nTLSECCertificateKeyFile {dir}/server.key\n",
         modules = site.programs.join("modules").display(),
+        host = site.host,
+        ipv6 = on(options.ipv6),
+        verify = on(options.client_certificate),
         port = site.ports.control,
         low = site.ports.passive.start(),
         high = site.ports.passive.end(),
@@ -39,11 +42,23 @@ pub(super) fn command(site: &Site) -> Command {
     if site.privileged {
         text += "DefaultRoot ~\n";
     }
-    if options.implicit {
-        text += "TLSOptions UseImplicitSSL\n";
+    let tls = [(options.implicit, "UseImplicitSSL"), (!options.reuse, "NoSessionReuseRequired")];
+    let tls: Vec<&str> = tls.iter().filter(|(wanted, _)| *wanted).map(|(_, option)| *option).collect();
+    if !tls.is_empty() {
+        text += &format!("TLSOptions {}\n", tls.join(" "));
+    }
+    if options.client_certificate {
+        text += &format!("TLSCACertificateFile {dir}/ca.pem\n");
+    }
+    if !options.active {
+        text += "<Limit PORT EPRT>\nDenyAll\n</Limit>\n";
     }
     if let Some(limit) = options.max_clients {
         text += &format!("MaxClients {limit}\n");
+    }
+    // Of two lines the first would count.
+    if options.extra.contains("TLSVerifyClient ") {
+        text = text.replace("TLSVerifyClient off\n", "");
     }
     text += &options.extra;
     text.push('\n');
@@ -52,4 +67,8 @@ pub(super) fn command(site: &Site) -> Command {
     let mut command = site.program("usr/sbin/proftpd");
     command.args(["-n", "-q", "-c"]).arg(configuration);
     command
+}
+
+fn on(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
 }

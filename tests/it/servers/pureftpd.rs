@@ -16,8 +16,23 @@ pub(super) fn command(site: &Site) -> Command {
 
     let limit = options.max_clients.unwrap_or(100).to_string();
     let mut command = site.program("usr/sbin/pure-ftpd");
-    command.args(["-4", "-E", "-H", "-A", "-u", "100", "-U", "133:022", "-f", "none", "-c", &limit, "-C", &limit]);
-    command.args(["-S", &format!("127.0.0.1,{}", site.ports.control)]);
+    command.args([
+        if options.ipv6 { "-6" } else { "-4" },
+        "-E",
+        "-H",
+        "-A",
+        "-u",
+        "100",
+        "-U",
+        "133:022",
+        "-f",
+        "none",
+        "-c",
+        &limit,
+        "-C",
+        &limit,
+    ]);
+    command.args(["-S", &format!("{},{}", site.host, site.ports.control)]);
     command.args(["-p", &format!("{}:{}", site.ports.passive.start(), site.ports.passive.end())]);
     command.arg("-l").arg(format!("puredb:{}", database.display()));
     command.args(["-Y", "3", "-2"]).arg(site.dir.join("both.pem"));

@@ -2,24 +2,25 @@
 //! without Towline's own client.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
 use libtest_mimic::Trial;
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::ports::Ports;
-use super::{Kind, Options, Server, Tls, trial};
+use super::{Cable, Kind, Options, Ports, Proxy, ProxyKind, Server, Tls, trial};
 use crate::support::{self, eventually};
 
 type Versions<'a> = &'a [&'static SupportedProtocolVersion];
@@ -33,16 +34,43 @@ pub fn trials() -> Vec<Trial> {
         for tls in Tls::ALL {
             trials.push(trial(kind, name(&format!("{}::greets", tls.name())), move || greets(kind, tls)));
             trials.push(trial(kind, name(&format!("{}::offers_just_that", tls.name())), move || offers_just_that(kind, tls)));
-            trials.push(trial(kind, name(&format!("{}::stores", tls.name())), move || stores(kind, tls)));
+            trials.push(trial(kind, name(&format!("{}::stores", tls.name())), move || stores(kind, tls.into(), Data::Epsv)));
         }
-        if kind != Kind::PureFtpd {
-            trials.push(trial(kind, name("implicit"), move || implicit(kind)));
+        for data in [Data::Epsv, Data::Pasv, Data::Active] {
+            for ipv6 in [false, true] {
+                let name = name(&format!("{}::stores_by_{}", if ipv6 { "ipv6" } else { "ipv4" }, data.name()));
+                let options = Options { ipv6, active: true, ..Options::default() };
+                let possible = move || super::possible(kind).and_then(|()| if ipv6 { super::ipv6_possible() } else { Ok(()) });
+                // PASV cannot name an IPv6 address.
+                if data != Data::Pasv || !ipv6 {
+                    trials.push(support::trial_where(name, possible, move || stores(kind, options, data)));
+                }
+            }
+        }
+        if kind.has_implicit() {
+            let options = Options { implicit: true, ..Options::default() };
+            trials.push(trial(kind, name("implicit::stores"), move || stores(kind, options, Data::Epsv)));
+        }
+        if kind.can_require_reuse() {
+            trials.push(trial(kind, name("insists_on_reuse_or_not"), move || insists_on_reuse(kind)));
         }
         trials.push(trial(kind, name("login"), move || login(kind)));
         trials.push(trial(kind, name("limit"), move || limit(kind)));
         trials.push(trial(kind, name("stops_and_starts_again"), move || stops_and_starts_again(kind)));
         trials.push(trial(kind, name("freezes_and_thaws"), move || freezes_and_thaws(kind)));
     }
+    for kind in [Kind::Vsftpd, Kind::ProFtpd] {
+        let name = format!("servers::{}::wants_a_client_certificate", kind.name());
+        let possible = move || super::possible(kind).and_then(|()| super::openssl_possible());
+        trials.push(support::trial_where(name, possible, move || wants_a_client_certificate(kind)));
+    }
+    trials.push(trial(Kind::Pyftpdlib, "servers::pyftpdlib::folds_case", folds_case));
+    for kind in ProxyKind::ALL {
+        let name = format!("servers::proxy::{}::leads_to_the_server_for_who_knows_the_password", kind.name());
+        trials.push(trial(Kind::ProFtpd, name, move || leads_to_the_server(kind)));
+    }
+    let cable = || super::possible(Kind::ProFtpd).and_then(|()| Cable::possible());
+    trials.push(support::trial_where("servers::cable::can_be_cut_and_mended", cable, cut_and_mended));
     trials
 }
 
@@ -78,43 +106,205 @@ async fn offers_just_that(kind: Kind, tls: Tls) {
     assert_eq!(session.version(), Some(best));
 }
 
-async fn stores(kind: Kind, tls: Tls) {
-    let server = Server::start(kind, tls);
+/// How a data connection is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Data {
+    Epsv,
+    Pasv,
+    Active,
+}
+
+impl Data {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Epsv => "epsv",
+            Self::Pasv => "pasv",
+            Self::Active => "active",
+        }
+    }
+}
+
+async fn stores(kind: Kind, options: Options, data: Data) {
+    let reuse = options.reuse && kind.can_require_reuse();
+    let server = Server::start(kind, options);
     let connector = connector(&server, &[&TLS13, &TLS12]);
-    let mut session = starttls_with(&server, &connector).await.unwrap();
+    let resumed = store(&server, &connector, data).await.unwrap();
+    assert!(resumed || !reuse);
+    let log = if kind == Kind::ProFtpd { server.tls_log() } else { server.log() };
+    assert!(!log.is_empty());
+}
+
+/// Whether a data connection has to resume the control connection's session: here it does not even try.
+async fn insists_on_reuse(kind: Kind) {
+    for reuse in [true, false] {
+        // The ends of TLS 1.3 handshakes cross: who is refused may see a mere reset.
+        let server = Server::start(kind, Options { tls: Tls::V12, reuse, ..Options::default() });
+        let mut config = client_config(&server, &[&TLS12], None);
+        config.resumption = Resumption::disabled();
+        let stored = store(&server, &TlsConnector::from(Arc::new(config)), Data::Epsv).await;
+        assert_eq!(stored.is_err(), reuse, "{stored:?}");
+    }
+}
+
+/// Logs in and stores a file. Says whether the data connection resumed a session, or with which reply the server refused it.
+async fn store(server: &Server, connector: &TlsConnector, data: Data) -> Result<bool, String> {
+    let mut session = open(server, connector).await.unwrap();
     session.login(server.user, server.password).await.unwrap();
     for command in ["PBSZ 0", "PROT P", "TYPE I"] {
         let reply = session.command(command).await.unwrap();
         assert!(reply.starts_with("200"), "{command}: {reply}");
     }
-    let reply = session.command("EPSV").await.unwrap();
-    let port: u16 = reply.split('|').nth(3).unwrap().parse().unwrap();
-    assert!(server.passive().contains(&port), "{reply}");
+    let here = TcpListener::bind((server.address(), 0)).await.unwrap();
+    let (family, port) = (if server.address().is_ipv4() { 1 } else { 2 }, here.local_addr().unwrap().port());
+    let ask = match data {
+        Data::Epsv => "EPSV".to_owned(),
+        Data::Pasv => "PASV".to_owned(),
+        Data::Active => format!("EPRT |{family}|{}|{port}|", server.host),
+    };
+    let reply = session.command(&ask).await.unwrap();
+    assert!(reply.starts_with('2'), "{reply}");
     session.send(&format!("STOR {}", server.remote("file"))).await.unwrap();
-    let data = TcpStream::connect((server.host.parse::<Ipv4Addr>().unwrap(), port)).await.unwrap();
-    let name = ServerName::try_from(server.host).unwrap();
-    let (reply, data) = tokio::join!(session.reply(), connector.connect(name, data));
-    let (reply, mut data) = (reply.unwrap(), data.unwrap());
-    assert!(reply.starts_with("150"), "{reply}");
-    if kind != Kind::PureFtpd {
-        assert_eq!(data.get_ref().1.handshake_kind(), Some(HandshakeKind::Resumed));
+    let stream = match passive_port(data, &reply) {
+        None => timeout(PATIENCE, here.accept()).await.unwrap().unwrap().0,
+        Some(port) => {
+            assert!(server.passive().contains(&port), "{reply}");
+            TcpStream::connect((server.address(), port)).await.unwrap()
+        }
+    };
+    let (reply, stream) = tokio::join!(session.reply(), connector.connect(ServerName::try_from(server.host).unwrap(), stream));
+    let reply = reply.unwrap();
+    if !["150", "125"].contains(&&reply[..3]) {
+        return Err(reply);
     }
-    data.write_all(&[b'x'; 100_000]).await.unwrap();
-    data.shutdown().await.unwrap();
-    let _ = data.read_to_end(&mut Vec::new()).await;
+    let Ok(mut stream) = stream else { return Err(session.reply().await.unwrap()) };
+    let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+    let _ = stream.write_all(&[b'x'; 100_000]).await;
+    let _ = stream.shutdown().await;
+    let _ = stream.read_to_end(&mut Vec::new()).await;
     let reply = session.reply().await.unwrap();
-    assert!(reply.starts_with("226"), "{reply}");
+    if !reply.starts_with("226") {
+        return Err(reply);
+    }
     assert_eq!(fs::read(server.root.join("file")).unwrap(), [b'x'; 100_000]);
-    let log = if kind == Kind::ProFtpd { server.tls_log() } else { server.log() };
-    assert!(!log.is_empty());
+    Ok(resumed)
 }
 
-async fn implicit(kind: Kind) {
-    let server = Server::start(kind, Options { implicit: true, ..Options::default() });
-    let stream = connect(&server).await.unwrap();
-    let mut session = handshake(&server, stream, &connector(&server, &[&TLS13, &TLS12])).await.unwrap();
-    let greeting = session.reply().await.unwrap();
-    assert!(greeting.starts_with("220"), "{greeting}");
+/// The port in the reply to EPSV or PASV.
+fn passive_port(data: Data, reply: &str) -> Option<u16> {
+    match data {
+        Data::Epsv => reply.split('|').nth(3)?.parse().ok(),
+        Data::Pasv => {
+            let mut numbers = reply.rsplit(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse::<u8>().ok());
+            let low = numbers.next()?;
+            Some(u16::from_be_bytes([numbers.next()?, low]))
+        }
+        Data::Active => None,
+    }
+}
+
+async fn wants_a_client_certificate(kind: Kind) {
+    let server = Server::start(kind, Options { client_certificate: true, ..Options::default() });
+    for versions in [&[&TLS12], &[&TLS13]] {
+        let [cert, key, encrypted] = server.client_files();
+        assert!(fs::read_to_string(encrypted).unwrap().contains("ENCRYPTED PRIVATE KEY"));
+        let config = client_config(&server, versions, Some((&cert, &key)));
+        store(&server, &TlsConnector::from(Arc::new(config)), Data::Epsv).await.unwrap();
+        // In TLS 1.3 the refusal comes after the handshake.
+        if let Ok(mut session) = starttls(&server, versions).await {
+            let reply = session.command("USER towline").await;
+            assert!(reply.is_err(), "{reply:?}");
+        }
+    }
+}
+
+async fn folds_case() {
+    for fold_case in [true, false] {
+        let server = Server::start(Kind::Pyftpdlib, Options { fold_case, ..Options::default() });
+        let mut session = starttls(&server, &[&TLS13, &TLS12]).await.unwrap();
+        session.login(server.user, server.password).await.unwrap();
+        fs::create_dir(server.root.join("Folder")).unwrap();
+        fs::write(server.root.join("Folder/File"), "four").unwrap();
+        session.command("TYPE I").await.unwrap();
+        let size = session.command("SIZE /folder/FILE").await.unwrap();
+        assert_eq!(size == "213 4", fold_case, "{size}");
+    }
+}
+
+/// By hand: a greeting through the proxy, with the right password and with a wrong one.
+async fn leads_to_the_server(kind: ProxyKind) {
+    let server = Server::start(Kind::ProFtpd, Options::default());
+    let proxy = Proxy::start(kind, server.port, server.passive());
+    for (password, right) in [(proxy.password, true), ("wrong", false)] {
+        let mut stream = TcpStream::connect((Proxy::HOST, proxy.port)).await.unwrap();
+        let through = match kind {
+            ProxyKind::Socks5 => by_socks5(&mut stream, proxy.user, password, server.port).await,
+            ProxyKind::Http => by_connect(&mut stream, proxy.user, password, server.port).await,
+        };
+        assert_eq!(through.unwrap_or(false), right, "{password}");
+        if right {
+            let greeting = Session::new(stream).reply().await.unwrap();
+            assert!(greeting.starts_with("220"), "{greeting}");
+        }
+    }
+    assert_eq!(server.sessions(), [Proxy::FROM]);
+}
+
+/// RFC 1928 and 1929, to 127.0.0.1.
+async fn by_socks5(stream: &mut TcpStream, user: &str, password: &str, port: u16) -> std::io::Result<bool> {
+    let length = |text: &str| u8::try_from(text.len()).unwrap();
+    stream.write_all(&[5, 1, 2]).await?;
+    let mut answer = [0; 2];
+    stream.read_exact(&mut answer).await?;
+    assert_eq!(answer, [5, 2]);
+    let account = [&[1, length(user)], user.as_bytes(), &[length(password)], password.as_bytes()].concat();
+    stream.write_all(&account).await?;
+    stream.read_exact(&mut answer).await?;
+    if answer[1] != 0 {
+        return Ok(false);
+    }
+    stream.write_all(&[&[5, 1, 0, 1, 127, 0, 0, 1], &port.to_be_bytes()[..]].concat()).await?;
+    let mut answer = [0; 10];
+    stream.read_exact(&mut answer).await?;
+    Ok(answer[1] == 0)
+}
+
+/// RFC 9110 §9.3.6, to 127.0.0.1.
+async fn by_connect(stream: &mut TcpStream, user: &str, password: &str, port: u16) -> std::io::Result<bool> {
+    let account = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    let request = format!("CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: 127.0.0.1\r\nProxy-Authorization: Basic {account}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await?);
+    }
+    Ok(String::from_utf8_lossy(&answer).split(' ').nth(1) == Some("200"))
+}
+
+/// What is sent while it is cut is late, not lost.
+async fn cut_and_mended() {
+    let cable = Arc::new(Cable::lay().unwrap());
+    let server = Server::start(Kind::ProFtpd, Options { cable: Some(Arc::clone(&cable)), ..Options::default() });
+    let script = "import socket, sys\n\
+                  s = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n\
+                  print(s.recv(3), flush=True)\n\
+                  sys.stdin.readline()\n\
+                  s.send(b'NOOP\\r\\n'); s.recv(1000); s.settimeout(1)\n\
+                  try: print(s.recv(3), flush=True)\n\
+                  except TimeoutError: print('late', flush=True)\n\
+                  sys.stdin.readline(); s.settimeout(20); print(s.recv(3), flush=True)\n";
+    let mut command = std::process::Command::new(super::pyftpdlib::PYTHON);
+    command.args(["-c", script, server.host, &server.port.to_string()]);
+    let mut command = tokio::process::Command::from(cable.at_near_end(&command));
+    let piped = std::process::Stdio::piped;
+    let mut client = command.stdin(piped()).stdout(piped()).kill_on_drop(true).spawn().unwrap();
+    let (mut go_on, mut said) = (client.stdin.take().unwrap(), BufReader::new(client.stdout.take().unwrap()).lines());
+    assert_eq!(said.next_line().await.unwrap().as_deref(), Some("b'220'"));
+    cable.cut();
+    go_on.write_all(b"\n").await.unwrap();
+    assert_eq!(said.next_line().await.unwrap().as_deref(), Some("late"));
+    cable.mend();
+    go_on.write_all(b"\n").await.unwrap();
+    assert!(said.next_line().await.unwrap().is_some_and(|line| line.len() == 6), "no answer after all");
 }
 
 async fn login(kind: Kind) {
@@ -236,7 +426,7 @@ impl Session<TlsStream<TcpStream>> {
 }
 
 async fn connect(server: &Server) -> std::io::Result<TcpStream> {
-    TcpStream::connect((server.host.parse::<Ipv4Addr>().unwrap(), server.port)).await
+    TcpStream::connect((server.address(), server.port)).await
 }
 
 async fn starttls(server: &Server, versions: Versions<'_>) -> std::io::Result<Session<TlsStream<TcpStream>>> {
@@ -251,6 +441,17 @@ async fn starttls_with(server: &Server, connector: &TlsConnector) -> std::io::Re
     handshake(server, plain.stream.into_inner(), connector).await
 }
 
+/// Connects and encrypts, in the mode of the server.
+async fn open(server: &Server, connector: &TlsConnector) -> std::io::Result<Session<TlsStream<TcpStream>>> {
+    if !server.site.options.implicit {
+        return starttls_with(server, connector).await;
+    }
+    let mut session = handshake(server, connect(server).await?, connector).await?;
+    let greeting = session.reply().await?;
+    assert!(greeting.starts_with("220"), "{greeting}");
+    Ok(session)
+}
+
 async fn handshake(
     server: &Server,
     stream: TcpStream,
@@ -262,14 +463,24 @@ async fn handshake(
 
 /// With a session store of its own, as each control connection must have one.
 fn connector(server: &Server, versions: Versions<'_>) -> TlsConnector {
+    TlsConnector::from(Arc::new(client_config(server, versions, None)))
+}
+
+/// `own` is the client's certificate and its key, for a server that wants one.
+fn client_config(server: &Server, versions: Versions<'_>, own: Option<(&Path, &Path)>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&server.ca).unwrap()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(versions)
         .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
+        .with_root_certificates(roots);
+    match own {
+        None => config.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let chain = vec![CertificateDer::from_pem_file(certificate).unwrap()];
+            config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap()).unwrap()
+        }
+    }
 }
 
 #[cfg(feature = "aws-lc-rs")]

@@ -89,11 +89,17 @@ fn write_configuration(site: &Site, settings: &str) {
     let dir = site.dir.display();
     let options = &site.options;
     let mut text = format!(
-        "listen=YES\nlisten_address=127.0.0.1\nlisten_port={port}\npasv_min_port={low}\npasv_max_port={high}\nport_enable=NO\n\
+        "{listen}\nlisten_port={port}\npasv_min_port={low}\npasv_max_port={high}\nport_enable={active}\n\
          background=NO\nwrite_enable=YES\ntcp_wrappers=NO\nseccomp_sandbox=NO\n\
-         ssl_enable=YES\nssl_tlsv1=YES\nssl_sslv2=NO\nssl_sslv3=NO\nssl_ciphers=HIGH\nrequire_ssl_reuse=YES\nstrict_ssl_read_eof=YES\n\
+         ssl_enable=YES\nssl_tlsv1=YES\nssl_sslv2=NO\nssl_sslv3=NO\nssl_ciphers=HIGH\nrequire_ssl_reuse={reuse}\nstrict_ssl_read_eof=YES\n\
          rsa_cert_file={dir}/server.pem\nrsa_private_key_file={dir}/server.key\n\
          xferlog_enable=YES\nxferlog_std_format=NO\nlog_ftp_protocol=YES\ndebug_ssl=YES\nvsftpd_log_file={log}\n{settings}",
+        listen = match options.ipv6 {
+            true => format!("listen=NO\nlisten_ipv6=YES\nlisten_address6={}", site.host),
+            false => format!("listen=YES\nlisten_address={}", site.host),
+        },
+        active = yes(options.active),
+        reuse = yes(options.reuse),
         port = site.ports.control,
         low = site.ports.passive.start(),
         high = site.ports.passive.end(),
@@ -102,10 +108,17 @@ fn write_configuration(site: &Site, settings: &str) {
     if options.implicit {
         text += "implicit_ssl=YES\n";
     }
+    if options.client_certificate {
+        text += &format!("require_cert=YES\nvalidate_cert=YES\nca_certs_file={dir}/ca.pem\n");
+    }
     if let Some(limit) = options.max_clients {
         text += &format!("max_clients={limit}\n");
     }
     text += &options.extra;
     text.push('\n');
     fs::write(site.dir.join("vsftpd.conf"), text).unwrap();
+}
+
+fn yes(on: bool) -> &'static str {
+    if on { "YES" } else { "NO" }
 }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     ftps::{
-        Profile, Timeouts, TlsSettings, Trust,
+        DataMode, Mode, Profile, Timeouts, TlsSettings, Trust,
         testing::{Heard, Pipe, Server},
     },
     model::RelPath,
@@ -23,17 +23,33 @@ pub(super) fn remote_to(server: Server) -> (FtpsRemote<Pipe>, Heard) {
     remote_with(server, TlsSettings { trust: Trust::Pin, pins, ..TlsSettings::default() })
 }
 
+/// A remote that connects in these ways.
+pub(super) fn remote_by(server: Server, mode: Mode, data: DataMode) -> (FtpsRemote<Pipe>, Heard) {
+    let tls = TlsSettings { trust: Trust::Pin, pins: vec![server.pin()], ..TlsSettings::default() };
+    remote_as(server, FtpsSettings { mode, data, ..settings(tls) })
+}
+
 /// A remote that trusts as `tls` says.
 pub(super) fn remote_with(server: Server, tls: TlsSettings) -> (FtpsRemote<Pipe>, Heard) {
-    let settings = FtpsSettings {
+    remote_as(server, settings(tls))
+}
+
+pub(super) fn settings(tls: TlsSettings) -> FtpsSettings {
+    FtpsSettings {
         host: "ftp.test".to_owned(),
         port: 21,
+        mode: Mode::default(),
+        data: DataMode::default(),
+        proxy: None,
         user: "me".to_owned(),
         password: "secret".to_owned().into(),
         base: b"/".to_vec(),
         tls,
         timeouts: Timeouts::default(),
-    };
+    }
+}
+
+fn remote_as(server: Server, settings: FtpsSettings) -> (FtpsRemote<Pipe>, Heard) {
     let heard = server.heard();
     let remote = FtpsRemote::with_dial(Pipe(server), settings, Profile::default(), Arc::new(|_| {})).expect("settings");
     (remote, heard)

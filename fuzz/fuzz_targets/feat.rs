@@ -1,0 +1,6 @@
+//! Replies to FEAT.
+#![no_main]
+
+use towline_fuzz::invariants;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| invariants::feat(data));

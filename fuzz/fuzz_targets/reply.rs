@@ -1,0 +1,6 @@
+//! Replies of a server.
+#![no_main]
+
+use towline_fuzz::invariants;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| invariants::reply(data));

@@ -1,0 +1,356 @@
+//! Finds out what a server can do by doing it, in a scratch directory that is removed again. What there is to try is in
+//! `probe/steps.rs`, as values; here it is talked through. What the findings are good for is decided elsewhere.
+
+mod fingerprint;
+mod scratch;
+mod steps;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tracing::{debug, info, warn};
+
+use super::{
+    client::Client,
+    dial::Dial,
+    error::Error,
+    profile::{Lost, Probed, Profile, Verdict},
+    proto::{Command, Encoding, Extra, ListedKind, Pathname, Reply, listing::Format, transfer::Failure},
+};
+use crate::model::UnixMillis;
+use scratch::{BODY, FILE, Scratch, is_ours};
+use steps::{Act, Answer, Entry, Form, How, Known, TABLE};
+
+/// What all steps together may take.
+const LIMIT: Duration = Duration::from_secs(90);
+/// What tidying up may take.
+const TIDY: Duration = Duration::from_secs(30);
+/// How many connections it may cost.
+const MAX_LOST: u32 = 3;
+/// How long it is waited for a place on the server that somebody else took in between; the second time twice as long.
+const TURNED_AWAY: Duration = Duration::from_secs(1);
+/// How often.
+const TURNED_AWAY_TIMES: u32 = 4;
+/// How many names of a scratch directory are removed: a probe makes fewer.
+const MAX_NAMES: usize = 64;
+
+impl<D: Dial> Client<D> {
+    /// Probes the server if it is not known yet, or not the one that it was, in a scratch directory in `base` (absolute, there).
+    /// Not while another conversation does; that it did is told. The conversation can be used afterwards.
+    ///
+    /// # Errors
+    /// When the connection is lost and cannot be had again. A server that refuses things is no error.
+    pub async fn probe_if_due(&mut self, base: &[u8], now: UnixMillis) -> Result<bool, Error> {
+        let fingerprint = self.fingerprint();
+        let endpoint = Arc::clone(&self.endpoint);
+        let Ok(_alone) = endpoint.probing.try_lock() else { return Ok(false) };
+        if !fingerprint::is_due(endpoint.profile().probed, fingerprint, now) {
+            self.clear(base).await?;
+            return Ok(false);
+        }
+        Box::pin(self.probe(base, now)).await?;
+        Ok(true)
+    }
+
+    /// Probes the server whatever is known, and forgets the rest.
+    ///
+    /// # Errors
+    /// As for [`Self::probe_if_due`].
+    pub async fn probe_afresh(&mut self, base: &[u8], now: UnixMillis) -> Result<(), Error> {
+        let endpoint = Arc::clone(&self.endpoint);
+        let _alone = endpoint.probing.lock().await;
+        endpoint.learn(|profile| *profile = profile.unprobed());
+        Box::pin(self.probe(base, now)).await
+    }
+
+    fn fingerprint(&self) -> u64 {
+        fingerprint::fingerprint(&self.connection.greeting, &self.connection.features)
+    }
+
+    async fn probe(&mut self, base: &[u8], now: UnixMillis) -> Result<(), Error> {
+        let fingerprint = self.fingerprint();
+        let endpoint = Arc::clone(&self.endpoint);
+        let known = endpoint.profile();
+        let is_same = known.probed.is_some_and(|probed| probed.fingerprint == fingerprint);
+        let found = Profile { lost: if is_same { known.lost } else { Lost::default() }, ..Profile::default() };
+        debug!(target: "towline::ftps", "probing the server");
+        let mut run = Run::new(self, found);
+        let (verdict, end) = match Scratch::below(base) {
+            Ok(scratch) => {
+                let number = scratch.number();
+                endpoint.learn(|profile| profile.scratch_left = profile.scratch_left.or(Some(number)));
+                let (verdict, tidied) = run.all(&scratch).await;
+                if matches!(tidied, Ok(true)) {
+                    endpoint.learn(|profile| profile.scratch_left = profile.scratch_left.filter(|left| *left != number));
+                }
+                (verdict, tidied.map(drop))
+            }
+            Err(_) => (Verdict::NoDirectory, Ok(())),
+        };
+        let found = run.found;
+        // Noted even if the connection is gone for good: what cost it is not tried at the next login.
+        let probed = Some(Probed { at: now, fingerprint, verdict });
+        endpoint.learn(|profile| *profile = profile.with_probed(Profile { probed, ..found }));
+        info!(target: "towline::ftps", server = endpoint.dial.name(), ?verdict, "probed the server");
+        end
+    }
+
+    /// Removes what an earlier probe below `base` had to leave. Tried once: a server that hangs up at it is not to do so at
+    /// every login.
+    async fn clear(&mut self, base: &[u8]) -> Result<(), Error> {
+        let Ok(scratch) = Scratch::below(base) else { return Ok(()) };
+        let profile = self.endpoint.profile();
+        if profile.scratch_left != Some(scratch.number()) {
+            return Ok(());
+        }
+        self.endpoint.learn(|profile| profile.scratch_left = None);
+        Run::new(self, profile).tidy(&scratch).await?;
+        Ok(())
+    }
+
+    /// Goes on with a fresh connection. Where only so many are let in, somebody else may have had the place of the last one.
+    async fn reconnect(&mut self) -> Result<(), Error> {
+        let mut turned_away = 0;
+        loop {
+            match self.endpoint.log_in().await {
+                Ok(connection) => {
+                    *self.connection = connection;
+                    return Ok(());
+                }
+                Err(error) if error.is_turned_away() && turned_away < TURNED_AWAY_TIMES => {
+                    sleep(TURNED_AWAY * 2_u32.pow(turned_away)).await;
+                    turned_away += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// A probe on its way.
+struct Run<'a, D: Dial> {
+    client: &'a mut Client<D>,
+    found: Profile,
+    /// Connections lost so far.
+    losses: u32,
+    deadline: Instant,
+}
+
+/// Why an act has no answer: the connection cannot be used any more.
+struct Gone(Error);
+
+impl<'a, D: Dial> Run<'a, D> {
+    fn new(client: &'a mut Client<D>, found: Profile) -> Self {
+        Self { client, found, losses: 0, deadline: Instant::now() + LIMIT }
+    }
+
+    /// Makes the directory, takes all steps, and tidies up, and says whether nothing is left; an error is a connection that
+    /// could not be had again.
+    async fn all(&mut self, scratch: &Scratch) -> (Verdict, Result<bool, Error>) {
+        let begun = match timeout_at(self.deadline, self.begin(scratch)).await {
+            Ok(Ok(begun)) => begun,
+            Ok(Err(Gone(error))) => {
+                warn!(target: "towline::ftps", %error, "the probe of the server could not begin");
+                return (Verdict::CutShort, self.tidy_anew(scratch).await);
+            }
+            Err(_) => return (Verdict::CutShort, self.tidy_anew(scratch).await),
+        };
+        if !begun {
+            return (Verdict::NoDirectory, self.tidy(scratch).await);
+        }
+        let mut todo = TABLE.iter();
+        let mut next = todo.next();
+        while let Some(entry) = next {
+            if self.found.lost.has(entry.step) {
+                next = todo.next();
+                continue;
+            }
+            let taken = timeout_at(self.deadline, self.take(scratch, entry)).await;
+            let Ok(taken) = taken else { return (Verdict::CutShort, self.tidy_anew(scratch).await) };
+            let Err(Gone(error)) = taken else {
+                next = todo.next();
+                continue;
+            };
+            debug!(target: "towline::ftps", step = ?entry.step, %error, "this step of the probe cost the connection");
+            // What was no fault of the step's (other TLS versions need another login) is no reason to leave it out.
+            if !error.is_of_login() {
+                self.found.lost.add(entry.step);
+            }
+            self.losses += 1;
+            if self.losses > MAX_LOST {
+                return (Verdict::CutShort, self.tidy_anew(scratch).await);
+            }
+            if let Err(error) = self.client.reconnect().await {
+                return (Verdict::CutShort, Err(error));
+            }
+        }
+        (Verdict::Complete, self.tidy(scratch).await)
+    }
+
+    /// Makes the directory and the file in it; `false` if the server will not have it. What an earlier probe left is removed.
+    async fn begin(&mut self, scratch: &Scratch) -> Result<bool, Gone> {
+        let made = self.say(Command::MakeDir(scratch.dir().clone())).await?;
+        if !made.is_positive() {
+            self.empty(scratch).await?;
+            if !self.is_dir(scratch.dir()).await? {
+                debug!(target: "towline::ftps", reply = %made, "the scratch directory cannot be made");
+                return Ok(false);
+            }
+        }
+        Ok(self.put(How::Store, scratch.at(FILE).map_err(gone)?, BODY).await? == Answer::Stored)
+    }
+
+    async fn take(&mut self, scratch: &Scratch, entry: &Entry) -> Result<(), Gone> {
+        let features = self.client.connection.features.clone();
+        let acts = (entry.asks)(&Known { scratch, features: &features, found: &self.found }).map_err(gone)?;
+        let mut answers = Vec::with_capacity(acts.len());
+        for act in &acts {
+            answers.push(self.act(scratch, act).await?);
+        }
+        if !acts.is_empty() {
+            (entry.reads)(&answers, &mut self.found);
+        }
+        Ok(())
+    }
+
+    async fn act(&mut self, scratch: &Scratch, act: &Act) -> Result<Answer, Gone> {
+        match act {
+            Act::Say(command) => Ok(Answer::Reply(self.say(command.clone()).await?)),
+            Act::SayAs(encoding, command) => {
+                let before = self.client.encoding();
+                self.client.connection.control.set_encoding(*encoding);
+                let reply = self.say(command.clone()).await;
+                self.client.connection.control.set_encoding(before);
+                Ok(Answer::Reply(reply?))
+            }
+            Act::Flight(commands) => {
+                let replies = self.client.connection.control.flight(commands).await.map_err(Gone)?;
+                Ok(Answer::Replies(replies))
+            }
+            Act::Put(how, path, body) => self.put(*how, path.clone(), body).await,
+            Act::Size(path) => answer(self.client.size(path).await.map(Answer::Size)),
+            Act::Find(path) => answer(self.client.find(path).await.map(|found| Answer::Found(found.is_some()))),
+            Act::List(form) => self.list(scratch.dir(), *form).await,
+        }
+    }
+
+    /// A closing connection is a lost one, even if it says so.
+    async fn say(&mut self, command: Command) -> Result<Reply, Gone> {
+        let reply = self.client.command(&command).await.map_err(Gone)?;
+        if reply.code == 421 { Err(Gone(Error::Closed { idle: false, last: Some(reply) })) } else { Ok(reply) }
+    }
+
+    async fn put(&mut self, how: How, path: Pathname, body: &'static [u8]) -> Result<Answer, Gone> {
+        let mut open = || {
+            let (sender, receiver) = mpsc::channel(1);
+            // There is room for one.
+            let _ = sender.try_send(Bytes::from_static(body));
+            receiver
+        };
+        let (first, command) = match how {
+            How::Store => (None, Command::Stor(path)),
+            How::Append => (None, Command::Extra(Extra::Append(path))),
+            How::Behind(at) => (Some(Command::Extra(Extra::Restart(at))), Command::Stor(path)),
+        };
+        let stored = answer(self.client.store_by(first.as_ref(), &command, &mut open).await.map(|_| Answer::Stored))?;
+        if first.is_some() && stored != Answer::Stored {
+            // A REST that is still armed would make a hole in the next file that is stored.
+            let _ = timeout(TIDY, self.client.say_good_bye()).await;
+            self.client.reconnect().await.map_err(Gone)?;
+        }
+        Ok(stored)
+    }
+
+    async fn list(&mut self, dir: &Pathname, form: Form) -> Result<Answer, Gone> {
+        let client = &mut self.client;
+        answer(
+            match form {
+                Form::Best => client.list(dir).await,
+                Form::Mlsd => client.shown_by(&Command::Mlsd(dir.clone()), Format::Facts, None).await,
+                Form::List => client.shown_by(&Command::List(false), Format::Unix, Some(dir)).await,
+                Form::ListAll => client.shown_by(&Command::List(true), Format::Unix, Some(dir)).await,
+            }
+            .map(Answer::Listed),
+        )
+    }
+
+    async fn is_dir(&mut self, dir: &Pathname) -> Result<bool, Gone> {
+        match self.client.find(dir).await {
+            Ok(found) => Ok(found.is_some_and(|found| found.kind == ListedKind::Dir)),
+            Err(error) if error.leaves_connection_usable() => Ok(false),
+            Err(error) => Err(Gone(error)),
+        }
+    }
+
+    /// Removes everything that a probe made in the directory, by names that it has.
+    async fn empty(&mut self, scratch: &Scratch) -> Result<(), Gone> {
+        let Answer::Listed(listing) = self.list(scratch.dir(), Form::Best).await? else { return Ok(()) };
+        let ours = listing.entries.iter().filter(|entry| is_ours(&entry.name)).take(MAX_NAMES);
+        for entry in ours {
+            let remove = |name: &[u8]| {
+                let remove = if entry.kind == ListedKind::Dir { Command::RemoveDir } else { Command::Delete };
+                scratch.at(name).map(remove)
+            };
+            let plain = self.client.encoding();
+            let command = match remove(&entry.name) {
+                Ok(command) if command.line(plain).is_ok() => Act::SayAs(plain, command),
+                // What cannot be named as it is was sent with its 0xFF doubled.
+                _ => Act::SayAs(Encoding { telnet_doubled: true }, remove(scratch::DOUBLED).map_err(gone)?),
+            };
+            self.act(scratch, &command).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the directory with all that is in it; `false` if the server has it yet.
+    async fn remove(&mut self, scratch: &Scratch) -> Result<bool, Gone> {
+        self.empty(scratch).await?;
+        // `find` may have led into it, and a directory that somebody is in is not removed by some servers.
+        self.say(Command::ChangeDir(Pathname::new("/").map_err(gone)?)).await?;
+        let removed = self.say(Command::RemoveDir(scratch.dir().clone())).await?;
+        if removed.is_positive() || !self.is_dir(scratch.dir()).await? {
+            return Ok(true);
+        }
+        debug!(target: "towline::ftps", reply = %removed, "the scratch directory is left");
+        Ok(false)
+    }
+
+    /// Removes the directory; where that costs the connection, once more with another.
+    async fn tidy(&mut self, scratch: &Scratch) -> Result<bool, Error> {
+        match timeout(TIDY, self.remove(scratch)).await {
+            Ok(Ok(removed)) => Ok(removed),
+            _ => self.tidy_anew(scratch).await,
+        }
+    }
+
+    /// Removes the directory over a fresh connection, and leaves a usable one.
+    async fn tidy_anew(&mut self, scratch: &Scratch) -> Result<bool, Error> {
+        self.client.reconnect().await?;
+        match timeout(TIDY, self.remove(scratch)).await {
+            Ok(Ok(removed)) => Ok(removed),
+            _ => self.client.reconnect().await.map(|()| false),
+        }
+    }
+}
+
+/// An answer, as far as the conversation can go on with it.
+fn answer(result: Result<Answer, Error>) -> Result<Answer, Gone> {
+    match result {
+        Ok(answer) => Ok(answer),
+        Err(error) if !error.leaves_connection_usable() => Err(Gone(error)),
+        Err(Error::Refused { reply, .. }) if reply.is_permanent() => Ok(Answer::Refused),
+        Err(Error::Transfer { failure: Failure::Refused, .. }) => Ok(Answer::Refused),
+        Err(_) => Ok(Answer::Odd),
+    }
+}
+
+fn gone(error: super::proto::ArgumentError) -> Gone {
+    Gone(Error::Name(error))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+UPDATE entry SET fold = ?2 WHERE path = ?1
