@@ -277,7 +277,7 @@ impl<D: Dial> Endpoint<D> {
             Ok(stream) => return Ok((stream, heard)),
         };
         let others = up.others();
-        Err(match heard.reply() {
+        Err(match heard.greeting() {
             Some(reply) if reply.code == 421 => Error::Login { source: LoginError::Busy(reply), others },
             Some(reply) if reply.is_negative() => Error::Login { source: LoginError::Greeting(reply), others },
             Some(reply) => Error::ClearGreeting(reply),
