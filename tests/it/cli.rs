@@ -505,12 +505,12 @@ fn interrupted() {
     let rig = Rig::new(Kind::ProFtpd, Tls::Both);
     let fifo = rig.dir.path().join("asked");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    rig.edit_config("{ file = \"pass\" }", &format!("{{ command = [\"sh\", \"-c\", \"echo > {}; sleep 8\"] }}", fifo.display()));
+    rig.edit_config("{ file = \"pass\" }", &format!("{{ command = [\"sh\", \"-c\", \"echo > {}; sleep 90\"] }}", fifo.display()));
     let mut child = rig.command(&["sync"]).stderr(Stdio::piped()).spawn().unwrap();
     // The other end is opened when the command runs.
-    drop(fs::File::open(&fifo).unwrap());
+    assert_eq!(fs::read(&fifo).unwrap(), b"\n");
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    assert!(wait_until(Duration::from_secs(5), || child.try_wait().unwrap().is_some()), "it waits for the password");
+    assert!(wait_until(PATIENCE, || child.try_wait().unwrap().is_some()), "it waits for the password");
     ends(&child.wait_with_output().unwrap(), 1, &["interrupted"]);
 }
 
