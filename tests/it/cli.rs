@@ -9,7 +9,6 @@ use std::{
     },
     path::Path,
     process::{Command, Output, Stdio},
-    time::Duration,
 };
 
 use libtest_mimic::Trial;
