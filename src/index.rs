@@ -278,6 +278,21 @@ impl Index {
         self.write(now, |books| entries.iter().try_for_each(|(path, entry)| books.change(path, |held| held.record(Some(*entry)))))
     }
 
+    /// Forgets everything about the server, jobs included: it is another directory now, and nothing is known of it.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn start_elsewhere(&mut self, now: UnixMillis) -> Result<(), IndexError> {
+        self.write(now, |books| {
+            books.db().execute("DELETE FROM job", [])?;
+            books.change_all(|held| {
+                held.record(None);
+                true
+            })?;
+            Ok(())
+        })
+    }
+
     /// The jobs of which nobody knows what became of them, in the order in which they were promised.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod books;
 mod crew;
 mod engine;
 mod look;
+pub mod marker;
 #[cfg(test)]
 mod properties;
 pub mod retry;
@@ -55,6 +56,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The patterns of what is not mirrored, the marker among it.
+    pub(crate) fn patterns(&self) -> Vec<String> {
+        let own = std::iter::once(marker::PATTERN.to_owned());
+        self.ignore.iter().cloned().chain(own).collect()
+    }
+
     /// The local directory, and how it is looked at.
     pub(crate) fn place(&self) -> Place {
         Place { path: self.source.clone(), view: self.view }

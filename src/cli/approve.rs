@@ -6,7 +6,7 @@ use serde::Deserialize;
 use towline::{
     control::client::{Client, ClientError},
     index::{Index, IndexError, Note},
-    mirror::{ApproveError, index_file},
+    mirror::{ApproveError, index_file, marker::Bond},
     model::RootIdentity,
     plan::{Approval, Halt},
 };
@@ -34,6 +34,10 @@ pub(super) async fn approve(mut context: Context, args: Args) -> Result<Exit, Fa
         Err(e @ ClientError::Refused(_)) => return Err(Failure::failed(e)),
         Err(e) => return Err(Failure::new(Exit::Unavailable, e)),
     };
+    if deletes == 0 {
+        writeln!(context.out, "{}: approved; it goes on{when}", args.mirror)?;
+        return Ok(Exit::Done);
+    }
     writeln!(context.out, "{}: the removal of {} goes on{when}", args.mirror, show::count(deletes, "file", "files"))?;
     Ok(Exit::Done)
 }
@@ -61,6 +65,11 @@ fn release(index: &mut Index) -> Result<Result<u64, ApproveError>, IndexError> {
     let root = match index.note::<Held>(Note::Hold)?.map(|held| held.halt) {
         None => return Ok(Err(ApproveError::NothingHalted)),
         Some(Halt::RootMissing) => return Ok(Err(ApproveError::RootMissing)),
+        Some(Halt::MarkerForeign { .. } | Halt::MarkerMissing) => {
+            let bond = index.note::<Bond>(Note::Marker)?.map(|bond| Bond { takes_over: true, ..bond });
+            index.set_note(Note::Marker, bond.as_ref())?;
+            return Ok(Ok(0));
+        }
         Some(Halt::RootReplaced { found, .. }) => Some(found),
         Some(Halt::RootEmptied { .. } | Halt::OverBudget { .. }) => index.note::<RootIdentity>(Note::Root)?,
     };

@@ -20,6 +20,8 @@ pub enum Note {
     Approval,
     /// How the link to the server is: attempts, and when to try again.
     Link,
+    /// What binds this state to a directory on the server: whose marker is in it.
+    Marker,
     /// When the two trees were last known to be equal.
     LastSuccess,
     /// When the whole tree was last scanned without an error.
@@ -36,6 +38,7 @@ impl Note {
             Self::Hold => "hold",
             Self::Approval => "approval",
             Self::Link => "link",
+            Self::Marker => "marker",
             Self::LastSuccess => "last-success",
             Self::LastFullScan => "last-full-scan",
         }

@@ -3,26 +3,30 @@
 
 mod dry;
 mod guarding;
+mod housing;
 mod looking;
 mod settling;
 mod telling;
+mod waiting;
 
 use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
-    task::{JoinError, JoinHandle},
+    task::JoinHandle,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 pub use dry::{DryRun, DryRunError, dry_run};
+use waiting::{finished, hear, listen};
 
 use super::{
     Command, Event, Handle, MirrorError, Settings, Until,
     books::Books,
     crew::{Crew, Task},
     look::Seen,
+    marker::{Bond, Stand},
     retry::{Link, State},
     schedule::Schedule,
     status::{Counters, HaltNote, MirrorStatus, UnseenStatus, WatchStatus},
@@ -33,7 +37,7 @@ use crate::{
     plan::{self, Approval, Policy, Removals, Stage},
     remote::Remote,
     scan::{Reach, Rules, Skipped},
-    watch::{Hint, Settle, WatchError, Watcher},
+    watch::{Settle, WatchError, Watcher},
 };
 
 /// Rows planned at once. The larger, the more is planned as one whole; 4,096 rows are planned in a few milliseconds.
@@ -142,6 +146,8 @@ pub struct Mirror<R: Remote, W> {
     /// The server did not set permissions that it was asked for.
     mode_unset: bool,
     crew: Crew<R>,
+    /// What binds the index to the directory on the server, as it is noted there.
+    bond: Option<Bond>,
     readied: mpsc::UnboundedReceiver<()>,
     link: Link,
     status: watch::Sender<Arc<MirrorStatus>>,
@@ -185,7 +191,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         remote: Arc<R>,
         start_watch: StartWatch<W>,
     ) -> Result<(Self, Handle), MirrorError> {
-        let rules = Rules::new(&settings.source, &settings.ignore)?;
+        let rules = Rules::new(&settings.source, &settings.patterns())?;
         let (status, status_rx) =
             watch::channel(Arc::new(MirrorStatus { name: settings.name.clone(), ..MirrorStatus::default() }));
         let (command_tx, commands) = mpsc::channel(8);
@@ -197,6 +203,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             folds: false,
             mode_unset: false,
             crew,
+            bond: None,
             readied,
             link: Link::new(),
             settle: Settle::new(settings.quiet),
@@ -290,7 +297,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Takes up what an earlier process left: jobs in doubt, backoff, halts.
     async fn recover(&mut self, until: Until) -> Result<(), IndexError> {
         let wall = self.wall();
-        let (doubts, link, root, halt, approval, last_success, last_full_scan, tally) = self
+        let turn = fastrand::u64(1..);
+        let unused = Bond::new(format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)), self.remote.target());
+        let (doubts, link, root, halt, approval, last_success, last_full_scan, tally, bond) = self
             .books
             .with(move |index| {
                 // Somebody who asks for a single pass wants everything tried; a daemon only what waits for nothing else.
@@ -299,6 +308,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 } else {
                     index.release()?
                 };
+                // Before any session writes it.
+                let bond = index.note(Note::Marker)?.unwrap_or(unused).next(turn);
+                index.set_note(Note::Marker, Some(&bond))?;
                 Ok((
                     index.in_doubt()?,
                     index.note(Note::Link)?,
@@ -308,9 +320,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                     index.note(Note::LastSuccess)?,
                     index.note(Note::LastFullScan)?,
                     index.tally(wall)?,
+                    bond,
                 ))
             })
             .await?;
+        self.crew.marking().bind(bond.clone());
+        self.bond = Some(bond);
         for job in doubts {
             self.doubt(job);
         }
@@ -359,6 +374,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     async fn start_jobs(&mut self) -> Result<(), IndexError> {
         let now = Instant::now();
         self.crew.trim(now);
+        if self.crew.len() == 0 && self.crew.marking().stand() == Stand::Elsewhere {
+            self.move_house().await?;
+        }
         while self.allowance(now) > 0
             && let Some(doubt) = self.next_doubt(now)
         {
@@ -378,6 +396,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     /// How many more tasks may be started.
     fn allowance(&mut self, now: Instant) -> usize {
+        if self.crew.marking().bars() {
+            return 0;
+        }
         self.link.allowance(self.crew.len(), self.crew.share(), now)
     }
 
@@ -514,6 +535,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if self.root == Rooted::Missing {
             return Ok(true);
         }
+        if matches!(self.crew.marking().stand(), Stand::Foreign(_)) && self.looking.is_none() {
+            return Ok(self.crew.len() == 0);
+        }
         match self.link.state() {
             State::Stopped { .. } => return Ok(self.crew.len() == 0),
             State::Waiting { class, .. } if self.crew.len() == 0 => {
@@ -554,26 +578,5 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if let Some(observer) = &self.settings.observer {
             observer(event);
         }
-    }
-}
-
-async fn hear(looking: &mut Option<mpsc::Receiver<Seen>>) -> Option<Seen> {
-    match looking {
-        Some(looking) => looking.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
-    let Some(running) = task else { return std::future::pending().await };
-    let result = running.await;
-    *task = None;
-    result
-}
-
-async fn listen<W: Watcher>(watcher: &mut Option<W>) -> Hint {
-    match watcher {
-        Some(watcher) => watcher.next().await,
-        None => std::future::pending().await,
     }
 }

@@ -96,6 +96,13 @@ pub enum Halt {
         /// The one that is there now.
         found: RootIdentity,
     },
+    /// The directory on the server is another state's, by its marker: nothing at all is done.
+    MarkerForeign {
+        /// What its marker says, in words.
+        found: String,
+    },
+    /// The marker that was in the directory on the server is not there any more.
+    MarkerMissing,
     /// More deletes than the budget.
     OverBudget {
         /// Files deleted lately and files to be deleted.
@@ -110,6 +117,11 @@ pub enum Halt {
 }
 
 impl Halt {
+    /// Whether the marker on the server is the reason, and not the deletes that wait.
+    pub fn is_of_marker(&self) -> bool {
+        matches!(self, Self::MarkerForeign { .. } | Self::MarkerMissing)
+    }
+
     /// What an operator can do about it; `mirror` is the mirror's name.
     pub fn hint(&self, mirror: &str) -> String {
         match self {
@@ -125,6 +137,16 @@ impl Halt {
             Self::RootReplaced { .. } => {
                 format!(
                     "if this is the directory to mirror from now on, run `towline approve {mirror}`; if not, restore or mount the other"
+                )
+            }
+            Self::MarkerForeign { .. } => {
+                format!(
+                    "stop whatever else mirrors to it, or correct `path` and `remote`; if this mirror is to take it over, run `towline approve {mirror}`"
+                )
+            }
+            Self::MarkerMissing => {
+                format!(
+                    "if the directory was moved, emptied or restored on the server, mend that or correct `path`; if only the file .towline-mirror is gone, run `towline approve {mirror}`"
                 )
             }
             Self::OverBudget { .. } => {
@@ -145,6 +167,15 @@ impl fmt::Display for Halt {
             }
             Self::RootReplaced { .. } => {
                 f.write_str("the source is another directory than the one mirrored so far: deletes wait")
+            }
+            Self::MarkerForeign { found } => {
+                write!(
+                    f,
+                    "the directory on the server has another marker than this mirror's, {found}: nothing is sent or deleted"
+                )
+            }
+            Self::MarkerMissing => {
+                f.write_str("the directory on the server has lost this mirror's marker and may be another one: deletes wait")
             }
             Self::OverBudget { deletes, recorded, files, percent } => write!(
                 f,

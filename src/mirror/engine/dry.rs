@@ -76,7 +76,7 @@ pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut
 }
 
 async fn observe(settings: &Settings, index: &mut Index) -> Result<(RootIdentity, bool, Vec<String>), DryRunError> {
-    let rules = Rules::new(&settings.source, &settings.ignore)?;
+    let rules = Rules::new(&settings.source, &settings.patterns())?;
     let mut seen = look::scan(settings.place(), rules, Dirty::Everything, index.reader()?);
     let mut root = None;
     let mut unseen = Vec::new();

@@ -41,6 +41,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         };
         // Before anything was looked at there is nothing to conclude from, and nothing to warn of.
         let halt = if self.root == Rooted::Unknown { None } else { plan::guard(&facts, self.settings.budget) };
+        let halt = self.marker_halt().or(halt);
         self.removals = if halt.is_some() || !self.looked { Removals::Held } else { Removals::Allowed };
         self.set_halt(halt).await
     }
@@ -49,6 +50,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// planned anew.
     pub(super) async fn opened(&mut self) -> Result<(), IndexError> {
         self.link.opened();
+        self.note_marker().await?;
         let abilities = self.remote.abilities();
         if abilities != self.abilities {
             self.abilities = abilities;
@@ -76,7 +78,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if let Some(halt) = &halt
             && !same_kind
         {
-            tracing::warn!(mirror = %self.settings.name, "removals are halted: {halt}; {}", halt.hint(&self.settings.name));
+            tracing::warn!(mirror = %self.settings.name, "halted: {halt}; {}", halt.hint(&self.settings.name));
             self.tell_observer(&Event::Halted(halt.clone()));
         }
         if halt.is_some() && !same_kind {
@@ -90,6 +92,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     pub(super) async fn obey(&mut self, command: Command) -> Result<(), IndexError> {
         match command {
+            Command::Approve(answer) if self.halt.as_ref().is_some_and(|note| note.halt.is_of_marker()) => {
+                self.take_over().await?;
+                let _ = answer.send(Ok(0));
+            }
             Command::Approve(answer) => {
                 let result = match &self.halt {
                     None => Err(ApproveError::NothingHalted),

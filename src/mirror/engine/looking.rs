@@ -146,7 +146,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             .await?;
         let rules = match self.rules.take() {
             Some(rules) => rules,
-            None => match Rules::new(&self.settings.source, &self.settings.ignore) {
+            None => match Rules::new(&self.settings.source, &self.settings.patterns()) {
                 Ok(rules) => rules,
                 Err(e) => {
                     self.scan_failed(e.to_string());
@@ -155,6 +155,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             },
         };
         if all {
+            if self.looked {
+                self.renew_marker().await?;
+            }
             self.unseen.clear();
             self.next_full = now + self.interval();
         }

@@ -21,6 +21,8 @@ use crate::{
 struct Turn {
     settled: Vec<(Job, Outcome)>,
     answered: Vec<(JobId, Answers)>,
+    /// The directory on the server is not what it was taken for.
+    unbound: bool,
 }
 
 impl<R: Remote, W: Watcher> Mirror<R, W> {
@@ -36,7 +38,11 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
         self.untold = true;
         self.stale |= self.left_out && self.acting;
+        let unbound = turn.unbound;
         self.write(turn).await?;
+        if unbound {
+            self.unbound().await?;
+        }
         if self.is_down() && !down_before {
             self.link_down().await?;
         }
@@ -82,6 +88,16 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             (Task::Run(job), End::NoSession(e)) => {
                 self.link_failed(&e);
                 self.ended(job, Outcome::Untouched, turn);
+            }
+            (Task::Run(job), End::Unbound) => {
+                turn.unbound = true;
+                self.link_works();
+                self.ended(job, Outcome::Untouched, turn);
+            }
+            (Task::Resolve(job, asked), End::Unbound) => {
+                turn.unbound = true;
+                self.link_works();
+                self.doubts.push_back(Doubt { job, asked, ask_at: Instant::now() });
             }
             (Task::Run(job), End::Died | End::Answered(_) | End::Unanswered(_)) => {
                 let problem = Problem::new(Reason::Connection, "the task that did it ended unexpectedly");
