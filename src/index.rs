@@ -293,6 +293,31 @@ impl Index {
         })
     }
 
+    /// What is recorded at each of `paths`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn recorded(&self, paths: &[RelPath]) -> Result<Vec<Option<Entry>>, IndexError> {
+        paths.iter().map(|path| Ok(rows::get(&self.db, path)?.and_then(|held| held.recorded))).collect()
+    }
+
+    /// Records what the server said is at `path`, which may be anything.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn told(&mut self, path: &RelPath, stat: Option<Stat>, now: UnixMillis) -> Result<(), IndexError> {
+        self.write(now, |books| books.change(path, |held| held.told(stat.map(Stat::to_entry))))
+    }
+
+    /// What somebody else changed on the server, at and below `prefix` or anywhere, may be overwritten: from now on it is only
+    /// known that something is there. How many paths are released by that.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn give_up_drift(&mut self, prefix: Option<&RelPath>, now: UnixMillis) -> Result<usize, IndexError> {
+        self.write(now, |books| books.change_problems(|held| held.give_up_drift(prefix)))
+    }
+
     /// The jobs of which nobody knows what became of them, in the order in which they were promised.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 mod body;
 mod books;
 mod crew;
+mod drift;
 mod engine;
 mod look;
 pub mod marker;
@@ -19,13 +20,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use drift::Drift;
 pub use engine::{DryRun, DryRunError, Mirror, StartWatch, dry_run};
 pub use seats::Seats;
 pub use status::{MirrorStatus, Phase};
 
 use crate::{
     index::IndexError,
-    model::{Operation, Outcome, UnixMillis},
+    model::{Operation, Outcome, RelPath, UnixMillis},
     plan::{Budget, Halt},
     scan::{Place, RulesError, View},
 };
@@ -47,6 +49,8 @@ pub struct Settings {
     pub full_scan: Duration,
     /// More deletes than this wait for an approval.
     pub budget: Budget,
+    /// What becomes of copies on the server that somebody else changed.
+    pub drift: Drift,
     /// The sessions of its remote, which it may share with other mirrors.
     pub seats: Seats,
     /// The wall clock: [`crate::clock::now`], or a simulated one.
@@ -103,6 +107,9 @@ pub enum Until {
 pub enum Command {
     /// Release the removals that wait. Answered with how many.
     Approve(oneshot::Sender<Result<u64, ApproveError>>),
+    /// Overwrite what was changed on the server, at and below this path or anywhere: paths that are parked for it are
+    /// released. Answered with how many.
+    Overwrite(Option<RelPath>, oneshot::Sender<u64>),
 }
 
 /// Why nothing was approved.

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::{
+    drift::Care,
     marker::{Marking, Stand},
     seats::{Member, Seat, Seats},
     worker::{self, Answers, Report},
@@ -21,7 +22,6 @@ use super::{
 use crate::{
     model::Job,
     remote::{Class, Remote, RemoteError, Session},
-    scan::Place,
 };
 
 /// An idle session is closed after this; every server measured waits at least five minutes.
@@ -88,7 +88,6 @@ impl<S: Session> Placed<S> {
 
 pub(super) struct Crew<R: Remote> {
     remote: Arc<R>,
-    place: Place,
     seats: Member,
     idle: Vec<(Placed<R::Session>, Instant)>,
     tasks: JoinSet<Finished<R::Session>>,
@@ -99,11 +98,11 @@ pub(super) struct Crew<R: Remote> {
 
 impl<R: Remote> Crew<R> {
     /// A crew, and where it tells of each task that has its session.
-    pub(super) fn new(remote: Arc<R>, place: Place, seats: &Seats) -> (Self, mpsc::UnboundedReceiver<()>) {
+    pub(super) fn new(remote: Arc<R>, seats: &Seats) -> (Self, mpsc::UnboundedReceiver<()>) {
         let (ready, readied) = mpsc::unbounded_channel();
         let (idle, tasks, running) = (Vec::new(), JoinSet::new(), HashMap::new());
         let marking = Arc::new(Marking::new(remote.target()));
-        (Self { remote, place, seats: seats.join(), idle, tasks, running, ready, marking }, readied)
+        (Self { remote, seats: seats.join(), idle, tasks, running, ready, marking }, readied)
     }
 
     /// Whose the directory on the server is.
@@ -146,11 +145,11 @@ impl<R: Remote> Crew<R> {
         self.running.len() + self.idle.len()
     }
 
-    /// Starts `task` on a warm session if there is one, else on a new one.
-    pub(super) fn start(&mut self, task: Task) {
+    /// Starts `task` on a warm session if there is one, else on a new one. The abilities in `care` are those of the moment.
+    pub(super) fn start(&mut self, task: Task, mut care: Care) {
         let warm = self.idle.pop();
         let opened = self.ready.clone();
-        let (remote, place) = (Arc::clone(&self.remote), self.place.clone());
+        let remote = Arc::clone(&self.remote);
         let marking = Arc::clone(&self.marking);
         let seat = self.seats.seat();
         let sent = Arc::new(AtomicU64::new(0));
@@ -170,7 +169,8 @@ impl<R: Remote> Crew<R> {
             let _ = opened.send(());
             match task {
                 Task::Run(job) => {
-                    let report = worker::run(&mut session, &job, &place, sent, &remote.abilities()).await;
+                    care.abilities = remote.abilities();
+                    let report = worker::run(&mut session, &job, &care, sent).await;
                     let dead = report.trouble.as_ref().is_some_and(|e| !e.session_survives());
                     (End::Ran(Box::new(report)), (!dead).then_some(Placed { session, seat }))
                 }

@@ -25,6 +25,7 @@ use super::{
     Command, Event, Handle, MirrorError, Settings, Until,
     books::Books,
     crew::{Crew, Task},
+    drift::Care,
     look::Seen,
     marker::{Bond, Stand},
     retry::{Link, State},
@@ -33,7 +34,7 @@ use super::{
 };
 use crate::{
     index::{Index, IndexError, Note, Tally},
-    model::{Abilities, Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
+    model::{Abilities, Entry, Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
     plan::{self, Approval, Policy, Removals, Stage},
     remote::Remote,
     scan::{Reach, Rules, Skipped},
@@ -195,7 +196,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let (status, status_rx) =
             watch::channel(Arc::new(MirrorStatus { name: settings.name.clone(), ..MirrorStatus::default() }));
         let (command_tx, commands) = mpsc::channel(8);
-        let (crew, readied) = Crew::new(Arc::clone(&remote), settings.place(), &settings.seats);
+        let (crew, readied) = Crew::new(Arc::clone(&remote), &settings.seats);
         let (now, abilities) = (Instant::now(), remote.abilities());
         let mirror = Self {
             remote,
@@ -380,7 +381,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         while self.allowance(now) > 0
             && let Some(doubt) = self.next_doubt(now)
         {
-            self.start(Task::Resolve(doubt.job, doubt.asked));
+            self.start(Task::Resolve(doubt.job, doubt.asked), Vec::new());
         }
         if self.allowance(now) > 0 || self.crew.len() > 0 {
             self.plan_ahead().await?;
@@ -388,7 +389,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         while self.allowance(now) > 0
             && let Some(job) = self.schedule.next()
         {
-            self.start(Task::Run(job));
+            let paths: Vec<RelPath> = job.operation.touches().cloned().collect();
+            let recorded = self.books.with(move |index| index.recorded(&paths)).await?;
+            self.start(Task::Run(job), recorded);
         }
         self.crew.make_way();
         Ok(())
@@ -402,8 +405,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.link.allowance(self.crew.len(), self.crew.share(), now)
     }
 
-    fn start(&mut self, task: Task) {
-        self.crew.start(task);
+    fn start(&mut self, task: Task, recorded: Vec<Option<Entry>>) {
+        let (abilities, drift, now) = (self.abilities, self.settings.drift, self.wall());
+        self.crew.start(task, Care { place: self.settings.place(), abilities, drift, recorded, now });
         self.link.started();
         self.untold = true;
     }

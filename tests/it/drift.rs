@@ -15,30 +15,49 @@ use towline::{
     clock,
     index::{Index, Note},
     mirror::{
-        Mirror, MirrorStatus, Seats, Settings, Until,
+        Drift, Mirror, MirrorStatus, Seats, Settings, Until,
         marker::{Bond, MARKER},
     },
     model::{Abilities, RelPath},
     plan::{Budget, Halt},
     remote::{
         Remote, RemoteError,
-        memory::{MemoryRemote, MemorySession, Options, tree::Node},
+        memory::{Fault, Faults, MemoryRemote, MemorySession, Options, Primitive, tree::Node},
     },
     scan::View,
     watch::ScriptedWatcher,
 };
 
-use crate::support::{temp_dir, trial};
+use crate::{
+    rig::Rig,
+    servers::{self, Kind, Tls},
+    support::{temp_dir, trial},
+};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![
+    let mut trials = vec![
         trial("marker::a_second_state_stops_before_it_overwrites", second_state),
         trial("marker::a_restored_state_stops_before_it_overwrites", restored_state),
         trial("marker::without_the_marker_nothing_is_removed", lost_marker),
         trial("marker::another_directory_is_a_new_mirror", elsewhere),
         trial("marker::a_directory_that_moved_along_is_the_same", moved_along),
         trial("marker::a_local_file_of_that_name_is_not_mirrored", own_name),
-    ]
+        trial("drift::a_change_on_the_server_stays_until_it_is_given_up", kept),
+        trial("drift::as_it_was_recorded_again_it_goes_on", as_recorded_again),
+        trial("drift::both_are_kept", both),
+        trial("drift::ours_wins", overwritten),
+        trial("drift::what_was_there_before_the_first_sync", strangers),
+        trial("drift::a_changed_file_is_not_renamed_to_where_ours_belongs", moved),
+        trial("drift::what_a_job_left_in_doubt_is_overwritten", in_doubt),
+    ];
+    for kind in Kind::ALL {
+        trials.push(servers::trial(
+            kind,
+            format!("drift::{}::from_sync_to_approve", kind.name()),
+            move || async move { real(kind) },
+        ));
+    }
+    trials
 }
 
 /// A server that goes by a name.
@@ -64,13 +83,14 @@ impl Remote for Named {
 struct Home {
     dir: TempDir,
     remote: MemoryRemote,
+    drift: Drift,
 }
 
 impl Home {
     fn new(remote: &MemoryRemote) -> Self {
         let dir = temp_dir();
         fs::create_dir(dir.path().join("source")).unwrap();
-        Self { dir, remote: remote.clone() }
+        Self { dir, remote: remote.clone(), drift: Drift::default() }
     }
 
     fn source(&self) -> PathBuf {
@@ -104,6 +124,7 @@ impl Home {
             quiet: Duration::from_millis(5),
             full_scan: Duration::from_secs(3600),
             budget: Budget { files: 50, percent: 25 },
+            drift: self.drift,
             seats: Seats::new(2),
             clock: clock::now,
             observer: None,
@@ -257,4 +278,212 @@ async fn own_name() {
     home.write("a", "another");
     in_sync(&home.pass().await);
     assert!(Path::new(&home.source()).join(MARKER).exists());
+}
+
+/// A mirror with the files `a`, `b` and `c`, in sync.
+async fn settled(drift: Drift) -> Home {
+    let mut home = Home::new(&server());
+    home.drift = drift;
+    for name in ["a", "b", "c"] {
+        home.write(name, &format!("{name} as it was sent"));
+    }
+    in_sync(&home.pass().await);
+    home
+}
+
+impl Home {
+    /// Somebody else writes to the server.
+    fn tamper(&self, name: &str, body: &'static str) {
+        self.remote.edit(|tree| tree.store(&path(name), body.into())).unwrap();
+    }
+
+    fn give_up(&self, prefix: Option<&str>) -> usize {
+        self.index().give_up_drift(prefix.map(path).as_ref(), clock::now()).unwrap()
+    }
+
+    /// What visitors see.
+    fn names(&self) -> Vec<String> {
+        self.remote.live().keys().map(ToString::to_string).collect()
+    }
+}
+
+/// The paths that are parked for drift.
+fn drifted(status: &MirrorStatus) -> Vec<&str> {
+    let drift =
+        |problem: &&towline::mirror::status::PathStatus| problem.why.starts_with("changed on the server by somebody else");
+    let found: Vec<_> = status.problems.iter().filter(drift).collect();
+    assert!(found.iter().all(|problem| problem.retry_at.is_none() && problem.hint.contains("towline approve")), "{found:#?}");
+    found.into_iter().map(|problem| problem.path.as_str()).collect()
+}
+
+async fn kept() {
+    let home = settled(Drift::KeepRemote).await;
+    home.tamper("a", "theirs");
+    home.tamper("b", "theirs, too");
+    home.write("a", "ours, changed");
+    home.remove("b");
+    home.write("c", "c, changed here alone");
+    let status = home.pass().await;
+    assert_eq!(drifted(&status), ["a", "b"], "{status:#?}");
+    assert_eq!((home.there("a").as_deref(), home.there("b").as_deref()), (Some("theirs"), Some("theirs, too")));
+    assert_eq!(home.there("c").as_deref(), Some("c, changed here alone"));
+    assert_eq!(home.remote.temporaries(), []);
+    // Nothing comes of trying again, nor of giving up something else.
+    assert_eq!(home.give_up(Some("c")), 0);
+    assert_eq!(drifted(&home.pass().await), ["a", "b"]);
+    assert_eq!((home.give_up(Some("a")), home.give_up(None)), (1, 1));
+    in_sync(&home.pass().await);
+    assert_eq!((home.there("a").as_deref(), home.there("b")), (Some("ours, changed"), None));
+    // What is sent from then on is compared as ever.
+    home.tamper("a", "theirs again");
+    home.write("a", "ours again, longer");
+    assert_eq!(drifted(&home.pass().await), ["a"]);
+}
+
+async fn as_recorded_again() {
+    let home = settled(Drift::KeepRemote).await;
+    let before = home.remote.tree().get(&path("a")).cloned();
+    home.tamper("a", "theirs");
+    home.write("a", "ours, changed");
+    assert_eq!(drifted(&home.pass().await), ["a"]);
+    let Some(Node::File { body, modified: Some(modified) }) = before else { panic!("no file") };
+    home.remote.edit(|tree| tree.store(&path("a"), body).and_then(|()| tree.set_modified(&path("a"), modified))).unwrap();
+    in_sync(&home.pass().await);
+    assert_eq!(home.there("a").as_deref(), Some("ours, changed"));
+}
+
+async fn both() {
+    let home = settled(Drift::KeepBoth).await;
+    home.tamper("a", "theirs");
+    home.tamper("b", "theirs, too");
+    home.write("a", "ours, changed");
+    home.remove("b");
+    in_sync(&home.pass().await);
+    let names = home.names();
+    assert_eq!(names.len(), 4, "{names:?}");
+    assert!(names[0] == "a" && names[1].starts_with("a.server-20") && names[2].starts_with("b.server-20"), "{names:?}");
+    let found = [&names[0], &names[1], &names[2]].map(|name| home.there(name).unwrap());
+    assert_eq!(found, ["ours, changed", "theirs", "theirs, too"]);
+}
+
+async fn overwritten() {
+    let home = settled(Drift::Overwrite).await;
+    home.tamper("a", "theirs");
+    home.tamper("b", "theirs, too");
+    home.write("a", "ours, changed");
+    home.remove("b");
+    in_sync(&home.pass().await);
+    assert_eq!((home.names(), home.there("a").as_deref()), (vec!["a".to_owned(), "c".to_owned()], Some("ours, changed")));
+}
+
+async fn strangers() {
+    let remote = server();
+    let home = Home::new(&remote);
+    for (name, body) in [("same", "the same"), ("other", "of ours"), ("new", "new")] {
+        home.write(name, body);
+    }
+    let modified = fs::metadata(home.source().join("same")).unwrap().modified().unwrap();
+    let seconds = modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().cast_signed();
+    home.tamper("same", "the same");
+    remote.edit(|tree| tree.set_modified(&path("same"), seconds)).unwrap();
+    home.tamper("other", "of somebody else");
+    home.tamper("unrelated", "stays");
+    let status = home.pass().await;
+    assert_eq!(drifted(&status), ["other"]);
+    assert_eq!((home.there("other").as_deref(), home.there("new").as_deref()), (Some("of somebody else"), Some("new")));
+    assert_eq!(home.give_up(Some("other")), 1);
+    in_sync(&home.pass().await);
+    assert_eq!((home.there("other").as_deref(), home.there("unrelated").as_deref()), (Some("of ours"), Some("stays")));
+}
+
+async fn moved() {
+    for (drift, old) in [(Drift::KeepRemote, Some("theirs")), (Drift::KeepBoth, None), (Drift::Overwrite, None)] {
+        let home = settled(drift).await;
+        home.tamper("a", "theirs");
+        fs::rename(home.source().join("a"), home.source().join("moved")).unwrap();
+        let status = home.pass().await;
+        assert_eq!(home.there("moved").as_deref(), Some("a as it was sent"), "{drift:?} {status:#?}");
+        assert_eq!(home.there("a").as_deref(), old, "{drift:?}");
+        assert_eq!(drifted(&status), if drift == Drift::KeepRemote { vec!["a"] } else { vec![] }, "{status:#?}");
+        let aside = home.names().iter().any(|name| name.starts_with("a.server-"));
+        assert_eq!(aside, drift == Drift::KeepBoth);
+        // And onto one that was changed.
+        home.tamper("c", "theirs");
+        fs::rename(home.source().join("b"), home.source().join("c")).unwrap();
+        let status = home.pass().await;
+        let expected = if drift == Drift::KeepRemote { "theirs" } else { "b as it was sent" };
+        assert_eq!(home.there("c").as_deref(), Some(expected), "{drift:?} {status:#?}");
+    }
+}
+
+async fn in_doubt() {
+    let home = settled(Drift::KeepRemote).await;
+    home.write("a", "ours, changed");
+    // It was renamed into place, and nobody heard of it.
+    let mut renames = 0;
+    home.remote.set_faults(Faults::script(move |_, primitive| {
+        renames += u8::from(primitive == Primitive::Rename);
+        if primitive == Primitive::Rename && renames == 1 { Fault::LostReply } else { Fault::None }
+    }));
+    in_sync(&home.pass().await);
+    assert_eq!(home.there("a").as_deref(), Some("ours, changed"));
+}
+
+/// The words of the command line; and that no server's way with times makes drift of what nobody changed.
+fn real(kind: Kind) {
+    let rig = Rig::new(kind, Tls::Both);
+    let ends = |args: &[&str], code: i32| {
+        let output = rig.towline(args);
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}\n{}", rig.server.log());
+        said
+    };
+    let at = |name: &str| rig.mirrored().join(name);
+    rig.write("d/a.txt", "one");
+    rig.write("b", "x".repeat(300_000));
+    ends(&["sync"], 0);
+    // As it was recorded, whatever is done with it.
+    rig.write("d/a.txt", "two, longer");
+    rig.write("b", "y".repeat(300_001));
+    ends(&["sync"], 0);
+    fs::rename(rig.source.join("d/a.txt"), rig.source.join("d/c.txt")).unwrap();
+    ends(&["sync"], 0);
+    let stored = rig.commands("STOR");
+    fs::write(at("d/c.txt"), "of somebody else").unwrap();
+    fs::write(at("b"), "of somebody else, too").unwrap();
+    rig.write("d/c.txt", "three, much longer");
+    rig.write("b", "z".repeat(300_002));
+    let said = ends(&["sync"], 3);
+    assert!(said.contains("changed on the server by somebody else: a file of 16 bytes") && said.contains("d/c.txt"), "{said}");
+    assert!(said.contains("towline approve"), "{said}");
+    assert_eq!(fs::read_to_string(at("d/c.txt")).unwrap(), "of somebody else");
+    assert_eq!(rig.commands("STOR"), stored + 1, "the large one was not sent in vain");
+    ends(&["approve", "site", "no such"], 1);
+    let said = ends(&["approve", "site", "d"], 0);
+    assert!(said.contains("1 file on the server will be overwritten"), "{said}");
+    ends(&["sync"], 3);
+    assert_eq!(fs::read_to_string(at("d/c.txt")).unwrap(), "three, much longer");
+    ends(&["approve", "site", "."], 0);
+    ends(&["sync"], 0);
+    assert!(rig.is_equal());
+    // Another state, as after a lost disk.
+    fs::remove_dir_all(rig.state()).unwrap();
+    rig.write("d/c.txt", "four");
+    let said = ends(&["sync"], 3);
+    assert!(said.contains("another marker than this mirror's") && said.contains("towline approve site"), "{said}");
+    assert_eq!(fs::read_to_string(at("d/c.txt")).unwrap(), "three, much longer");
+    assert!(ends(&["approve", "site"], 0).contains("approved"));
+    let said = ends(&["sync"], 3);
+    assert!(said.contains("d/c.txt") && !said.contains("marker"), "{said}");
+    ends(&["approve", "site", "."], 0);
+    ends(&["sync"], 0);
+    assert!(rig.is_equal());
+    // With a daemon.
+    let _daemon = rig.run();
+    rig.await_sync();
+    fs::write(at("d/c.txt"), "of somebody else").unwrap();
+    rig.write("d/c.txt", "five, as long as it takes");
+    rig.await_status("it is parked", |status| status["tally"]["parked"] == 1);
+    ends(&["approve", "site", "d/c.txt"], 0);
+    rig.await_sync();
 }

@@ -96,6 +96,14 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.take_over().await?;
                 let _ = answer.send(Ok(0));
             }
+            Command::Overwrite(prefix, answer) => {
+                let wall = self.wall();
+                let released = self.books.with(move |index| index.give_up_drift(prefix.as_ref(), wall)).await?;
+                tracing::info!(mirror = %self.settings.name, released, "what was changed on the server may be overwritten");
+                self.stale = true;
+                self.untold = true;
+                let _ = answer.send(released as u64);
+            }
             Command::Approve(answer) => {
                 let result = match &self.halt {
                     None => Err(ApproveError::NothingHalted),

@@ -8,6 +8,7 @@ use crate::{
     mirror::{
         Event,
         crew::{End, Task},
+        drift::Aside,
         retry::{self, LinkNote, State},
         worker::{self, Answers},
     },
@@ -23,6 +24,8 @@ struct Turn {
     answered: Vec<(JobId, Answers)>,
     /// The directory on the server is not what it was taken for.
     unbound: bool,
+    /// What was found out of other paths.
+    aside: Vec<Aside>,
 }
 
 impl<R: Remote, W: Watcher> Mirror<R, W> {
@@ -40,6 +43,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.stale |= self.left_out && self.acting;
         let unbound = turn.unbound;
         self.write(turn).await?;
+        self.note_marker().await?;
         if unbound {
             self.unbound().await?;
         }
@@ -80,6 +84,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 if report.mode_unset && !std::mem::replace(&mut self.mode_unset, true) {
                     tracing::warn!(mirror = %self.settings.name, "the server does not set permissions (SITE CHMOD)");
                 }
+                turn.aside.extend(report.aside);
                 if report.look_again {
                     self.look_again(job.operation.path().clone());
                 }
@@ -241,6 +246,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 }
                 if !settlements.is_empty() {
                     index.settle(&settlements, wall)?;
+                }
+                for aside in turn.aside {
+                    match aside {
+                        Aside::Parked(path, problem) => index.park(&[(path, problem)])?,
+                        Aside::Told(path, stat) => index.told(&path, stat, wall)?,
+                    }
                 }
                 turn.answered.into_iter().try_for_each(|(job, answers)| index.resolve(job, &answers, wall))
             })
