@@ -28,7 +28,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use error::IndexError;
 pub use lock::StateLock;
-pub use moves::Deletes;
+pub use moves::{Changes, Deletes};
 pub use notes::Note;
 pub use observe::Observed;
 pub use pending::{PathProblem, Tally};
@@ -185,6 +185,15 @@ impl Index {
     /// When the file cannot be read.
     pub fn deletes(&self) -> Result<Deletes, IndexError> {
         moves::deletes(&self.db)
+    }
+
+    /// How much would be overwritten with another content, where that are more than `ordinary` files and more than half of
+    /// all; else nothing is counted.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn changes(&self, ordinary: u64) -> Result<Changes, IndexError> {
+        moves::changes(&self.db, ordinary)
     }
 
     /// The mirror in numbers; the time it takes does not grow with the tree, only with the rows that wait for a retry.

@@ -66,6 +66,11 @@ impl Settings {
         self.ignore.iter().cloned().chain(own).collect()
     }
 
+    /// The local directory by name, as it is noted in the index.
+    pub fn source_name(&self) -> String {
+        source_name(&self.source)
+    }
+
     /// The local directory, and how it is looked at.
     pub(crate) fn place(&self) -> Place {
         Place { path: self.source.clone(), view: self.view }
@@ -143,6 +148,12 @@ pub enum MirrorError {
     /// An ignore pattern is wrong.
     #[error(transparent)]
     Rules(#[from] RulesError),
+}
+
+/// A local directory by name, as it is noted in an index.
+pub fn source_name(source: &std::path::Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    source.as_os_str().as_bytes().escape_ascii().to_string()
 }
 
 /// Where a mirror keeps its index below the state directory.

@@ -1,16 +1,16 @@
 //! `towline approve`: release the removals that wait, or overwrite what was changed on the server. Tells the daemon; where
 //! none runs, leaves word for the next pass.
 
-use std::io::Write;
+use std::{io::Write, path::Path};
 
 use serde::Deserialize;
 use towline::{
     clock,
     control::client::{Client, ClientError},
     index::{Index, IndexError, Note},
-    mirror::{ApproveError, index_file, marker::Bond},
+    mirror::{ApproveError, index_file, marker::Bond, source_name},
     model::{RelPath, RootIdentity},
-    plan::{Approval, Halt},
+    plan::{Approval, Changed, Halt},
 };
 
 use super::{Context, Exit, Failure, assemble, show};
@@ -100,11 +100,11 @@ fn leave_word(context: &Context, mirror: &str) -> Result<u64, Failure> {
     }
     let config = house.mirrors(&[mirror.to_owned()])?;
     let mut index = house.index(config[0])?;
-    release(&mut index).map_err(|e| Failure::state(&file, e))?.map_err(Failure::failed)
+    release(&mut index, &config[0].source).map_err(|e| Failure::state(&file, e))?.map_err(Failure::failed)
 }
 
 /// As a running mirror does it.
-fn release(index: &mut Index) -> Result<Result<u64, ApproveError>, IndexError> {
+fn release(index: &mut Index, source: &Path) -> Result<Result<u64, ApproveError>, IndexError> {
     let root = match index.note::<Held>(Note::Hold)?.map(|held| held.halt) {
         None => return Ok(Err(ApproveError::NothingHalted)),
         Some(Halt::RootMissing) => return Ok(Err(ApproveError::RootMissing)),
@@ -114,10 +114,14 @@ fn release(index: &mut Index) -> Result<Result<u64, ApproveError>, IndexError> {
             return Ok(Ok(0));
         }
         Some(Halt::RootReplaced { found, .. }) => Some(found),
-        Some(Halt::RootEmptied { .. } | Halt::OverBudget { .. }) => index.note::<RootIdentity>(Note::Root)?,
+        Some(Halt::RootEmptied { .. } | Halt::ContentLost { .. } | Halt::OverBudget { .. }) => {
+            index.note::<RootIdentity>(Note::Root)?
+        }
     };
     let deletes = index.deletes()?.files;
     index.set_note(Note::Root, root.as_ref())?;
-    index.set_note(Note::Approval, Some(&Approval { deletes, root: None }))?;
+    let changes = index.changes(Changed::ORDINARY)?.files;
+    index.set_note(Note::Approval, Some(&Approval { deletes, root: None, changes }))?;
+    index.set_note(Note::Source, Some(&source_name(source)))?;
     Ok(Ok(deletes))
 }

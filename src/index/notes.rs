@@ -14,6 +14,8 @@ pub enum Note {
     Created,
     /// Which directory the root was when it was last scanned: a [`crate::model::RootIdentity`].
     Root,
+    /// By which path the root was configured when it was last scanned or approved: a string.
+    Source,
     /// Why deletes are held back, and since when.
     Hold,
     /// Which deletes an operator has approved.
@@ -35,6 +37,7 @@ impl Note {
             Self::Instance => "instance",
             Self::Created => "created",
             Self::Root => "root",
+            Self::Source => "source",
             Self::Hold => "hold",
             Self::Approval => "approval",
             Self::Link => "link",

@@ -116,6 +116,10 @@ pub struct Mirror<R: Remote, W> {
     fresh: bool,
     root: Rooted,
     known_root: Option<RootIdentity>,
+    /// The configuration names another root than the one that is known.
+    renamed: bool,
+    /// The index knows by which name it is configured.
+    named: bool,
     halt: Option<HaltNote>,
     approval: Option<Approval>,
     /// Deletes done under the approval since it was last reckoned up.
@@ -226,6 +230,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             fresh: false,
             root: Rooted::Unknown,
             known_root: None,
+            renamed: false,
+            named: false,
             halt: None,
             approval: None,
             approved_done: 0,
@@ -300,7 +306,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let wall = self.wall();
         let turn = fastrand::u64(1..);
         let unused = Bond::new(format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)), self.remote.target());
-        let (doubts, link, root, halt, approval, last_success, last_full_scan, tally, bond) = self
+        let source = self.settings.source_name();
+        let (doubts, link, renamed, root, halt, approval, last_success, last_full_scan, tally, bond) = self
             .books
             .with(move |index| {
                 // Somebody who asks for a single pass wants everything tried; a daemon only what waits for nothing else.
@@ -315,6 +322,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 Ok((
                     index.in_doubt()?,
                     index.note(Note::Link)?,
+                    index.note::<String>(Note::Source)?.is_some_and(|known| known != source),
                     index.note(Note::Root)?,
                     index.note(Note::Hold)?,
                     index.note(Note::Approval)?,
@@ -335,7 +343,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if let Some(note) = link.filter(|_| until == Until::Stopped) {
             self.link.restore(note, self.wall(), Instant::now());
         }
-        (self.known_root, self.halt, self.approval) = (root, halt, approval);
+        (self.known_root, self.renamed, self.halt, self.approval) = (root, renamed, halt, approval);
         (self.last_success, self.last_full_scan) = (last_success, last_full_scan);
         self.fresh = tally.recorded_files == 0 && tally.pending_removals == 0;
         self.tally = tally;

@@ -65,13 +65,16 @@ impl<'a> Survey<'a> {
         rows.dedup_by(|a, b| a.0.path == b.0.path);
         let (busy, times) = (Busy::new(busy), policy.abilities.times == Some(true));
         let mut sites: Vec<Site<'_>> = rows.into_iter().map(|(row, twin)| Site::new(row, twin, stage, &busy, times)).collect();
+        if policy.removals == Removals::HeldWithChanges {
+            sites.iter_mut().for_each(Site::brake);
+        }
         let parked = judge(&mut sites, &policy.abilities);
         let mut survey = Self { sites, groups: Vec::new(), parked };
         survey.relate();
         survey.pair_cases();
         survey.find_in_the_way();
         let cut = window.cut.as_ref();
-        let held = policy.removals == Removals::Held;
+        let held = policy.removals.are_held();
         survey.find_stuck(|row| held || !is_whole(row, stage, cut));
         if matches!(stage, Stage::Fill { .. }) && !held {
             survey.find_draining(|row| !is_whole(row, stage, cut));
@@ -211,6 +214,11 @@ impl<'a> Site<'a> {
 }
 
 impl Site<'_> {
+    /// A file that is on the server stays there as it is.
+    fn brake(&mut self) {
+        self.blocked |= self.fills.is_some() && matches!(self.row.recorded, Some(Entry::File { .. }));
+    }
+
     /// Whether it, or a directory that it is in, cannot be mirrored as it is called.
     pub(super) fn is_parked(&self) -> bool {
         self.parked || self.below_parked

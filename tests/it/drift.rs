@@ -19,7 +19,7 @@ use towline::{
         marker::{Bond, MARKER},
     },
     model::{Abilities, RelPath},
-    plan::{Budget, Halt},
+    plan::{Approval, Budget, Changed, Halt},
     remote::{
         Remote, RemoteError,
         memory::{Fault, Faults, MemoryRemote, MemorySession, Options, Primitive, tree::Node},
@@ -50,6 +50,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("drift::a_changed_file_is_not_renamed_to_where_ours_belongs", moved),
         trial("drift::what_a_job_left_in_doubt_is_overwritten", in_doubt),
     ];
+    trials.extend([
+        trial("guards::files_that_lost_their_content_are_not_sent", lost_content),
+        trial("guards::another_source_in_the_configuration_is_another_root", edited_source),
+    ]);
     for kind in Kind::ALL {
         trials.push(servers::trial(
             kind,
@@ -84,17 +88,19 @@ struct Home {
     dir: TempDir,
     remote: MemoryRemote,
     drift: Drift,
+    /// The name of the directory here.
+    name: &'static str,
 }
 
 impl Home {
     fn new(remote: &MemoryRemote) -> Self {
         let dir = temp_dir();
         fs::create_dir(dir.path().join("source")).unwrap();
-        Self { dir, remote: remote.clone(), drift: Drift::default() }
+        Self { dir, remote: remote.clone(), drift: Drift::default(), name: "source" }
     }
 
     fn source(&self) -> PathBuf {
-        self.dir.path().join("source")
+        self.dir.path().join(self.name)
     }
 
     fn state(&self) -> PathBuf {
@@ -131,14 +137,14 @@ impl Home {
         }
     }
 
-    async fn pass(&self) -> Arc<MirrorStatus> {
+    async fn pass(&self) -> MirrorStatus {
         self.pass_to("there").await
     }
 
-    async fn pass_to(&self, target: &'static str) -> Arc<MirrorStatus> {
+    async fn pass_to(&self, target: &'static str) -> MirrorStatus {
         let remote = Arc::new(Named(self.remote.clone(), target));
         let (mirror, _handle) = Mirror::<_, ScriptedWatcher>::new(self.settings(), self.index(), remote, None).unwrap();
-        mirror.run(Until::Settled, CancellationToken::new()).await.unwrap()
+        MirrorStatus::clone(&*mirror.run(Until::Settled, CancellationToken::new()).await.unwrap())
     }
 
     /// As `towline approve` does it without a daemon.
@@ -486,4 +492,47 @@ fn real(kind: Kind) {
     rig.await_status("it is parked", |status| status["tally"]["parked"] == 1);
     ends(&["approve", "site", "d/c.txt"], 0);
     rig.await_sync();
+}
+
+async fn lost_content() {
+    for lost in [vec![], vec![0; 5000]] {
+        let home = Home::new(&server());
+        for n in 0..80 {
+            home.write(&format!("d/{n}"), "content");
+        }
+        in_sync(&home.pass().await);
+        for n in 0..60 {
+            fs::write(home.source().join(format!("d/{n}")), &lost).unwrap();
+        }
+        home.write("d/70", "changed in earnest");
+        home.write("new", "new");
+        let status = home.pass().await;
+        assert!(matches!(halt(&status), Some(Halt::ContentLost { changed: 61, recorded: 80, .. })), "{status:#?}");
+        assert_eq!((home.there("d/0").as_deref(), home.there("new").as_deref()), (Some("content"), Some("new")));
+        home.pass().await;
+        assert_eq!(home.there("d/59").as_deref(), Some("content"));
+        let approval = Approval { deletes: 0, root: None, changes: home.index().changes(Changed::ORDINARY).unwrap().files };
+        home.index().set_note(Note::Approval, Some(&approval)).unwrap();
+        in_sync(&home.pass().await);
+        assert_eq!(home.there("d/59").map(String::into_bytes), Some(lost));
+    }
+}
+
+async fn edited_source() {
+    let mut home = Home::new(&server());
+    home.write("a", "one");
+    home.write("b", "two");
+    in_sync(&home.pass().await);
+    fs::rename(home.source(), home.dir.path().join("renamed")).unwrap();
+    home.name = "renamed";
+    home.remove("a");
+    home.write("c", "three");
+    let status = home.pass().await;
+    assert!(matches!(halt(&status), Some(Halt::RootReplaced { .. })), "{status:#?}");
+    assert_eq!((home.there("a").as_deref(), home.there("c").as_deref()), (Some("one"), Some("three")));
+    // As it was: nothing is wrong any more.
+    fs::rename(home.source(), home.dir.path().join("source")).unwrap();
+    home.name = "source";
+    in_sync(&home.pass().await);
+    assert_eq!(home.there("a"), None);
 }
