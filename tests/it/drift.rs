@@ -144,7 +144,7 @@ impl Home {
     async fn pass_to(&self, target: &'static str) -> MirrorStatus {
         let remote = Arc::new(Named(self.remote.clone(), target));
         let (mirror, _handle) = Mirror::<_, ScriptedWatcher>::new(self.settings(), self.index(), remote, None).unwrap();
-        MirrorStatus::clone(&*mirror.run(Until::Settled, CancellationToken::new()).await.unwrap())
+        MirrorStatus::clone(&mirror.run(Until::Settled, CancellationToken::new()).await.unwrap())
     }
 
     /// As `towline approve` does it without a daemon.
@@ -463,7 +463,10 @@ fn real(kind: Kind) {
     assert!(said.contains("changed on the server by somebody else: a file of 16 bytes") && said.contains("d/c.txt"), "{said}");
     assert!(said.contains("towline approve"), "{said}");
     assert_eq!(fs::read_to_string(at("d/c.txt")).unwrap(), "of somebody else");
-    assert_eq!(rig.commands("STOR"), stored + 1, "the large one was not sent in vain");
+    // Pure-FTPd logs no commands.
+    if kind != Kind::PureFtpd {
+        assert_eq!(rig.commands("STOR"), stored + 1, "the large one was not sent in vain");
+    }
     ends(&["approve", "site", "no such"], 1);
     let said = ends(&["approve", "site", "d"], 0);
     assert!(said.contains("1 file on the server will be overwritten"), "{said}");
@@ -507,7 +510,7 @@ async fn lost_content() {
         home.write("d/70", "changed in earnest");
         home.write("new", "new");
         let status = home.pass().await;
-        assert!(matches!(halt(&status), Some(Halt::ContentLost { changed: 61, recorded: 80, .. })), "{status:#?}");
+        assert!(matches!(halt(&status), Some(Halt::ContentLost { changed: 61, spoilt: 60, .. })), "{status:#?}");
         assert_eq!((home.there("d/0").as_deref(), home.there("new").as_deref()), (Some("content"), Some("new")));
         home.pass().await;
         assert_eq!(home.there("d/59").as_deref(), Some("content"));
