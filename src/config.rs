@@ -199,6 +199,8 @@ pub struct Mirror {
     pub delete: Delete,
     /// How much may be deleted without being asked.
     pub delete_budget: DeleteBudget,
+    /// What becomes of copies on the server that somebody else changed.
+    pub drift: Drift,
     /// What becomes of symbolic links.
     pub symlinks: Symlinks,
     /// Which permissions the server's copies get.
@@ -240,6 +242,18 @@ pub enum Delete {
     /// It is removed.
     #[default]
     Remove,
+}
+
+/// What becomes of a copy on the server that somebody else changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Drift {
+    /// It stays, and the path is parked.
+    #[default]
+    KeepRemote,
+    /// It is renamed to a visible name with a date.
+    KeepBoth,
+    /// It is overwritten.
+    Overwrite,
 }
 
 /// How much may be deleted without being asked.

@@ -26,7 +26,10 @@ use serde::{Deserialize, Serialize};
 use tokio::{net::UnixListener, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::mirror::{ApproveError, Command, Handle, MirrorStatus};
+use crate::{
+    mirror::{ApproveError, Command, Handle, MirrorStatus},
+    model::RelPath,
+};
 
 /// The answer to `GET /v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,6 +47,13 @@ pub struct Status {
 pub struct Approved {
     /// So many removals of files were released.
     pub deletes: u64,
+}
+
+/// The answer to `POST /v1/mirrors/NAME/overwrite/PATH`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overwritten {
+    /// So many paths, which were changed on the server, are released.
+    pub paths: u64,
 }
 
 /// The body of every answer that is not 200.
@@ -112,6 +122,8 @@ pub fn routes(mirrors: BTreeMap<String, Handle>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/mirrors/{name}/approve", post(approve))
+        .route("/v1/mirrors/{name}/overwrite", post(overwrite_all))
+        .route("/v1/mirrors/{name}/overwrite/{*path}", post(overwrite))
         .with_state(Arc::new(mirrors))
 }
 
@@ -121,10 +133,7 @@ async fn status(State(mirrors): State<Mirrors>) -> Json<Status> {
 }
 
 async fn approve(State(mirrors): State<Mirrors>, Param(name): Param<String>) -> Response {
-    let Some(handle) = mirrors.get(&name) else {
-        let known = mirrors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        return refuse(StatusCode::NOT_FOUND, format!("there is no mirror called {name:?}; there is: {known}"));
-    };
+    let Some(handle) = mirrors.get(&name) else { return unknown(&mirrors, &name) };
     let (tx, rx) = oneshot::channel();
     // What could not be sent holds `tx`: kept, the answer would be waited for for ever.
     let sent = handle.commands.send(Command::Approve(tx)).await.map_err(drop);
@@ -135,6 +144,32 @@ async fn approve(State(mirrors): State<Mirrors>, Param(name): Param<String>) -> 
         }
         (Err(_), _) | (_, Err(_)) => refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the mirror {name:?} is not running")),
     }
+}
+
+async fn overwrite_all(mirrors: State<Mirrors>, Param(name): Param<String>) -> Response {
+    overwriting(mirrors, name, None).await
+}
+
+async fn overwrite(mirrors: State<Mirrors>, Param((name, path)): Param<(String, String)>) -> Response {
+    match RelPath::new(&path) {
+        Ok(path) => overwriting(mirrors, name, Some(path)).await,
+        Err(e) => refuse(StatusCode::BAD_REQUEST, format!("{path:?} is no path in a mirror: {e}")),
+    }
+}
+
+async fn overwriting(State(mirrors): State<Mirrors>, name: String, path: Option<RelPath>) -> Response {
+    let Some(handle) = mirrors.get(&name) else { return unknown(&mirrors, &name) };
+    let (tx, rx) = oneshot::channel();
+    let sent = handle.commands.send(Command::Overwrite(path, tx)).await.map_err(drop);
+    match (sent, rx.await) {
+        (Ok(()), Ok(paths)) => Json(Overwritten { paths }).into_response(),
+        (Err(()), _) | (_, Err(_)) => refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the mirror {name:?} is not running")),
+    }
+}
+
+fn unknown(mirrors: &Mirrors, name: &str) -> Response {
+    let known = mirrors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    refuse(StatusCode::NOT_FOUND, format!("there is no mirror called {name:?}; there is: {known}"))
 }
 
 fn refuse(code: StatusCode, error: String) -> Response {

@@ -28,7 +28,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use error::IndexError;
 pub use lock::StateLock;
-pub use moves::Deletes;
+pub use moves::{Changes, Deletes};
 pub use notes::Note;
 pub use observe::Observed;
 pub use pending::{PathProblem, Tally};
@@ -187,6 +187,15 @@ impl Index {
         moves::deletes(&self.db)
     }
 
+    /// How much would be overwritten with another content, where that are more than `ordinary` files and more than half of
+    /// all; else nothing is counted.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn changes(&self, ordinary: u64) -> Result<Changes, IndexError> {
+        moves::changes(&self.db, ordinary)
+    }
+
     /// The mirror in numbers; the time it takes does not grow with the tree, only with the rows that wait for a retry.
     ///
     /// # Errors
@@ -276,6 +285,46 @@ impl Index {
     /// When the file cannot be written; then none is recorded.
     pub fn record(&mut self, entries: &[(RelPath, Entry)], now: UnixMillis) -> Result<(), IndexError> {
         self.write(now, |books| entries.iter().try_for_each(|(path, entry)| books.change(path, |held| held.record(Some(*entry)))))
+    }
+
+    /// Forgets everything about the server, jobs included: it is another directory now, and nothing is known of it.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn start_elsewhere(&mut self, now: UnixMillis) -> Result<(), IndexError> {
+        self.write(now, |books| {
+            books.db().execute("DELETE FROM job", [])?;
+            books.change_all(|held| {
+                held.record(None);
+                true
+            })?;
+            Ok(())
+        })
+    }
+
+    /// What is recorded at each of `paths`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn recorded(&self, paths: &[RelPath]) -> Result<Vec<Option<Entry>>, IndexError> {
+        paths.iter().map(|path| Ok(rows::get(&self.db, path)?.and_then(|held| held.recorded))).collect()
+    }
+
+    /// Records what the server said is at `path`, which may be anything.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn told(&mut self, path: &RelPath, stat: Option<Stat>, now: UnixMillis) -> Result<(), IndexError> {
+        self.write(now, |books| books.change(path, |held| held.told(stat.map(Stat::to_entry))))
+    }
+
+    /// What somebody else changed on the server, at and below `prefix` or anywhere, may be overwritten: from now on it is only
+    /// known that something is there. How many paths are released by that.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn give_up_drift(&mut self, prefix: Option<&RelPath>, now: UnixMillis) -> Result<usize, IndexError> {
+        self.write(now, |books| books.change_problems(|held| held.give_up_drift(prefix)))
     }
 
     /// The jobs of which nobody knows what became of them, in the order in which they were promised.

@@ -4,8 +4,10 @@
 mod body;
 mod books;
 mod crew;
+mod drift;
 mod engine;
 mod look;
+pub mod marker;
 #[cfg(test)]
 mod properties;
 pub mod retry;
@@ -18,13 +20,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use drift::Drift;
 pub use engine::{DryRun, DryRunError, Mirror, StartWatch, dry_run};
 pub use seats::Seats;
 pub use status::{MirrorStatus, Phase};
 
 use crate::{
     index::IndexError,
-    model::{Operation, Outcome, UnixMillis},
+    model::{Operation, Outcome, RelPath, UnixMillis},
     plan::{Budget, Halt},
     scan::{Place, RulesError, View},
 };
@@ -46,6 +49,8 @@ pub struct Settings {
     pub full_scan: Duration,
     /// More deletes than this wait for an approval.
     pub budget: Budget,
+    /// What becomes of copies on the server that somebody else changed.
+    pub drift: Drift,
     /// The sessions of its remote, which it may share with other mirrors.
     pub seats: Seats,
     /// The wall clock: [`crate::clock::now`], or a simulated one.
@@ -55,6 +60,17 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The patterns of what is not mirrored, the marker among it.
+    pub(crate) fn patterns(&self) -> Vec<String> {
+        let own = std::iter::once(marker::PATTERN.to_owned());
+        self.ignore.iter().cloned().chain(own).collect()
+    }
+
+    /// The local directory by name, as it is noted in the index.
+    pub fn source_name(&self) -> String {
+        source_name(&self.source)
+    }
+
     /// The local directory, and how it is looked at.
     pub(crate) fn place(&self) -> Place {
         Place { path: self.source.clone(), view: self.view }
@@ -96,6 +112,9 @@ pub enum Until {
 pub enum Command {
     /// Release the removals that wait. Answered with how many.
     Approve(oneshot::Sender<Result<u64, ApproveError>>),
+    /// Overwrite what was changed on the server, at and below this path or anywhere: paths that are parked for it are
+    /// released. Answered with how many.
+    Overwrite(Option<RelPath>, oneshot::Sender<u64>),
 }
 
 /// Why nothing was approved.
@@ -129,6 +148,12 @@ pub enum MirrorError {
     /// An ignore pattern is wrong.
     #[error(transparent)]
     Rules(#[from] RulesError),
+}
+
+/// A local directory by name, as it is noted in an index.
+pub fn source_name(source: &std::path::Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    source.as_os_str().as_bytes().escape_ascii().to_string()
 }
 
 /// Where a mirror keeps its index below the state directory.

@@ -9,7 +9,7 @@ mod problem;
 
 pub use abilities::Abilities;
 pub use entry::{Digest, Entry, Fingerprint, Kind, Mode, Observation, RootIdentity, Row, Window};
-pub use job::{Done, Job, JobId, Operation, Outcome, Settlement, Stat};
+pub use job::{Done, Job, JobId, Operation, Outcome, ServerCopy, Settlement, Stat};
 pub use path::{PathError, PathSet, RelPath};
 pub use problem::{Problem, Reason};
 

@@ -110,6 +110,7 @@ pub(super) struct MirrorTable {
     pub(super) delete: Field<String>,
     #[serde(default)]
     pub(super) delete_budget: Table<BudgetTable>,
+    pub(super) drift: Field<String>,
     pub(super) symlinks: Field<String>,
     pub(super) permissions: Field<WordOr<PermissionsTable>>,
 }

@@ -50,6 +50,7 @@ fn all_of_it() {
         full_scan = "1 day"
         delete = "remove"
         delete_budget.files = 7
+        drift = "keep-both"
         symlinks = "follow"
         permissions = { files = "0640" }
         "#,
@@ -89,6 +90,7 @@ fn all_of_it() {
         full_scan: Duration::from_secs(86_400),
         delete: Delete::Remove,
         delete_budget: DeleteBudget { files: 7, percent: 25 },
+        drift: Drift::KeepBoth,
         symlinks: Symlinks::Follow,
         permissions: Permissions::Fixed { files: Some(0o640), directories: None },
     };

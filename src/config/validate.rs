@@ -237,6 +237,7 @@ impl Reader<'_> {
             .optional("full_scan", table.full_scan, Mirror::DEFAULT_FULL_SCAN, |text| value::duration(&text, &Bounds::FULL_SCAN));
         let delete = self.optional("delete", table.delete, super::Delete::default(), |text| value::delete(&text));
         let delete_budget = self.budget(table.delete_budget.0);
+        let drift = self.optional("drift", table.drift, super::Drift::default(), |text| value::drift(&text));
         let symlinks = self.optional("symlinks", table.symlinks, Symlinks::default(), |text| value::symlinks(&text));
         let permissions = self.permissions(table.permissions);
         let mirror = Mirror {
@@ -249,6 +250,7 @@ impl Reader<'_> {
             full_scan: full_scan?,
             delete: delete?,
             delete_budget: delete_budget?,
+            drift: drift?,
             symlinks: symlinks?,
             permissions: permissions?,
         };

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use ignore::gitignore::GitignoreBuilder;
 use jiff::{SpanRelativeTo, fmt::friendly::SpanParser};
 
-use super::{DataMode, Delete, Mode, Origin, Permissions, ProxyKind, Symlinks, TlsVersion, Trust};
+use super::{DataMode, Delete, Drift, Mode, Origin, Permissions, ProxyKind, Symlinks, TlsVersion, Trust};
 use crate::model::RelPath;
 
 /// What a value should have been: the end of a sentence that begins with "expected".
@@ -166,6 +166,16 @@ pub(super) fn delete(text: &str) -> Result<Delete, Expected> {
     match text {
         "remove" => Ok(Delete::Remove),
         _ => Err("\"remove\"".into()),
+    }
+}
+
+/// `"keep-remote"`, `"keep-both"` or `"overwrite"`.
+pub(super) fn drift(text: &str) -> Result<Drift, Expected> {
+    match text {
+        "keep-remote" => Ok(Drift::KeepRemote),
+        "keep-both" => Ok(Drift::KeepBoth),
+        "overwrite" => Ok(Drift::Overwrite),
+        _ => Err("\"keep-remote\", \"keep-both\" or \"overwrite\"".into()),
     }
 }
 

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, time::timeout};
 
-use super::{Approved, Refusal, Status};
+use super::{Approved, Overwritten, Refusal, Status};
 
 /// The whole exchange may take this long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -70,6 +70,16 @@ impl Client {
     /// When no daemon answers, there is no such mirror, or nothing waits.
     pub async fn approve(&self, name: &str) -> Result<Approved, ClientError> {
         self.ask(Method::POST, &format!("/v1/mirrors/{}/approve", escape(name))).await
+    }
+
+    /// Lets the mirror `name` overwrite what was changed on the server, at and below `path` or anywhere.
+    ///
+    /// # Errors
+    /// When no daemon answers, there is no such mirror, or the path is none.
+    pub async fn overwrite(&self, name: &str, path: Option<&str>) -> Result<Overwritten, ClientError> {
+        let below: String =
+            path.map(|path| path.split('/').map(|part| format!("/{}", escape(part))).collect()).unwrap_or_default();
+        self.ask(Method::POST, &format!("/v1/mirrors/{}/overwrite{below}", escape(name))).await
     }
 
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {

@@ -53,6 +53,14 @@ impl<'c> Books<'c> {
         })
     }
 
+    /// Applies `change` to every row. How many times that was `true`.
+    pub(super) fn change_all(&mut self, change: impl FnMut(&mut Held) -> bool) -> Result<usize, IndexError> {
+        let (first, end) = rows::range(None);
+        self.change_pages(first, change, |db, after| {
+            rows::select(db, include_str!("sql/below.sql"), (after, &end, rows::limit(PAGE)))
+        })
+    }
+
     /// Applies `change` to every row with a problem. How many times that was `true`.
     pub(super) fn change_problems(&mut self, change: impl FnMut(&mut Held) -> bool) -> Result<usize, IndexError> {
         self.change_pages(Vec::new(), change, |db, after| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Entry, Problem, RelPath, Row, UnixMillis};
+use crate::model::{Entry, Fingerprint, Problem, Reason, RelPath, Row, UnixMillis};
 
 /// A time to try again that lies further ahead than this was set by a wall clock that has jumped since: no backoff is
 /// that long.
@@ -111,6 +111,20 @@ impl Held {
             self.problem = None;
         }
         parked
+    }
+
+    /// Where it is parked for drift at or below `prefix`: what is there may be anything, and may be replaced.
+    pub(super) fn give_up_drift(&mut self, prefix: Option<&RelPath>) -> bool {
+        let drift = self.problem.as_ref().is_some_and(|problem| problem.reason == Reason::Drift);
+        let chosen = drift && prefix.is_none_or(|prefix| self.path.is_at_or_below(prefix));
+        if chosen {
+            let size = match self.recorded {
+                Some(Entry::File { print, .. }) => print.size,
+                _ => 0,
+            };
+            self.record(Some(Entry::file(Fingerprint::unknown(size), None)));
+        }
+        chosen
     }
 
     /// What failed is due again, and its attempts are forgotten. Whether there was something to forget.

@@ -139,12 +139,17 @@ impl Promise {
             Operation::SetMode { path, .. } | Operation::RemoveFile { path } | Operation::RemoveDir { path } => {
                 self.kept(books, path, told(path))
             }
-            Operation::Rename { from, to, print, .. } => match (told(from), told(to)) {
+            Operation::Rename { from, to, print, retime, .. } => match (told(from), told(to)) {
                 (None, Some(Stat { kind: Kind::File, size })) if size.is_none_or(|size| size == print.size) => {
                     self.fulfil(books, &Done::AsPlanned).map(|_| ())
                 }
                 (at_from, at_to) => {
-                    self.kept(books, from, at_from)?;
+                    // It may have got another time already.
+                    if *retime {
+                        self.told(books, from, at_from)?;
+                    } else {
+                        self.kept(books, from, at_from)?;
+                    }
                     self.told(books, to, at_to)
                 }
             },

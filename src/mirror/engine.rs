@@ -3,37 +3,42 @@
 
 mod dry;
 mod guarding;
+mod housing;
 mod looking;
 mod settling;
 mod telling;
+mod waiting;
 
 use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
-    task::{JoinError, JoinHandle},
+    task::JoinHandle,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 pub use dry::{DryRun, DryRunError, dry_run};
+use waiting::{finished, hear, listen};
 
 use super::{
     Command, Event, Handle, MirrorError, Settings, Until,
     books::Books,
     crew::{Crew, Task},
+    drift::Care,
     look::Seen,
+    marker::{Bond, Stand},
     retry::{Link, State},
     schedule::Schedule,
     status::{Counters, HaltNote, MirrorStatus, UnseenStatus, WatchStatus},
 };
 use crate::{
     index::{Index, IndexError, Note, Tally},
-    model::{Abilities, Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
+    model::{Abilities, Entry, Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
     plan::{self, Approval, Policy, Removals, Stage},
     remote::Remote,
     scan::{Reach, Rules, Skipped},
-    watch::{Hint, Settle, WatchError, Watcher},
+    watch::{Settle, WatchError, Watcher},
 };
 
 /// Rows planned at once. The larger, the more is planned as one whole; 4,096 rows are planned in a few milliseconds.
@@ -111,6 +116,10 @@ pub struct Mirror<R: Remote, W> {
     fresh: bool,
     root: Rooted,
     known_root: Option<RootIdentity>,
+    /// The configuration names another root than the one that is known.
+    renamed: bool,
+    /// The index knows by which name it is configured.
+    named: bool,
     halt: Option<HaltNote>,
     approval: Option<Approval>,
     /// Deletes done under the approval since it was last reckoned up.
@@ -142,6 +151,8 @@ pub struct Mirror<R: Remote, W> {
     /// The server did not set permissions that it was asked for.
     mode_unset: bool,
     crew: Crew<R>,
+    /// What binds the index to the directory on the server, as it is noted there.
+    bond: Option<Bond>,
     readied: mpsc::UnboundedReceiver<()>,
     link: Link,
     status: watch::Sender<Arc<MirrorStatus>>,
@@ -185,11 +196,11 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         remote: Arc<R>,
         start_watch: StartWatch<W>,
     ) -> Result<(Self, Handle), MirrorError> {
-        let rules = Rules::new(&settings.source, &settings.ignore)?;
+        let rules = Rules::new(&settings.source, &settings.patterns())?;
         let (status, status_rx) =
             watch::channel(Arc::new(MirrorStatus { name: settings.name.clone(), ..MirrorStatus::default() }));
         let (command_tx, commands) = mpsc::channel(8);
-        let (crew, readied) = Crew::new(Arc::clone(&remote), settings.place(), &settings.seats);
+        let (crew, readied) = Crew::new(Arc::clone(&remote), &settings.seats);
         let (now, abilities) = (Instant::now(), remote.abilities());
         let mirror = Self {
             remote,
@@ -197,6 +208,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             folds: false,
             mode_unset: false,
             crew,
+            bond: None,
             readied,
             link: Link::new(),
             settle: Settle::new(settings.quiet),
@@ -218,6 +230,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             fresh: false,
             root: Rooted::Unknown,
             known_root: None,
+            renamed: false,
+            named: false,
             halt: None,
             approval: None,
             approved_done: 0,
@@ -290,7 +304,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Takes up what an earlier process left: jobs in doubt, backoff, halts.
     async fn recover(&mut self, until: Until) -> Result<(), IndexError> {
         let wall = self.wall();
-        let (doubts, link, root, halt, approval, last_success, last_full_scan, tally) = self
+        let turn = fastrand::u64(1..);
+        let unused = Bond::new(format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)), self.remote.target());
+        let source = self.settings.source_name();
+        let (doubts, link, renamed, root, halt, approval, last_success, last_full_scan, tally, bond) = self
             .books
             .with(move |index| {
                 // Somebody who asks for a single pass wants everything tried; a daemon only what waits for nothing else.
@@ -299,18 +316,25 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 } else {
                     index.release()?
                 };
+                // Before any session writes it.
+                let bond = index.note(Note::Marker)?.unwrap_or(unused).next(turn);
+                index.set_note(Note::Marker, Some(&bond))?;
                 Ok((
                     index.in_doubt()?,
                     index.note(Note::Link)?,
+                    index.note::<String>(Note::Source)?.is_some_and(|known| known != source),
                     index.note(Note::Root)?,
                     index.note(Note::Hold)?,
                     index.note(Note::Approval)?,
                     index.note(Note::LastSuccess)?,
                     index.note(Note::LastFullScan)?,
                     index.tally(wall)?,
+                    bond,
                 ))
             })
             .await?;
+        self.crew.marking().bind(bond.clone());
+        self.bond = Some(bond);
         for job in doubts {
             self.doubt(job);
         }
@@ -319,7 +343,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if let Some(note) = link.filter(|_| until == Until::Stopped) {
             self.link.restore(note, self.wall(), Instant::now());
         }
-        (self.known_root, self.halt, self.approval) = (root, halt, approval);
+        (self.known_root, self.renamed, self.halt, self.approval) = (root, renamed, halt, approval);
         (self.last_success, self.last_full_scan) = (last_success, last_full_scan);
         self.fresh = tally.recorded_files == 0 && tally.pending_removals == 0;
         self.tally = tally;
@@ -359,10 +383,13 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     async fn start_jobs(&mut self) -> Result<(), IndexError> {
         let now = Instant::now();
         self.crew.trim(now);
+        if self.crew.len() == 0 && self.crew.marking().stand() == Stand::Elsewhere {
+            self.move_house().await?;
+        }
         while self.allowance(now) > 0
             && let Some(doubt) = self.next_doubt(now)
         {
-            self.start(Task::Resolve(doubt.job, doubt.asked));
+            self.start(Task::Resolve(doubt.job, doubt.asked), Vec::new());
         }
         if self.allowance(now) > 0 || self.crew.len() > 0 {
             self.plan_ahead().await?;
@@ -370,7 +397,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         while self.allowance(now) > 0
             && let Some(job) = self.schedule.next()
         {
-            self.start(Task::Run(job));
+            let paths: Vec<RelPath> = job.operation.touches().cloned().collect();
+            let recorded = self.books.with(move |index| index.recorded(&paths)).await?;
+            self.start(Task::Run(job), recorded);
         }
         self.crew.make_way();
         Ok(())
@@ -378,11 +407,15 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     /// How many more tasks may be started.
     fn allowance(&mut self, now: Instant) -> usize {
+        if self.crew.marking().bars() {
+            return 0;
+        }
         self.link.allowance(self.crew.len(), self.crew.share(), now)
     }
 
-    fn start(&mut self, task: Task) {
-        self.crew.start(task);
+    fn start(&mut self, task: Task, recorded: Vec<Option<Entry>>) {
+        let (abilities, drift, now) = (self.abilities, self.settings.drift, self.wall());
+        self.crew.start(task, Care { place: self.settings.place(), abilities, drift, recorded, now });
         self.link.started();
         self.untold = true;
     }
@@ -514,6 +547,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if self.root == Rooted::Missing {
             return Ok(true);
         }
+        if matches!(self.crew.marking().stand(), Stand::Foreign(_)) && self.looking.is_none() {
+            return Ok(self.crew.len() == 0);
+        }
         match self.link.state() {
             State::Stopped { .. } => return Ok(self.crew.len() == 0),
             State::Waiting { class, .. } if self.crew.len() == 0 => {
@@ -554,26 +590,5 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if let Some(observer) = &self.settings.observer {
             observer(event);
         }
-    }
-}
-
-async fn hear(looking: &mut Option<mpsc::Receiver<Seen>>) -> Option<Seen> {
-    match looking {
-        Some(looking) => looking.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
-    let Some(running) = task else { return std::future::pending().await };
-    let result = running.await;
-    *task = None;
-    result
-}
-
-async fn listen<W: Watcher>(watcher: &mut Option<W>) -> Hint {
-    match watcher {
-        Some(watcher) => watcher.next().await,
-        None => std::future::pending().await,
     }
 }

@@ -8,7 +8,7 @@ use super::body;
 use crate::{
     index::{IndexError, Reader},
     model::{Digest, Entry, Fingerprint, RelPath, RootIdentity},
-    scan::{self, Found, Known, Place, RootError, Rules, Summary},
+    scan::{self, Found, Known, Place, RootError, Rules, Summary, read::open_file},
     watch::Dirty,
 };
 
@@ -92,4 +92,16 @@ pub(super) fn digest(place: Place, files: Vec<(RelPath, Fingerprint)>) -> mpsc::
         let _ = tx.blocking_send(Seen::Digested);
     });
     rx
+}
+
+/// How many of these files begin with a block of NULs: what a file system leaves of files that were being written when the
+/// power went.
+pub(super) fn nulls(place: &Place, files: &[RelPath]) -> u64 {
+    let Ok(root) = place.open() else { return 0 };
+    let is_null = |path: &&RelPath| {
+        let mut block = [1; 4096];
+        let read = open_file(&root, path).ok().and_then(|mut file| file.read(&mut block).ok());
+        read.is_some_and(|n| n > 0 && block[..n].iter().all(|b| *b == 0))
+    };
+    files.iter().filter(is_null).count() as u64
 }

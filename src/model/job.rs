@@ -187,6 +187,17 @@ pub struct Stat {
     pub size: Option<u64>,
 }
 
+/// A copy on the server, as it is compared with what is recorded of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerCopy {
+    /// File, directory or link.
+    pub kind: Kind,
+    /// Bytes, for a file.
+    pub size: Option<u64>,
+    /// Last modification in whole seconds since the Unix epoch, where the server says so.
+    pub modified: Option<i64>,
+}
+
 impl Stat {
     /// As an entry of the recorded side: known to be there, not known to be equal to anything here.
     pub fn to_entry(self) -> Entry {

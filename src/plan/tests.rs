@@ -13,6 +13,7 @@ const UNKNOWN: Abilities = Abilities {
     non_utf8: None,
     chmod: None,
     symlink: None,
+    times: None,
 };
 const ALLOWED: Policy = Policy { removals: Removals::Allowed, abilities: UNKNOWN };
 const HELD: Policy = Policy { removals: Removals::Held, abilities: UNKNOWN };

@@ -14,6 +14,7 @@ mod cli;
 mod convergence;
 mod daemon;
 mod doctor;
+mod drift;
 mod ftps;
 mod fuzz_corpus;
 mod hostile;
@@ -45,6 +46,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(proxies::trials());
     trials.extend(hostile::trials());
     trials.extend(doctor::trials());
+    trials.extend(drift::trials());
     trials.extend(listing::trials());
     trials.extend(daemon::trials());
     trials.extend(network::trials());

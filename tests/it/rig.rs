@@ -163,10 +163,15 @@ impl Rig {
         fs::write(path, body).unwrap();
     }
 
-    /// How often the server's own log names the command `verb`, but for the probe's.
+    /// How often the server's own log names the command `verb`, but for the probe's and those of the marker.
     pub(crate) fn commands(&self, verb: &str) -> usize {
-        let log: String =
-            self.server.log().lines().filter(|line| !line.contains(".towline-probe")).map(|line| format!("{line}\n")).collect();
+        let log: String = self
+            .server
+            .log()
+            .lines()
+            .filter(|line| !line.contains(".towline-probe") && !line.contains(".towline-mirror"))
+            .map(|line| format!("{line}\n"))
+            .collect();
         log.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| *word == verb).count()
     }
 
@@ -176,7 +181,7 @@ impl Rig {
     }
 }
 
-/// Everything below `dir`: files with their bytes, directories without. A directory that is not there is empty.
+/// Everything below `dir` but the marker: files with their bytes, directories without. A directory that is not there is empty.
 pub(crate) fn tree(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     let mut left = vec![dir.to_owned()];
@@ -184,6 +189,9 @@ pub(crate) fn tree(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
         for entry in fs::read_dir(&at).into_iter().flatten().flatten() {
             let path = entry.path();
             let name = path.strip_prefix(dir).unwrap().to_owned();
+            if name == Path::new(".towline-mirror") {
+                continue;
+            }
             if path.is_dir() {
                 found.insert(name, None);
                 left.push(path);

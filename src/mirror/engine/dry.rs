@@ -8,7 +8,7 @@ use crate::{
         look::{self, Seen},
     },
     model::{Abilities, PathSet, RootIdentity},
-    plan::{self, Facts, Halt, Policy, Removals, Root, Stage, Step},
+    plan::{self, Changed, Facts, Halt, Policy, Removals, Root, Stage, Step},
     scan::{Found, RootError, Rules, RulesError},
     watch::Dirty,
 };
@@ -48,6 +48,7 @@ pub enum DryRunError {
 /// When the index or the ignore rules cannot be used, or the root cannot be read.
 pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut(Step) + Send) -> Result<DryRun, DryRunError> {
     let known = index.note::<RootIdentity>(Note::Root)?;
+    let renamed = index.note::<String>(Note::Source)?.is_some_and(|known| known != settings.source_name());
     let (found, empty, unseen) = observe(settings, &mut index).await?;
     let mut digests = look::digest(settings.place(), index.undigested(usize::MAX >> 1)?);
     while let Some(Seen::Digest(path, print, digest)) = digests.recv().await {
@@ -56,13 +57,15 @@ pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut
     let deletes = index.deletes()?;
     let facts = Facts {
         root: match known {
-            Some(known) if known != found => Root::Replaced { recorded: known, found },
+            Some(known) if renamed || !known.is_like(&found) => Root::Replaced { recorded: known, found },
             _ => Root::Same,
         },
         root_empty: empty,
         waiting: deletes.files,
         recorded: deletes.recorded,
         recent: 0,
+        // What a running mirror would find out by reading.
+        changed: Changed::default(),
         approved: None,
     };
     let halt = plan::guard(&facts, settings.budget);
@@ -76,7 +79,7 @@ pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut
 }
 
 async fn observe(settings: &Settings, index: &mut Index) -> Result<(RootIdentity, bool, Vec<String>), DryRunError> {
-    let rules = Rules::new(&settings.source, &settings.ignore)?;
+    let rules = Rules::new(&settings.source, &settings.patterns())?;
     let mut seen = look::scan(settings.place(), rules, Dirty::Everything, index.reader()?);
     let mut root = None;
     let mut unseen = Vec::new();

@@ -146,7 +146,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             .await?;
         let rules = match self.rules.take() {
             Some(rules) => rules,
-            None => match Rules::new(&self.settings.source, &self.settings.ignore) {
+            None => match Rules::new(&self.settings.source, &self.settings.patterns()) {
                 Ok(rules) => rules,
                 Err(e) => {
                     self.scan_failed(e.to_string());
@@ -155,6 +155,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             },
         };
         if all {
+            if self.looked {
+                self.renew_marker().await?;
+            }
             self.unseen.clear();
             self.next_full = now + self.interval();
         }
@@ -192,9 +195,11 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 } else if self.watcher.is_some() {
                     self.watched = Some(identity);
                 }
-                if self.known_root.is_none() {
-                    self.known_root = Some(identity);
-                    self.books.with(move |index| index.set_note(Note::Root, Some(&identity))).await?;
+                // The first one; or more is known of the same.
+                let like = self.known_root.is_none_or(|known| known != identity && known.is_like(&identity));
+                if !self.renamed && (like || !self.named) {
+                    let root = if like { Some(identity) } else { self.known_root };
+                    self.note_root(root).await?;
                 }
             }
             Some(Seen::NoRoot(e)) => self.rootless(&e).await?,
@@ -291,6 +296,18 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             self.looking = Some(look::digest(self.settings.place(), files));
         }
         Ok(())
+    }
+
+    /// From now on this is the root.
+    pub(super) async fn note_root(&mut self, root: Option<RootIdentity>) -> Result<(), IndexError> {
+        (self.known_root, self.renamed, self.named) = (root, false, true);
+        let source = self.settings.source_name();
+        self.books
+            .with(move |index| {
+                index.set_note(Note::Root, root.as_ref())?;
+                index.set_note(Note::Source, Some(&source))
+            })
+            .await
     }
 
     fn scan_failed(&mut self, why: String) {

@@ -8,6 +8,7 @@ use crate::{
     mirror::{
         Event,
         crew::{End, Task},
+        drift::Aside,
         retry::{self, LinkNote, State},
         worker::{self, Answers},
     },
@@ -21,6 +22,10 @@ use crate::{
 struct Turn {
     settled: Vec<(Job, Outcome)>,
     answered: Vec<(JobId, Answers)>,
+    /// The directory on the server is not what it was taken for.
+    unbound: bool,
+    /// What was found out of other paths.
+    aside: Vec<Aside>,
 }
 
 impl<R: Remote, W: Watcher> Mirror<R, W> {
@@ -36,7 +41,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
         self.untold = true;
         self.stale |= self.left_out && self.acting;
+        let unbound = turn.unbound;
         self.write(turn).await?;
+        self.note_marker().await?;
+        if unbound {
+            self.unbound().await?;
+        }
         if self.is_down() && !down_before {
             self.link_down().await?;
         }
@@ -74,6 +84,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 if report.mode_unset && !std::mem::replace(&mut self.mode_unset, true) {
                     tracing::warn!(mirror = %self.settings.name, "the server does not set permissions (SITE CHMOD)");
                 }
+                turn.aside.extend(report.aside);
                 if report.look_again {
                     self.look_again(job.operation.path().clone());
                 }
@@ -82,6 +93,16 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             (Task::Run(job), End::NoSession(e)) => {
                 self.link_failed(&e);
                 self.ended(job, Outcome::Untouched, turn);
+            }
+            (Task::Run(job), End::Unbound) => {
+                turn.unbound = true;
+                self.link_works();
+                self.ended(job, Outcome::Untouched, turn);
+            }
+            (Task::Resolve(job, asked), End::Unbound) => {
+                turn.unbound = true;
+                self.link_works();
+                self.doubts.push_back(Doubt { job, asked, ask_at: Instant::now() });
             }
             (Task::Run(job), End::Died | End::Answered(_) | End::Unanswered(_)) => {
                 let problem = Problem::new(Reason::Connection, "the task that did it ended unexpectedly");
@@ -225,6 +246,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 }
                 if !settlements.is_empty() {
                     index.settle(&settlements, wall)?;
+                }
+                for aside in turn.aside {
+                    match aside {
+                        Aside::Parked(path, problem) => index.park(&[(path, problem)])?,
+                        Aside::Told(path, stat) => index.told(&path, stat, wall)?,
+                    }
                 }
                 turn.answered.into_iter().try_for_each(|(job, answers)| index.resolve(job, &answers, wall))
             })

@@ -20,6 +20,7 @@ pub(super) const UNKNOWN: Abilities = Abilities {
     non_utf8: None,
     chmod: None,
     symlink: None,
+    times: None,
 };
 pub(super) const ALLOWED: Policy = Policy { removals: Removals::Allowed, abilities: UNKNOWN };
 

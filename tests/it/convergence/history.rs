@@ -46,6 +46,7 @@ pub fn live(mix: Mix, seed: u64) -> Result<Tale, Wrong> {
     fastrand::seed(seed);
     let mut random = fastrand::Rng::with_seed(seed);
     let stage = Stage::new(random.u64(..), mix.fold, mix.ears, random.usize(1..=4));
+    stage.remote.count_marker();
     let told = History { mix, random, rounds: 0, stage: &stage }.play();
     told.map(|()| stage.tale()).map_err(|wrong| format!("{wrong}\n{}", stage.story()))
 }

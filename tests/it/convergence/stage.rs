@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use towline::{
     index::Index,
-    mirror::{Command, Handle, Mirror, MirrorStatus, Phase, Seats, Settings, StartWatch, Until},
+    mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Seats, Settings, StartWatch, Until},
     model::{RelPath, UnixMillis},
     plan::Budget,
     remote::memory::{
@@ -208,6 +208,7 @@ impl Stage {
             quiet: Duration::from_millis(5),
             full_scan: Duration::from_secs(3600),
             budget: Budget { files: u64::MAX, percent: 100 },
+            drift: Drift::default(),
             seats: Seats::new(self.connections),
             clock: wall,
             observer: None,

@@ -93,6 +93,8 @@ async fn obey(mut inbox: mpsc::Receiver<Command>, mood: usize) {
         match (inbox.recv().await, answer) {
             (Some(Command::Approve(sender)), Some(answer)) => drop(sender.send(answer)),
             (Some(Command::Approve(sender)), None) => drop(sender),
+            (Some(Command::Overwrite(_, sender)), Some(_)) => drop(sender.send(2)),
+            (Some(Command::Overwrite(_, sender)), None) => drop(sender),
             (None, _) => return,
         }
     }
