@@ -24,6 +24,8 @@ pub enum Note {
     LastSuccess,
     /// When the whole tree was last scanned without an error.
     LastFullScan,
+    /// Which start of the machine it was when the index was last opened, as the system names it.
+    Boot,
 }
 
 impl Note {
@@ -38,6 +40,7 @@ impl Note {
             Self::Link => "link",
             Self::LastSuccess => "last-success",
             Self::LastFullScan => "last-full-scan",
+            Self::Boot => "boot",
         }
     }
 }
