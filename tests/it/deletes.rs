@@ -169,6 +169,9 @@ impl Drop for Cell {
 }
 
 fn stop(daemon: &mut Daemon) {
-    let _ = kill_process(Pid::from_child(&daemon.0), Signal::TERM);
+    // Once it is waited for, its number may be anybody's.
+    if daemon.0.try_wait().unwrap().is_none() {
+        kill_process(Pid::from_child(&daemon.0), Signal::TERM).unwrap();
+    }
     assert!(wait_until(PATIENCE, || daemon.0.try_wait().unwrap().is_some()), "it does not end");
 }

@@ -13,7 +13,8 @@ use crate::{
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials: Vec<_> = Kind::ALL
+    // vsftpd's local users are in a mount namespace that does not see the small disk; its anonymous ones are not.
+    let mut trials: Vec<_> = [Kind::VsftpdAnonymous, Kind::ProFtpd, Kind::PureFtpd, Kind::Pyftpdlib]
         .into_iter()
         .map(|kind| {
             let possible = move || {
