@@ -45,6 +45,10 @@ const SCHEMA: [&str; 2] = [include_str!("index/schema/0001.sql"), include_str!("
 /// For the verbs that make no row pending: only the beginning of that has a time.
 const NO_TIME: UnixMillis = UnixMillis(0);
 
+/// How far back from its last moment a machine that lost its power may not have written what was written to a file. Linux begins
+/// after 30 s; laptop modes wait for minutes.
+const UNWRITTEN_NS: i64 = 5 * 60 * 1_000_000_000;
+
 /// The index of one mirror, and its one writer. Hold a [`StateLock`] while there is one.
 #[derive(Debug)]
 pub struct Index {
@@ -242,6 +246,34 @@ impl Index {
     /// When the file cannot be written.
     pub fn start_over(&mut self) -> Result<usize, IndexError> {
         self.write(NO_TIME, |books| books.change_problems(held::Held::start_over))
+    }
+}
+
+/// What a start of the machine makes doubtful.
+impl Index {
+    /// The machine's present start is called `boot`. If the index was last opened in another one, that may have ended with a power
+    /// cut, and a file that was overwritten shortly before may have its new times and its old content. So the content of what
+    /// was recorded last is doubted: it is read again, and sent where it is not what was sent. How many files that are.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn booted(&mut self, boot: &str, now: UnixMillis) -> Result<usize, IndexError> {
+        self.write(now, |books| {
+            let last: Option<String> = notes::get(books.db(), Note::Boot)?;
+            if last.as_deref() == Some(boot) {
+                return Ok(0);
+            }
+            notes::set(books.db(), Note::Boot, Some(&boot))?;
+            // No clock is needed: what is recorded last tells when the machine still ran.
+            let newest: Option<i64> =
+                books
+                    .db()
+                    .query_row(include_str!("index/sql/newest.sql"), [now.0.saturating_mul(1_000_000)], |row| row.get(0))?;
+            match newest.filter(|_| last.is_some()) {
+                Some(newest) => books.change_recent(newest.saturating_sub(UNWRITTEN_NS), held::Held::doubt_content),
+                None => Ok(0),
+            }
+        })
     }
 }
 

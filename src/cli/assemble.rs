@@ -102,7 +102,16 @@ impl House {
     /// The index of `mirror`.
     pub(super) fn index(&self, mirror: &config::Mirror) -> Result<Index, Failure> {
         let file = index_file(&self.state_dir, &mirror.name);
-        Index::open(&file, clock::now()).map_err(|e| Failure::state(&file, e))
+        let opened = Index::open(&file, clock::now()).and_then(|mut index| {
+            if let Some(boot) = boot() {
+                let doubted = index.booted(&boot, clock::now())?;
+                if doubted > 0 {
+                    tracing::info!(mirror = %mirror.name, doubted, "the machine was started anew: what was sent last is read again");
+                }
+            }
+            Ok(index)
+        });
+        opened.map_err(|e| Failure::state(&file, e))
     }
 
     /// The remote of `mirror`, which remembers what it learns in the state directory.
@@ -115,6 +124,12 @@ impl House {
         self.remotes.lock().unwrap_or_else(PoisonError::into_inner).insert(mirror.remote.clone(), Arc::clone(&server));
         Ok(server)
     }
+}
+
+/// What the system calls the machine's present start.
+fn boot() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
 }
 
 /// What was learnt about servers, which is kept in the state directory; whoever else has it open may do so.

@@ -68,6 +68,13 @@ impl<'c> Books<'c> {
         })
     }
 
+    /// Applies `change` to every row of a file that was recorded with a ctime behind this one. How many times that was `true`.
+    pub(super) fn change_recent(&mut self, ctime_ns: i64, change: impl FnMut(&mut Held) -> bool) -> Result<usize, IndexError> {
+        self.change_pages(Vec::new(), change, |db, after| {
+            rows::select(db, include_str!("sql/recent.sql"), (after, ctime_ns, rows::limit(PAGE)))
+        })
+    }
+
     /// Commits.
     pub(super) fn close(self) -> Result<(), IndexError> {
         if self.totals != self.before {

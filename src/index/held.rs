@@ -134,6 +134,18 @@ impl Held {
         failed
     }
 
+    /// The file may not be what it was when it was sent, whatever its times say. What the server holds is still known: it is
+    /// read and compared with that, and sent if it is something else. Whether there is a file recorded.
+    pub(super) fn doubt_content(&mut self) -> bool {
+        if let Some(Entry::File { digest, .. }) = &mut self.observed {
+            *digest = None;
+        }
+        let Some(Entry::File { print, .. }) = &mut self.recorded else { return false };
+        // A time that no file has.
+        print.ctime_ns = i64::MIN;
+        true
+    }
+
     /// A rule ignores the path now. Whether anything was known of it.
     pub(super) fn forget(&mut self) -> bool {
         let known = !self.is_nothing();

@@ -28,6 +28,8 @@ pub enum Note {
     LastSuccess,
     /// When the whole tree was last scanned without an error.
     LastFullScan,
+    /// Which start of the machine it was when the index was last opened, as the system names it.
+    Boot,
 }
 
 impl Note {
@@ -44,6 +46,7 @@ impl Note {
             Self::Marker => "marker",
             Self::LastSuccess => "last-success",
             Self::LastFullScan => "last-full-scan",
+            Self::Boot => "boot",
         }
     }
 }

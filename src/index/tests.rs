@@ -1,5 +1,6 @@
 //! The index's verbs from outside, one child per room; the property test is in `model`.
 
+mod boot;
 mod files;
 mod fold;
 mod jobs;

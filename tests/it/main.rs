@@ -10,9 +10,11 @@
     reason = "a test program: it may panic, print, and is nobody's library"
 )]
 
+mod chaos;
 mod cli;
 mod convergence;
 mod daemon;
+mod deletes;
 mod doctor;
 mod drift;
 mod ftps;
@@ -21,14 +23,18 @@ mod hostile;
 mod invariants;
 mod layers;
 mod listing;
+mod lost;
 mod matrix;
 mod mirror;
+mod mixed;
 mod names;
 mod network;
 mod proxies;
 mod rig;
+mod saves;
 mod servers;
 mod support;
+mod tools;
 mod transcripts;
 mod trust;
 
@@ -54,6 +60,11 @@ fn trials() -> Vec<Trial> {
     trials.extend(cli::trials());
     trials.extend(trust::trials());
     trials.extend(mirror::trials());
+    trials.extend(saves::trials());
+    trials.extend(deletes::trials());
+    trials.extend(lost::trials());
+    trials.extend(mixed::trials());
+    trials.extend(chaos::trials());
     trials
 }
 
