@@ -1,10 +1,12 @@
 //! The engine: one loop per mirror that listens, looks, notes, decides, promises, acts and settles. It is the only
 //! writer of its index. Nothing here speaks FTP or knows a kernel's events.
 
+mod account;
 mod body;
 mod books;
 mod crew;
 mod engine;
+mod keeper;
 mod look;
 #[cfg(test)]
 mod properties;
@@ -18,13 +20,15 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use engine::{DryRun, DryRunError, Mirror, StartWatch, dry_run};
+pub use account::{Account, PathState, Side};
+pub use engine::{DryRun, DryRunError, Mirror, StartWatch, account_at_rest, dry_run, reject};
+pub use keeper::{Keeper, OpenState, Opened};
 pub use seats::Seats;
 pub use status::{MirrorStatus, Phase};
 
 use crate::{
     index::IndexError,
-    model::{Operation, Outcome, UnixMillis},
+    model::{Operation, Outcome, RelPath, UnixMillis},
     plan::{Budget, Halt},
     scan::{Place, RulesError, View},
 };
@@ -96,6 +100,17 @@ pub enum Until {
 pub enum Command {
     /// Release the removals that wait. Answered with how many.
     Approve(oneshot::Sender<Result<u64, ApproveError>>),
+    /// Drop the removals that wait: the files stay on the server, and are not ours any more. Answered with how many.
+    Reject(oneshot::Sender<Result<u64, ApproveError>>),
+    /// Say what is known of a path.
+    Account {
+        /// Which; `None` is the root.
+        path: Option<RelPath>,
+        /// Whether to look at it first: then everything that was so before this was sent is in the answer.
+        look: bool,
+        /// The answer; dropped when the mirror ends before it knows.
+        answer: oneshot::Sender<Account>,
+    },
 }
 
 /// Why nothing was approved.

@@ -3,6 +3,7 @@
 mod files;
 mod fold;
 mod jobs;
+mod ledger;
 mod model;
 mod moves;
 mod queue;

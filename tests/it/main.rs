@@ -30,6 +30,7 @@ mod servers;
 mod support;
 mod transcripts;
 mod trust;
+mod truth;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -51,6 +52,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(names::trials());
     trials.extend(cli::trials());
     trials.extend(trust::trials());
+    trials.extend(truth::trials());
     trials.extend(mirror::trials());
     trials
 }
