@@ -2,6 +2,7 @@
 //! open. Here are the routes; [`client`] is the other end.
 
 pub mod client;
+mod paths;
 
 use std::{
     collections::BTreeMap,
@@ -27,9 +28,11 @@ use tokio::{net::UnixListener, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    mirror::{ApproveError, Command, Handle, MirrorStatus},
+    mirror::{ApproveError, Command, Handle, MirrorStatus, Phase},
     model::RelPath,
 };
+use paths::escape;
+pub use paths::{Question, WITHIN};
 
 /// The answer to `GET /v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,6 +57,13 @@ pub struct Approved {
 pub struct Overwritten {
     /// So many paths, which were changed on the server, are released.
     pub paths: u64,
+}
+
+/// The answer to `POST /v1/mirrors/NAME/reject`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// So many files stay on the server, and are not the mirror's any more.
+    pub files: u64,
 }
 
 /// The body of every answer that is not 200.
@@ -124,26 +134,63 @@ pub fn routes(mirrors: BTreeMap<String, Handle>) -> Router {
         .route("/v1/mirrors/{name}/approve", post(approve))
         .route("/v1/mirrors/{name}/overwrite", post(overwrite_all))
         .route("/v1/mirrors/{name}/overwrite/{*path}", post(overwrite))
+        .route("/v1/mirrors/{name}/reject", post(reject))
+        .route("/v1/mirrors/{name}/account", get(paths::account))
         .with_state(Arc::new(mirrors))
 }
 
 async fn status(State(mirrors): State<Mirrors>) -> Json<Status> {
-    let mirrors = mirrors.values().map(|handle| MirrorStatus::clone(&handle.status.borrow())).collect();
+    let mirrors = mirrors.values().map(told).collect();
     Json(Status { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), mirrors })
 }
 
+/// What a mirror says of itself. One that ended says nothing any more, and what it said last is not so for ever.
+fn told(handle: &Handle) -> MirrorStatus {
+    let mut status = MirrorStatus::clone(&handle.status.borrow());
+    if handle.commands.is_closed() && status.phase != Phase::Stopped {
+        status.phase = Phase::Stopped;
+        status.stopped = Some("the mirror does not run any more; see the log".to_owned());
+    }
+    status
+}
+
 async fn approve(State(mirrors): State<Mirrors>, Param(name): Param<String>) -> Response {
-    let Some(handle) = mirrors.get(&name) else { return unknown(&mirrors, &name) };
+    decide(&mirrors, &name, Command::Approve, |deletes| Json(Approved { deletes }).into_response()).await
+}
+
+async fn reject(State(mirrors): State<Mirrors>, Param(name): Param<String>) -> Response {
+    decide(&mirrors, &name, Command::Reject, |files| Json(Rejected { files }).into_response()).await
+}
+
+async fn decide(
+    mirrors: &Mirrors,
+    name: &str,
+    command: fn(oneshot::Sender<Result<u64, ApproveError>>) -> Command,
+    done: fn(u64) -> Response,
+) -> Response {
+    let Some(handle) = mirrors.get(name) else { return unknown(mirrors, name) };
+    match ask(handle, command).await {
+        Some(Ok(files)) => done(files),
+        Some(Err(e @ (ApproveError::NothingHalted | ApproveError::RootMissing))) => refuse(StatusCode::CONFLICT, e.to_string()),
+        None => gone(name),
+    }
+}
+
+fn unknown(mirrors: &Mirrors, name: &str) -> Response {
+    let known = mirrors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    refuse(StatusCode::NOT_FOUND, format!("there is no mirror called {name:?}; there is: {known}"))
+}
+
+/// Tells the mirror and waits for its answer; nothing when it does not run.
+async fn ask<T>(handle: &Handle, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
     let (tx, rx) = oneshot::channel();
     // What could not be sent holds `tx`: kept, the answer would be waited for for ever.
-    let sent = handle.commands.send(Command::Approve(tx)).await.map_err(drop);
-    match (sent, rx.await) {
-        (Ok(()), Ok(Ok(deletes))) => Json(Approved { deletes }).into_response(),
-        (Ok(()), Ok(Err(e @ (ApproveError::NothingHalted | ApproveError::RootMissing)))) => {
-            refuse(StatusCode::CONFLICT, e.to_string())
-        }
-        (Err(_), _) | (_, Err(_)) => refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the mirror {name:?} is not running")),
-    }
+    let sent = handle.commands.send(command(tx)).await.map_err(drop);
+    rx.await.ok().filter(|_| sent.is_ok())
+}
+
+fn gone(name: &str) -> Response {
+    refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the mirror {name:?} is not running"))
 }
 
 async fn overwrite_all(mirrors: State<Mirrors>, Param(name): Param<String>) -> Response {
@@ -159,17 +206,10 @@ async fn overwrite(mirrors: State<Mirrors>, Param((name, path)): Param<(String, 
 
 async fn overwriting(State(mirrors): State<Mirrors>, name: String, path: Option<RelPath>) -> Response {
     let Some(handle) = mirrors.get(&name) else { return unknown(&mirrors, &name) };
-    let (tx, rx) = oneshot::channel();
-    let sent = handle.commands.send(Command::Overwrite(path, tx)).await.map_err(drop);
-    match (sent, rx.await) {
-        (Ok(()), Ok(paths)) => Json(Overwritten { paths }).into_response(),
-        (Err(()), _) | (_, Err(_)) => refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the mirror {name:?} is not running")),
+    match ask(handle, |answer| Command::Overwrite(path, answer)).await {
+        Some(paths) => Json(Overwritten { paths }).into_response(),
+        None => gone(&name),
     }
-}
-
-fn unknown(mirrors: &Mirrors, name: &str) -> Response {
-    let known = mirrors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    refuse(StatusCode::NOT_FOUND, format!("there is no mirror called {name:?}; there is: {known}"))
 }
 
 fn refuse(code: StatusCode, error: String) -> Response {
@@ -222,14 +262,19 @@ mod tests {
         let handles = BTreeMap::from([("site".to_owned(), Handle { status: rx, commands })]);
         let server = tokio::spawn(serve(bind(&path).unwrap(), handles, stop.clone()));
         let mirror = tokio::spawn(async move {
-            while let Some(Command::Approve(answer)) = inbox.recv().await {
-                let _ = answer.send(Err(ApproveError::NothingHalted));
+            while let Some(command) = inbox.recv().await {
+                match command {
+                    Command::Approve(answer) => drop(answer.send(Err(ApproveError::NothingHalted))),
+                    Command::Reject(answer) => drop(answer.send(Ok(7))),
+                    Command::Account { answer, .. } => drop(answer),
+                }
             }
         });
         let client = client::Client::new(&path);
         assert_eq!(client.status().await.unwrap().mirrors[0].name, "site");
         let refused = client.approve("site").await.unwrap_err().to_string();
         assert_eq!(refused, "nothing waits for an approval");
+        assert_eq!(client.reject("site").await.unwrap().files, 7);
         let unknown = client.approve("no such").await.unwrap_err().to_string();
         assert_eq!(unknown, "there is no mirror called \"no such\"; there is: site");
         stop.cancel();
@@ -245,5 +290,17 @@ mod tests {
         let mirrors = Arc::new(BTreeMap::from([("gone".to_owned(), Handle { status, commands })]));
         let answer = tokio::time::timeout(Duration::from_secs(60), approve(State(mirrors), Param("gone".to_owned())));
         assert_eq!(answer.await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test]
+    async fn a_mirror_that_ended_is_not_in_sync_for_ever() {
+        let last = MirrorStatus { phase: Phase::InSync, ..MirrorStatus::default() };
+        let (_status, status) = tokio::sync::watch::channel(Arc::new(last));
+        let (commands, inbox) = tokio::sync::mpsc::channel(1);
+        let handle = Handle { status, commands };
+        assert_eq!(told(&handle).phase, Phase::InSync);
+        drop(inbox);
+        assert_eq!(told(&handle).phase, Phase::Stopped);
+        assert!(told(&handle).stopped.is_some());
     }
 }

@@ -4,12 +4,14 @@
 //! Every verb is one transaction: it has happened as a whole, or not at all. All methods block; call them off the
 //! runtime's threads. Rows go through `held::Held`, a value with the rules, and `books::Books`, which keeps the totals.
 
+mod aside;
 mod books;
 mod connect;
 mod error;
 mod fold;
 mod held;
 mod jobs;
+mod ledger;
 mod lock;
 mod moves;
 mod notes;
@@ -27,6 +29,8 @@ use rusqlite::Connection;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use error::IndexError;
+pub use held::FURTHEST_RETRY;
+pub use ledger::{Ledger, Trouble};
 pub use lock::StateLock;
 pub use moves::{Changes, Deletes};
 pub use notes::Note;
@@ -74,6 +78,22 @@ impl Index {
         }
         let instance = notes::get(&db, Note::Instance)?.ok_or_else(|| IndexError::corrupt("it has no instance"))?;
         Ok(Self { db, file: file.to_owned(), instance, folds: false })
+    }
+
+    /// As [`Self::open`]; but a damaged file, or one that was found `damaged` when it was used, is moved aside with its date
+    /// and begun anew. Where to, if it was: nothing of it is used any more, and nothing is known to be on the server.
+    ///
+    /// # Errors
+    /// As for [`Self::open`], but never [`IndexError::Corrupt`] for what a new file can mend.
+    pub fn open_anew(file: &Path, now: UnixMillis, damaged: bool) -> Result<(Self, Option<PathBuf>), IndexError> {
+        if !damaged {
+            match Self::open(file, now) {
+                Err(IndexError::Corrupt(_)) => {}
+                opened => return opened.map(|index| (index, None)),
+            }
+        }
+        let aside = aside::move_aside(file, now)?;
+        Self::open(file, now).map(|index| (index, aside))
     }
 
     /// Eight hexadecimal digits, made with the index; they are in the name of every temporary file of its jobs.
@@ -216,6 +236,14 @@ impl Index {
         pending::problems(&self.db, limit)
     }
 
+    /// What is held of `path` (`None`: of the root) and of what lies below it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn ledger(&self, path: Option<&RelPath>) -> Result<Ledger, IndexError> {
+        ledger::ledger(&self.db, path)
+    }
+
     /// The earliest time after `after` at which a pending row that failed may be tried again.
     ///
     /// # Errors
@@ -230,6 +258,15 @@ impl Index {
     /// When the file cannot be read.
     pub fn attempts(&self, path: &RelPath) -> Result<u32, IndexError> {
         Ok(rows::get(&self.db, path)?.map_or(0, |held| held.attempts))
+    }
+
+    /// Forgets what is gone here and was put on the server, as if a rule ignored it: it stays there, and is nobody's to
+    /// remove. What a pending file may have been moved from is forgotten too. How many files that were.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then nothing is forgotten.
+    pub fn disown(&mut self) -> Result<u64, IndexError> {
+        self.write(NO_TIME, observe::disown)
     }
 
     /// Makes all parked rows due again. How many there were.
@@ -401,6 +438,15 @@ impl Index {
     /// When the file cannot be written.
     pub fn set_note<T: Serialize>(&mut self, note: Note, value: Option<&T>) -> Result<(), IndexError> {
         notes::set(&self.db, note, value)
+    }
+}
+
+#[cfg(test)]
+impl Index {
+    /// From now on this connection finds no room for more than a few pages.
+    pub(crate) fn without_room(&self) {
+        let pages: i64 = self.db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        self.db.query_row(&format!("PRAGMA max_page_count = {}", pages + 8), [], |_| Ok(())).unwrap();
     }
 }
 

@@ -1,11 +1,13 @@
 //! The engine: one loop per mirror that listens, looks, notes, decides, promises, acts and settles. It is the only
 //! writer of its index. Nothing here speaks FTP or knows a kernel's events.
 
+mod account;
 mod body;
 mod books;
 mod crew;
 mod drift;
 mod engine;
+mod keeper;
 mod look;
 pub mod marker;
 #[cfg(test)]
@@ -20,8 +22,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use account::{Account, PathState, Side};
 pub use drift::Drift;
-pub use engine::{DryRun, DryRunError, Mirror, StartWatch, dry_run};
+pub use engine::{DryRun, DryRunError, Mirror, StartWatch, account_at_rest, dry_run, reject};
+pub use keeper::{Keeper, OpenState, Opened};
 pub use seats::Seats;
 pub use status::{MirrorStatus, Phase};
 
@@ -115,6 +119,17 @@ pub enum Command {
     /// Overwrite what was changed on the server, at and below this path or anywhere: paths that are parked for it are
     /// released. Answered with how many.
     Overwrite(Option<RelPath>, oneshot::Sender<u64>),
+    /// Drop the removals that wait: the files stay on the server, and are not ours any more. Answered with how many.
+    Reject(oneshot::Sender<Result<u64, ApproveError>>),
+    /// Say what is known of a path.
+    Account {
+        /// Which; `None` is the root.
+        path: Option<RelPath>,
+        /// Whether to look at it first: then everything that was so before this was sent is in the answer.
+        look: bool,
+        /// The answer; dropped when the mirror ends before it knows.
+        answer: oneshot::Sender<Account>,
+    },
 }
 
 /// Why nothing was approved.

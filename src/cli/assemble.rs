@@ -11,8 +11,8 @@ use towline::{
     clock,
     config::{self, Config, PasswordSource},
     ftps::{self, ClientAuth, Pin, Profile, Timeouts, TlsSettings},
-    index::{Index, IndexError, Profiles, StateLock},
-    mirror::{Drift, Seats, Settings, index_file},
+    index::{Index, Profiles, StateLock},
+    mirror::{Drift, OpenState, Opened, Seats, Settings, index_file},
     model::Mode,
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
@@ -99,19 +99,33 @@ impl House {
         settings(mirror, seats, &self.state_dir)
     }
 
-    /// The index of `mirror`.
+    /// The index of `mirror`. A damaged one is moved aside and begun anew.
     pub(super) fn index(&self, mirror: &config::Mirror) -> Result<Index, Failure> {
+        let (index, aside) = self.opened(mirror)?;
+        if let Some(aside) = aside {
+            tracing::warn!(mirror = %mirror.name, kept = %aside.display(), "the state was damaged and is made anew: everything is sent again, nothing is removed");
+        }
+        Ok(index)
+    }
+
+    /// The same, for somebody who tells of it.
+    pub(super) fn opened(&self, mirror: &config::Mirror) -> Result<Opened, Failure> {
+        (self.opens(mirror))(false).map_err(|e| Failure::state(&index_file(&self.state_dir, &mirror.name), e))
+    }
+
+    /// How the index of `mirror` is opened.
+    pub(super) fn opens(&self, mirror: &config::Mirror) -> OpenState {
         let file = index_file(&self.state_dir, &mirror.name);
-        let opened = Index::open(&file, clock::now()).and_then(|mut index| {
+        Arc::new(move |damaged| {
+            let (mut index, aside) = Index::open_anew(&file, clock::now(), damaged)?;
             if let Some(boot) = boot() {
                 let doubted = index.booted(&boot, clock::now())?;
                 if doubted > 0 {
-                    tracing::info!(mirror = %mirror.name, doubted, "the machine was started anew: what was sent last is read again");
+                    tracing::info!(doubted, "the machine was started anew: what was sent last is read again");
                 }
             }
-            Ok(index)
-        });
-        opened.map_err(|e| Failure::state(&file, e))
+            Ok((index, aside))
+        })
     }
 
     /// The remote of `mirror`, which remembers what it learns in the state directory.
@@ -135,11 +149,10 @@ fn boot() -> Option<String> {
 /// What was learnt about servers, which is kept in the state directory; whoever else has it open may do so.
 pub(super) fn profiles(state_dir: &Path) -> Result<Arc<Mutex<Profiles>>, Failure> {
     let learnt = state_dir.join("remotes.db");
-    let profiles = Profiles::open(&learnt).map_err(|e| {
-        let damaged = matches!(e, IndexError::Corrupt(_));
-        let failure = Failure::state(&learnt, e);
-        if damaged { failure.with_hint(Some("remove this file: what it says of the servers is learnt again")) } else { failure }
-    })?;
+    let (profiles, aside) = Profiles::open_anew(&learnt, clock::now()).map_err(|e| Failure::state(&learnt, e))?;
+    if let Some(aside) = aside {
+        tracing::warn!(kept = %aside.display(), "what was learnt of the servers was damaged: it is learnt again");
+    }
     Ok(Arc::new(Mutex::new(profiles)))
 }
 

@@ -75,6 +75,18 @@ impl<'c> Books<'c> {
         })
     }
 
+    /// How many files are gone here and not on the server.
+    pub(super) fn vanished_files(&self) -> u64 {
+        self.totals.vanished_files
+    }
+
+    /// Applies `change` to every row of which nothing is here any more. How many times that was `true`.
+    pub(super) fn change_vanished(&mut self, change: impl FnMut(&mut Held) -> bool) -> Result<usize, IndexError> {
+        self.change_pages(Vec::new(), change, |db, after| {
+            rows::select(db, include_str!("sql/vanished.sql"), (after, rows::limit(PAGE)))
+        })
+    }
+
     /// Commits.
     pub(super) fn close(self) -> Result<(), IndexError> {
         if self.totals != self.before {

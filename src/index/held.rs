@@ -6,7 +6,7 @@ use crate::model::{Entry, Fingerprint, Problem, Reason, RelPath, Row, UnixMillis
 
 /// A time to try again that lies further ahead than this was set by a wall clock that has jumped since: no backoff is
 /// that long.
-pub(super) const FURTHEST_RETRY: Duration = Duration::from_secs(2 * 60 * 60);
+pub const FURTHEST_RETRY: Duration = Duration::from_secs(360);
 
 /// One row of the entry table. With neither side it stands for no row.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ mod boot;
 mod files;
 mod fold;
 mod jobs;
+mod ledger;
 mod model;
 mod moves;
 mod queue;

@@ -1,12 +1,15 @@
 //! The loop. Each turn: keep watching, look where something changed, plan and start what may be done, tell; then wait
 //! for the first of an event, an ended job, a command, an alarm.
 
+mod asking;
 mod dry;
 mod guarding;
 mod housing;
 mod looking;
 mod settling;
 mod telling;
+#[cfg(test)]
+mod truth;
 mod waiting;
 
 use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
@@ -18,7 +21,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use asking::account_at_rest;
 pub use dry::{DryRun, DryRunError, dry_run};
+pub use guarding::reject;
 use waiting::{finished, hear, listen};
 
 use super::{
@@ -33,7 +38,7 @@ use super::{
     status::{Counters, HaltNote, MirrorStatus, UnseenStatus, WatchStatus},
 };
 use crate::{
-    index::{Index, IndexError, Note, Tally},
+    index::{FURTHEST_RETRY, Index, IndexError, Note, Tally},
     model::{Abilities, Entry, Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
     plan::{self, Approval, Policy, Removals, Stage},
     remote::Remote,
@@ -51,8 +56,6 @@ const PROMISES: usize = 48;
 const ROOT_AGAIN: Duration = Duration::from_secs(2);
 /// How often the root's identity is looked at.
 const GLANCE: Duration = Duration::from_secs(5);
-/// A retry further ahead than this was written by another clock: it is due.
-const FAR_AHEAD: Duration = Duration::from_secs(2 * 3600);
 /// A watcher that could not be started is tried again after this.
 const WATCH_AGAIN: Duration = Duration::from_secs(30);
 /// The full-scan interval while the kernel does not tell of everything.
@@ -171,6 +174,8 @@ pub struct Mirror<R: Remote, W> {
     planned_at: UnixMillis,
     /// Whether the index holds a note of the link's wait.
     link_noted: bool,
+    /// Who asked for an account of a path and waits for a look.
+    asks: Vec<asking::Ask>,
 }
 
 /// A job of which nobody knows what became of it.
@@ -261,6 +266,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             next_retry: None,
             planned_at: UnixMillis(i64::MIN),
             link_noted: false,
+            asks: Vec::new(),
             settings,
         };
         Ok((mirror, Handle { status: status_rx, commands: command_tx }))
@@ -359,7 +365,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     fn wake_retries(&mut self) {
         let wall = self.wall();
         // Once is enough: while the server cannot be used nothing is planned, and this would come true at every turn.
-        if !self.stale && self.next_retry.is_some_and(|at| at <= wall || at.since(wall) > FAR_AHEAD) {
+        if !self.stale && self.next_retry.is_some_and(|at| at <= wall || at.since(wall) > FURTHEST_RETRY) {
             self.next_retry = None;
             self.stale = true;
             self.untold = true;

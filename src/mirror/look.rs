@@ -8,7 +8,7 @@ use super::body;
 use crate::{
     index::{IndexError, Reader},
     model::{Digest, Entry, Fingerprint, RelPath, RootIdentity},
-    scan::{self, Found, Known, Place, RootError, Rules, Summary, read::open_file},
+    scan::{self, Found, Known, Place, RootError, Rules, ScanError, Summary, read::open_file},
     watch::Dirty,
 };
 
@@ -29,6 +29,8 @@ pub(super) enum Seen {
     Scanned { summary: Summary, rules: Rules, empty: bool },
     /// The scan could not go on. The last message.
     Failed { why: String, rules: Rules },
+    /// What is known could not be read. The last message.
+    Unknown(IndexError),
     /// A file's content.
     Digest(RelPath, Fingerprint, Digest),
     /// No more digests. The last message.
@@ -66,7 +68,8 @@ pub(super) fn scan(place: Place, rules: Rules, dirty: Dirty, reader: Reader) -> 
         });
         let last = match result {
             Ok(summary) => Seen::Scanned { summary, rules, empty: root.is_empty().unwrap_or(false) },
-            Err(e) => Seen::Failed { why: e.to_string(), rules },
+            Err(ScanError::Known(e)) => Seen::Unknown(e),
+            Err(e @ ScanError::Stopped) => Seen::Failed { why: e.to_string(), rules },
         };
         let _ = tx.blocking_send(last);
     });

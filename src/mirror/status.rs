@@ -18,6 +18,9 @@ pub enum Phase {
     Syncing,
     /// Everything that was seen is on the server, and nothing is left to look at.
     InSync,
+    /// As of the last look everything is on the server, but the kernel does not tell of every change: what came since is
+    /// found by the next look.
+    AsScanned,
     /// Something is left to do; it waits for its next attempt.
     Waiting,
     /// Removals wait for `towline approve`; everything else is on the server or waits.
@@ -36,6 +39,7 @@ impl Phase {
             Self::Scanning => "scanning",
             Self::Syncing => "syncing",
             Self::InSync => "in sync",
+            Self::AsScanned => "in sync at the last scan",
             Self::Waiting => "waiting",
             Self::Halted => "halted",
             Self::Parked => "parked",

@@ -372,9 +372,13 @@ fn watch_limit() {
         status["watch"]["why"].as_str().is_some_and(|why| why.contains("max_user_watches"))
     });
     assert_eq!(status["watch"]["complete"], false);
-    rig.await_sync();
+    let scanned = |status: &serde_json::Value| {
+        assert_ne!(status["phase"], "in-sync", "nobody tells of every change");
+        status["phase"] == "as-scanned" && rig.is_equal()
+    };
+    rig.await_status("in sync at the last scan", scanned);
     (0..20).for_each(|i| rig.write(&format!("{i}/file"), "changed"));
-    rig.await_sync();
+    rig.await_status("in sync at the next scan", scanned);
 }
 
 fn second_daemon() {

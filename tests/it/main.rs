@@ -37,6 +37,7 @@ mod support;
 mod tools;
 mod transcripts;
 mod trust;
+mod truth;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -59,6 +60,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(names::trials());
     trials.extend(cli::trials());
     trials.extend(trust::trials());
+    trials.extend(truth::trials());
     trials.extend(mirror::trials());
     trials.extend(saves::trials());
     trials.extend(deletes::trials());

@@ -101,6 +101,7 @@ async fn observe(settings: &Settings, index: &mut Index) -> Result<(RootIdentity
                 index.observe(&observations, clock::now())?;
             }
             Some(Seen::Scanned { .. }) => break,
+            Some(Seen::Unknown(e)) => return Err(e.into()),
             Some(Seen::Failed { why, .. }) => return Err(DryRunError::Scan(why.into())),
             Some(Seen::Digest(..) | Seen::Digested) | None => return Err(DryRunError::Scan("it ended unexpectedly".into())),
         }

@@ -5,8 +5,9 @@ use tokio::time::Instant;
 
 use super::{Mirror, RECENT, Rooted};
 use crate::{
-    index::{IndexError, Note},
+    index::{Index, IndexError, Note},
     mirror::{ApproveError, Command, Event, look, status::HaltNote},
+    model::RootIdentity,
     plan::{self, Approval, Changed, Facts, Halt, Removals, Root},
     remote::Remote,
     watch::Watcher,
@@ -110,6 +111,11 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     pub(super) async fn obey(&mut self, command: Command) -> Result<(), IndexError> {
         match command {
+            Command::Account { path, look, answer } => return self.asked(path, look, answer).await,
+            Command::Reject(answer) => {
+                let result = self.reject().await?;
+                let _ = answer.send(result);
+            }
             Command::Approve(answer) if self.halt.as_ref().is_some_and(|note| note.halt.is_of_marker()) => {
                 self.take_over().await?;
                 let _ = answer.send(Ok(0));
@@ -149,4 +155,38 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
         Ok(())
     }
+
+    /// Drops the removals that wait: what they would have removed stays on the server, and is not ours any more.
+    async fn reject(&mut self) -> Result<Result<u64, ApproveError>, IndexError> {
+        match &self.halt {
+            None => return Ok(Err(ApproveError::NothingHalted)),
+            Some(HaltNote { halt: Halt::RootMissing, .. }) => return Ok(Err(ApproveError::RootMissing)),
+            Some(HaltNote { halt: Halt::RootEmptied { .. } | Halt::RootReplaced { .. } | Halt::OverBudget { .. }, .. }) => {}
+        }
+        self.withdraw().await?;
+        if let Rooted::Here { identity, .. } = self.root {
+            self.known_root = Some(identity);
+        }
+        (self.approval, self.approved_done) = (None, 0);
+        self.recent_deletes.clear();
+        let known = self.known_root;
+        let kept = self.books.with(move |index| reject(index, known)).await?;
+        self.stale = true;
+        self.untold = true;
+        self.guard().await?;
+        tracing::info!(mirror = %self.settings.name, files = kept, "removals were rejected: the files stay on the server");
+        Ok(Ok(kept))
+    }
+}
+
+/// Drops the removals that wait, where `root` is the root from here on. How many files stay on the server.
+///
+/// # Errors
+/// When the index cannot be written.
+pub fn reject(index: &mut Index, root: Option<RootIdentity>) -> Result<u64, IndexError> {
+    let kept = index.disown()?;
+    index.set_note(Note::Root, root.as_ref())?;
+    index.set_note(Note::Approval, None::<&Approval>)?;
+    index.set_note(Note::Hold, None::<&HaltNote>)?;
+    Ok(kept)
 }

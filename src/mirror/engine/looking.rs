@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// At most so many places that could not be looked at are shown.
-const UNSEEN: usize = 100;
+pub(super) const UNSEEN: usize = 100;
 /// At most so many files are read in one go because their digest may save sending them.
 const DIGESTS: usize = 10_000;
 
@@ -169,17 +169,19 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let (reviewed, unsure) = (reviewed.into_iter().cloned().collect(), unsure.into_iter().cloned().collect());
         (self.reviewed, self.unsure) = (reviewed, unsure);
         self.looking_at_all = all;
+        self.begin_asked(&dirty);
         self.looking = Some(look::scan(self.settings.place(), rules, dirty, reader));
         self.untold = true;
         Ok(())
     }
 
+    /// Whether something may have changed of which nothing was heard. A single pass looks for itself.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.start_watch.is_some() && !self.watch.complete
+    }
+
     fn interval(&self) -> std::time::Duration {
-        if self.start_watch.is_some() && !self.watch.complete {
-            self.settings.full_scan.min(SCAN_UNWATCHED)
-        } else {
-            self.settings.full_scan
-        }
+        if self.is_deaf() { self.settings.full_scan.min(SCAN_UNWATCHED) } else { self.settings.full_scan }
     }
 
     /// Takes what the looking thread tells.
@@ -212,6 +214,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 }
                 self.scanned(summary).await?;
             }
+            Some(Seen::Unknown(e)) => return Err(e),
             Some(Seen::Failed { why, rules }) => {
                 self.rules = Some(rules);
                 self.scan_failed(why);
@@ -240,7 +243,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.next_full = Instant::now() + ROOT_AGAIN;
         self.unseen = vec![UnseenStatus { path: String::new(), why: why.to_string() }];
         self.untold = true;
-        self.guard().await
+        self.guard().await?;
+        self.answer_asked().await
     }
 
     async fn observe(&mut self, found: Vec<Found>) -> Result<(), IndexError> {
@@ -295,7 +299,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             self.looking_at_all = false;
             self.looking = Some(look::digest(self.settings.place(), files));
         }
-        Ok(())
+        self.answer_asked().await
     }
 
     /// From now on this is the root.
@@ -318,6 +322,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
         self.unseen = vec![UnseenStatus { path: String::new(), why }];
         self.next_full = Instant::now() + ROOT_AGAIN;
+        self.ask_again();
         self.untold = true;
     }
 }

@@ -442,7 +442,8 @@ impl Scene<'_> {
         let heard = heard.unwrap_or_else(|| Heard { edits, at: Instant::now(), status: Arc::clone(status) });
         let informed = !Arc::ptr_eq(&heard.status, status) || heard.at.elapsed() > LAG;
         self.heard = Some(heard);
-        if !informed || status.phase != Phase::InSync {
+        let as_scanned = deaf && status.phase == Phase::AsScanned;
+        if !informed || !(status.phase == Phase::InSync || as_scanned) {
             return Ok(false);
         }
         if !deaf {
