@@ -16,6 +16,7 @@ mod signals;
 mod status;
 mod sync;
 mod trust;
+mod undo;
 
 use std::{
     io::{self, Write},
@@ -77,6 +78,8 @@ enum Verb {
     Status(status::Args),
     /// Release the removals that wait in a mirror
     Approve(approve::Args),
+    /// Put back what was removed, from the trash on the server
+    Undo(undo::Args),
     /// Show the certificate of a server, and with --pin trust its key
     Trust(trust::Args),
 }
@@ -129,6 +132,7 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Run => run::run(context).await,
             Verb::Status(args) => status::status(context, args).await,
             Verb::Approve(args) => approve::approve(context, args).await,
+            Verb::Undo(args) => undo::undo(context, args).await,
             Verb::Trust(args) => trust::trust(context, args).await,
         }
     });

@@ -23,8 +23,8 @@ pub use seats::Seats;
 pub use status::{MirrorStatus, Phase};
 
 use crate::{
-    index::IndexError,
-    model::{Operation, Outcome, UnixMillis},
+    index::{IndexError, Trashed, Undo},
+    model::{Disposal, Operation, Outcome, Retention, UnixMillis},
     plan::{Budget, Halt},
     scan::{Place, RulesError, View},
 };
@@ -46,6 +46,10 @@ pub struct Settings {
     pub full_scan: Duration,
     /// More deletes than this wait for an approval.
     pub budget: Budget,
+    /// What becomes of the server's copy of what is gone here.
+    pub disposal: Disposal,
+    /// How long it stays in the trash.
+    pub retention: Retention,
     /// The sessions of its remote, which it may share with other mirrors.
     pub seats: Seats,
     /// The wall clock: [`crate::clock::now`], or a simulated one.
@@ -96,6 +100,15 @@ pub enum Until {
 pub enum Command {
     /// Release the removals that wait. Answered with how many.
     Approve(oneshot::Sender<Result<u64, ApproveError>>),
+    /// Put back what was removed, from the trash. Answered with what that is.
+    Undo {
+        /// What.
+        undo: Undo,
+        /// Only say what that would be.
+        dry_run: bool,
+        /// Where to answer.
+        answer: oneshot::Sender<Vec<Trashed>>,
+    },
 }
 
 /// Why nothing was approved.

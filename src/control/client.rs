@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, time::timeout};
 
-use super::{Approved, Refusal, Status};
+use super::{Approved, Refusal, Status, UndoRequest, Undone};
 
 /// The whole exchange may take this long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ impl Client {
     /// # Errors
     /// When no daemon answers.
     pub async fn status(&self) -> Result<Status, ClientError> {
-        self.ask(Method::GET, "/v1/status").await
+        self.ask(Method::GET, "/v1/status", Bytes::new()).await
     }
 
     /// Releases the removals that wait in the mirror `name`.
@@ -69,22 +69,32 @@ impl Client {
     /// # Errors
     /// When no daemon answers, there is no such mirror, or nothing waits.
     pub async fn approve(&self, name: &str) -> Result<Approved, ClientError> {
-        self.ask(Method::POST, &format!("/v1/mirrors/{}/approve", escape(name))).await
+        self.ask(Method::POST, &format!("/v1/mirrors/{}/approve", escape(name)), Bytes::new()).await
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
+    /// Puts back what was removed from the mirror `name`, or tells what would be.
+    ///
+    /// # Errors
+    /// When no daemon answers, or there is no such mirror.
+    pub async fn undo(&self, name: &str, asked: &UndoRequest) -> Result<Undone, ClientError> {
+        let body = serde_json::to_vec(asked).map_err(broken)?;
+        self.ask(Method::POST, &format!("/v1/mirrors/{}/undo", escape(name)), body.into()).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|source| ClientError::NotRunning { socket: self.socket.clone(), source })?;
-        timeout(PATIENCE, exchange(stream, method, path)).await.map_err(|_| ClientError::Timeout(PATIENCE))?
+        timeout(PATIENCE, exchange(stream, method, path, body)).await.map_err(|_| ClientError::Timeout(PATIENCE))?
     }
 }
 
-async fn exchange<T: DeserializeOwned>(stream: UnixStream, method: Method, path: &str) -> Result<T, ClientError> {
+async fn exchange<T: DeserializeOwned>(stream: UnixStream, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let driver = tokio::spawn(connection);
-    let request =
-        Request::builder().method(method).uri(path).header("host", "towline").body(Empty::<Bytes>::new()).map_err(broken)?;
+    let request = Request::builder().method(method).uri(path).header("host", "towline");
+    let request = if body.is_empty() { request } else { request.header("content-type", "application/json") };
+    let request = request.body(Full::new(body)).map_err(broken)?;
     let response = sender.send_request(request).await.map_err(broken)?;
     let status = response.status();
     let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(ClientError::Broken)?.to_bytes();

@@ -6,6 +6,7 @@ mod jobs;
 mod model;
 mod moves;
 mod queue;
+mod trash;
 
 use tempfile::TempDir;
 

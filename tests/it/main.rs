@@ -29,6 +29,7 @@ mod rig;
 mod servers;
 mod support;
 mod transcripts;
+mod trash;
 mod trust;
 
 use libtest_mimic::{Arguments, Trial};
@@ -52,6 +53,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(cli::trials());
     trials.extend(trust::trials());
     trials.extend(mirror::trials());
+    trials.extend(trash::trials());
     trials
 }
 

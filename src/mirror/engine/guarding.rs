@@ -90,6 +90,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     pub(super) async fn obey(&mut self, command: Command) -> Result<(), IndexError> {
         match command {
+            Command::Undo { undo, dry_run, answer } => {
+                let _ = answer.send(self.undo(undo, dry_run).await?);
+            }
             Command::Approve(answer) => {
                 let result = match &self.halt {
                     None => Err(ApproveError::NothingHalted),
