@@ -64,8 +64,10 @@ fn what_is_put_back_is_on_the_server_and_left_there() {
     fresh.trashes("d/a", 1, "1", 10);
     assert_eq!(fresh.index.undo(&Undo::default()).unwrap().len(), 1);
     assert_eq!((fresh.wanted(50), fresh.expired(0, 0, 2 * HOUR).len()), (1, 0), "what is wanted does not expire");
-    let fresh = fresh.reopen();
+    let mut fresh = fresh.reopen();
     assert_eq!(fresh.wanted(50), 1, "a wish survives");
+    fresh.sees(&[("d/a", file(9, 9))]);
+    assert_eq!((fresh.wanted(50), fresh.expired(0, 0, 2 * HOUR).len()), (0, 1), "what came in its place would overwrite it");
     for doubtful in [false, true] {
         let mut fresh = Fresh::new();
         fresh.trashes("d/a", 1, "1", 10);
