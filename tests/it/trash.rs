@@ -1,6 +1,6 @@
 //! The trash through the real binary on real servers: away and back by rename. Faults and retention are shown in memory.
 
-use std::{fs, path::Path};
+use std::{fs, path::PathBuf};
 
 use libtest_mimic::Trial;
 
@@ -24,8 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// What lies in the trash: names without time and mark, and what is in them.
 fn trash(rig: &Rig) -> Vec<(String, String)> {
     let held = tree(&rig.mirrored().join(".towline-trash"));
-    let file = |(path, body): (_, Option<Vec<u8>>)| {
-        let path: std::path::PathBuf = path;
+    let file = |(path, body): (PathBuf, Option<Vec<u8>>)| {
         let name = path.file_name()?.to_string_lossy().into_owned();
         Some((name.splitn(3, '-').nth(2)?.to_owned(), String::from_utf8(body?).ok()?))
     };
@@ -104,7 +103,7 @@ fn kept() {
         assert!(holds(&rig, path, body), "{path}");
     }
     assert_eq!((rig.commands("DELE"), rig.commands("RMD")), (0, 0), "{}", rig.server.log());
-    assert!(!Path::new(&rig.mirrored().join(".towline-trash")).exists());
+    assert!(!rig.mirrored().join(".towline-trash").exists());
     says(&rig, &["sync"], &["in sync"]);
     assert!(holds(&rig, "a", "one"));
 }

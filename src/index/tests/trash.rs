@@ -82,7 +82,7 @@ fn what_is_put_back_is_on_the_server_and_left_there() {
         assert_eq!(fresh.index.left_there(None, 10).unwrap(), [p("d/a")]);
         assert_eq!((fresh.wanted(70), fresh.index.places().unwrap()), (0, vec![]));
         fresh.holds(&[("d/a", file(5, 5))]);
-        assert_eq!(fresh.index.left_there(None, 10).unwrap(), [], "a new file takes its place");
+        assert_eq!(fresh.index.left_there(None, 10).unwrap(), Vec::<RelPath>::new(), "a new file takes its place");
     }
 }
 
@@ -114,7 +114,7 @@ fn a_way_back_in_doubt_is_tried_again_or_forgotten() {
         let job = fresh.begin(Operation::Restore { place: place("1"), path: p("a") });
         fresh.index.resolve(job.id, &[(p("a"), at_path), (place("1"), at_place)], at(60)).unwrap();
         assert_eq!(fresh.wanted(70), wanted, "{at_path:?} {at_place:?}");
-        assert_eq!(fresh.index.left_there(None, 10).unwrap(), []);
+        assert_eq!(fresh.index.left_there(None, 10).unwrap(), Vec::<RelPath>::new());
     }
 }
 

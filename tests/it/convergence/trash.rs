@@ -165,11 +165,11 @@ fn makes_room() -> Result<(), Wrong> {
     let stage = gone(2)?;
     stage.conclude()?;
     stage.ground().put("more", b"more than there is room for");
-    let remote = stage.remote.clone();
-    stage.remote.set_faults(Faults::script(move |_, primitive| {
-        let _ = &remote;
-        if primitive == Primitive::Store { Fault::Fail(Class::Full) } else { Fault::None }
-    }));
+    stage.remote.set_faults(Faults::script(
+        move |_, primitive| {
+            if primitive == Primitive::Store { Fault::Fail(Class::Full) } else { Fault::None }
+        },
+    ));
     stage.live(async |_| {
         sleep(Duration::from_secs(3600)).await;
         Ok(End::Stopped)
@@ -200,7 +200,7 @@ fn kept() -> Result<(), Wrong> {
     // A directory has to come in the place of `kind`.
     let trash: Vec<String> = stage.remote.trash().into_values().filter_map(text).collect();
     let removed = stage.remote.log()[calls..].iter().filter(|call| call.primitive == Primitive::RemoveDir).count();
-    if (trash.as_slice(), removed) != (&["a file".to_owned()], 0) {
+    if trash != ["a file"] || removed != 0 {
         return Err(format!("in the trash: {trash:?}, {removed} directories removed\n{}", stage.story()));
     }
     let left = stage.index()?.left_there(None, 100).map_err(|e| e.to_string())?;
