@@ -18,6 +18,7 @@ mod signals;
 mod status;
 mod sync;
 mod trust;
+mod undo;
 mod wait;
 mod why;
 
@@ -87,6 +88,8 @@ enum Verb {
     Approve(approve::Args),
     /// Drop the removals that wait in a mirror: the files stay on the server
     Reject(reject::Args),
+    /// Put back what was removed, from the trash on the server
+    Undo(undo::Args),
     /// Show the certificate of a server, and with --pin trust its key
     Trust(trust::Args),
 }
@@ -142,6 +145,7 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Why(args) => why::why(context, args).await,
             Verb::Reject(args) => reject::reject(context, args).await,
             Verb::Approve(args) => approve::approve(context, args).await,
+            Verb::Undo(args) => undo::undo(context, args).await,
             Verb::Trust(args) => trust::trust(context, args).await,
         }
     });

@@ -28,11 +28,15 @@ use tokio::{net::UnixListener, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    index::{Trashed, Undo},
     mirror::{ApproveError, Command, Handle, MirrorStatus, Phase},
-    model::RelPath,
+    model::{RelPath, UnixMillis},
 };
 use paths::escape;
 pub use paths::{Question, WITHIN};
+
+/// So many paths are listed of an undo.
+const LISTED: usize = 1000;
 
 /// The answer to `GET /v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -64,6 +68,39 @@ pub struct Overwritten {
 pub struct Rejected {
     /// So many files stay on the server, and are not the mirror's any more.
     pub files: u64,
+}
+
+/// The body of `POST /v1/mirrors/NAME/undo`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoRequest {
+    /// At or below this path, relative to the mirror's root; else everywhere. Paths are bytes.
+    #[serde(default)]
+    pub path: Option<Vec<u8>>,
+    /// What was removed no earlier than this; else ever.
+    #[serde(default)]
+    pub since: Option<UnixMillis>,
+    /// Only tell what would be put back.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The answer to `POST /v1/mirrors/NAME/undo`: what is put back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undone {
+    /// How many files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The first 1,000 of them.
+    pub list: Vec<Trashed<String>>,
+}
+
+impl From<Vec<Trashed>> for Undone {
+    fn from(found: Vec<Trashed>) -> Self {
+        let (files, bytes) = (found.len() as u64, found.iter().map(|trashed| trashed.size).sum());
+        let shown = |trashed: Trashed| Trashed { path: trashed.path.to_string(), size: trashed.size, at: trashed.at };
+        Self { files, bytes, list: found.into_iter().take(LISTED).map(shown).collect() }
+    }
 }
 
 /// The body of every answer that is not 200.
@@ -136,6 +173,7 @@ pub fn routes(mirrors: BTreeMap<String, Handle>) -> Router {
         .route("/v1/mirrors/{name}/overwrite/{*path}", post(overwrite))
         .route("/v1/mirrors/{name}/reject", post(reject))
         .route("/v1/mirrors/{name}/account", get(paths::account))
+        .route("/v1/mirrors/{name}/undo", post(undo))
         .with_state(Arc::new(mirrors))
 }
 
@@ -212,6 +250,26 @@ async fn overwriting(State(mirrors): State<Mirrors>, name: String, path: Option<
     }
 }
 
+async fn undo(State(mirrors): State<Mirrors>, Param(name): Param<String>, Json(asked): Json<UndoRequest>) -> Response {
+    let Some(handle) = mirrors.get(&name) else { return unknown(&mirrors, &name) };
+    let path = match asked.path.map(RelPath::new).transpose() {
+        Ok(path) => path,
+        Err(e) => return refuse(StatusCode::BAD_REQUEST, e.to_string()),
+    };
+    let (answer, rx) = oneshot::channel();
+    let command = Command::Undo { undo: Undo { path, since: asked.since }, dry_run: asked.dry_run, answer };
+    let sent = handle.commands.send(command).await.map_err(drop);
+    match (sent, rx.await) {
+        (Ok(()), Ok(found)) => Json(Undone::from(found)).into_response(),
+        (Err(_), _) | (_, Err(_)) => refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the mirror {name:?} is not running")),
+    }
+}
+
+fn unknown(mirrors: &Mirrors, name: &str) -> Response {
+    let known = mirrors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    refuse(StatusCode::NOT_FOUND, format!("there is no mirror called {name:?}; there is: {known}"))
+}
+
 fn refuse(code: StatusCode, error: String) -> Response {
     (code, Json(Refusal { error })).into_response()
 }
@@ -267,6 +325,11 @@ mod tests {
                     Command::Approve(answer) => drop(answer.send(Err(ApproveError::NothingHalted))),
                     Command::Reject(answer) => drop(answer.send(Ok(7))),
                     Command::Account { answer, .. } => drop(answer),
+                    Command::Overwrite(_, answer) => drop(answer.send(0)),
+                    Command::Undo { undo, dry_run, answer } => {
+                        let trashed = undo.path.map(|path| Trashed { path, size: 7, at: UnixMillis(5) });
+                        let _ = answer.send(trashed.into_iter().filter(|_| dry_run).collect());
+                    }
                 }
             }
         });
@@ -277,6 +340,12 @@ mod tests {
         assert_eq!(client.reject("site").await.unwrap().files, 7);
         let unknown = client.approve("no such").await.unwrap_err().to_string();
         assert_eq!(unknown, "there is no mirror called \"no such\"; there is: site");
+        let mut asked = UndoRequest { path: Some(b"a\xff".to_vec()), since: None, dry_run: true };
+        let list = vec![Trashed { path: "a\\xff".to_owned(), size: 7, at: UnixMillis(5) }];
+        assert_eq!(client.undo("site", &asked).await.unwrap(), Undone { files: 1, bytes: 7, list });
+        asked.path = Some(b"../a".to_vec());
+        assert_eq!(client.undo("site", &asked).await.unwrap_err().to_string(), "a path component is `.` or `..`");
+        assert!(matches!(client.undo("no such", &asked).await, Err(client::ClientError::NoSuchMirror(_))));
         stop.cancel();
         server.await.unwrap().unwrap();
         mirror.abort();

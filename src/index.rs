@@ -22,6 +22,7 @@ mod reader;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod trash;
 
 use std::path::{Path, PathBuf};
 
@@ -38,13 +39,15 @@ pub use observe::Observed;
 pub use pending::{PathProblem, Tally};
 pub use profile::Profiles;
 pub use reader::{Reader, Under};
+pub use trash::{Trashed, Undo};
 
 use crate::model::{
     Digest, Entry, Fingerprint, Job, JobId, Observation, Operation, Problem, RelPath, Row, Settlement, Stat, UnixMillis, Window,
 };
 use books::Books;
 
-const SCHEMA: [&str; 2] = [include_str!("index/schema/0001.sql"), include_str!("index/schema/0002.sql")];
+const SCHEMA: [&str; 3] =
+    [include_str!("index/schema/0001.sql"), include_str!("index/schema/0002.sql"), include_str!("index/schema/0003.sql")];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.
 const NO_TIME: UnixMillis = UnixMillis(0);

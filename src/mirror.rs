@@ -30,8 +30,8 @@ pub use seats::Seats;
 pub use status::{MirrorStatus, Phase};
 
 use crate::{
-    index::IndexError,
-    model::{Operation, Outcome, RelPath, UnixMillis},
+    index::{IndexError, Trashed, Undo},
+    model::{Disposal, Operation, Outcome, RelPath, Retention, UnixMillis},
     plan::{Budget, Halt},
     scan::{Place, RulesError, View},
 };
@@ -55,6 +55,10 @@ pub struct Settings {
     pub budget: Budget,
     /// What becomes of copies on the server that somebody else changed.
     pub drift: Drift,
+    /// What becomes of the server's copy of what is gone here.
+    pub disposal: Disposal,
+    /// How long it stays in the trash.
+    pub retention: Retention,
     /// The sessions of its remote, which it may share with other mirrors.
     pub seats: Seats,
     /// The wall clock: [`crate::clock::now`], or a simulated one.
@@ -129,6 +133,15 @@ pub enum Command {
         look: bool,
         /// The answer; dropped when the mirror ends before it knows.
         answer: oneshot::Sender<Account>,
+    },
+    /// Put back what was removed, from the trash. Answered with what that is.
+    Undo {
+        /// What.
+        undo: Undo,
+        /// Only say what that would be.
+        dry_run: bool,
+        /// Where to answer.
+        answer: oneshot::Sender<Vec<Trashed>>,
     },
 }
 

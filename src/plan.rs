@@ -41,6 +41,8 @@ pub struct Policy {
 pub enum Removals {
     /// Yes.
     Allowed,
+    /// Removed, not renamed away: the caller leaves it where it is, unless it must make way.
+    Kept,
     /// No: neither removed nor renamed away. What depends on it waits.
     Held,
     /// No, and no file's content is replaced either.
@@ -145,7 +147,7 @@ pub fn plan(window: &Window, stage: &Stage, policy: Policy, busy: &PathSet) -> P
     let survey = survey::Survey::new(window, stage, policy, busy);
     let moves = match policy.removals {
         Removals::Allowed => moves::Moves::find(&survey.sites),
-        Removals::Held | Removals::HeldWithChanges => moves::Moves::none(survey.sites.len()),
+        Removals::Kept | Removals::Held | Removals::HeldWithChanges => moves::Moves::none(survey.sites.len()),
     };
     order::order(survey, moves, stage, policy)
 }

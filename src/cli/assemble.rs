@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use secrecy::SecretString;
@@ -13,7 +14,7 @@ use towline::{
     ftps::{self, ClientAuth, Pin, Profile, Timeouts, TlsSettings},
     index::{Index, Profiles, StateLock},
     mirror::{Drift, OpenState, Opened, Seats, Settings, index_file},
-    model::Mode,
+    model::{Disposal, Mode, Retention},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
     scan::{Modes, Symlinks, View},
@@ -222,6 +223,12 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
             config::Drift::KeepBoth => Drift::KeepBoth,
             config::Drift::Overwrite => Drift::Overwrite,
         },
+        disposal: match mirror.delete {
+            config::Delete::Trash => Disposal::Trash,
+            config::Delete::Remove => Disposal::Remove,
+            config::Delete::Keep => Disposal::Keep,
+        },
+        retention: Retention { age: Duration::from_secs(u64::from(mirror.trash.days) * 86_400), bytes: mirror.trash.size },
         seats,
         clock: clock::now,
         observer: None,

@@ -34,6 +34,11 @@ impl<'c> Books<'c> {
         &self.tx
     }
 
+    /// The time that this transaction goes by.
+    pub(super) fn now(&self) -> UnixMillis {
+        self.now
+    }
+
     /// Whether names that differ in case only are one on the server.
     pub(super) fn folds(&self) -> bool {
         self.folds
@@ -124,6 +129,9 @@ impl<'c> Books<'c> {
         new.tidy(self.now);
         if new != *old {
             rows::put(&self.tx, &new)?;
+            if old.recorded.is_none() && new.recorded.is_some() {
+                self.tx.prepare_cached(include_str!("sql/left_delete.sql"))?.execute([new.path.to_key()])?;
+            }
             self.totals.replace(old, &new);
         }
         Ok(answer)

@@ -27,6 +27,10 @@ impl Reader {
         Ok(Self { db: connect::read_only(file, &SCHEMA)? })
     }
 
+    pub(super) fn db(&self) -> &Connection {
+        &self.db
+    }
+
     /// What was observed at and below `prefix` (`None`: everywhere), in preorder. Pages are read as they are needed;
     /// what is written meanwhile may be in later pages.
     pub fn under(&mut self, prefix: Option<&RelPath>) -> Under<'_> {

@@ -8,6 +8,7 @@ mod housing;
 mod looking;
 mod settling;
 mod telling;
+mod trashing;
 #[cfg(test)]
 mod truth;
 mod waiting;
@@ -153,6 +154,7 @@ pub struct Mirror<R: Remote, W> {
     folds: bool,
     /// The server did not set permissions that it was asked for.
     mode_unset: bool,
+    trash: trashing::Trash,
     crew: Crew<R>,
     /// What binds the index to the directory on the server, as it is noted there.
     bond: Option<Bond>,
@@ -212,6 +214,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             abilities,
             folds: false,
             mode_unset: false,
+            trash: trashing::Trash::new(now),
             crew,
             bond: None,
             readied,
@@ -399,6 +402,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
         if self.allowance(now) > 0 || self.crew.len() > 0 {
             self.plan_ahead().await?;
+            self.tend_trash(now).await?;
         }
         while self.allowance(now) > 0
             && let Some(job) = self.schedule.next()
@@ -450,6 +454,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 // A full server is helped by removals, and only every other pass tries whether a put fits again.
                 self.make_room = self.link.is_full() && !self.make_room;
                 self.stale |= self.make_room;
+                if self.make_room {
+                    self.take_out_the_trash().await?;
+                }
                 self.pass = if self.make_room { Pass::Vacate { before: None } } else { Pass::Fill { after: None } };
             }
             let (window, stage, next) = self.next_window().await?;
@@ -457,7 +464,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             for path in self.doubtful.iter().chain(self.unsure.iter()).chain(self.reviewed.iter()) {
                 busy.insert(path.clone());
             }
-            let policy = Policy { removals: self.removals, abilities: self.remote.abilities() };
+            let policy = Policy {
+                removals: trashing::as_planned(self.settings.disposal, self.removals),
+                abilities: self.remote.abilities(),
+            };
             let plan = plan::plan(&window, &stage, policy, &busy);
             // While nothing is done, rows that wait do so for their time, or are parked.
             self.left_out |= plan.deferred > 0;
@@ -467,7 +477,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.untold = true;
             }
             self.pass = next;
-            self.backlog.extend(plan.steps.into_iter().map(|step| step.operation));
+            self.dispose(plan.steps).await?;
             if !plan.records.is_empty() {
                 let wall = self.wall();
                 self.books.with(move |index| index.record(&plan.records, wall)).await?;
@@ -537,6 +547,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             self.crew.trims_at(),
             retry,
             doubt,
+            self.trash.wakes_at(now),
             Some(self.glance_at).filter(|_| self.glance.is_none() && self.start_watch.is_some()),
             Some(self.watch_again).filter(|_| self.start_watch.is_some() && self.watcher.is_none() && self.starting.is_none()),
             self.told_again(),

@@ -189,8 +189,17 @@ pub struct Counters {
     /// Permissions set, where nothing else was to be done.
     #[serde(default)]
     pub modes: u64,
-    /// Files and directories removed.
+    /// Files and directories removed; what went to the trash, too.
     pub removals: u64,
+    /// Files put back from the trash.
+    #[serde(default)]
+    pub restored: u64,
+    /// Files and directories removed from the trash, since they were in it for long or it was too large.
+    #[serde(default)]
+    pub expired: u64,
+    /// Files and directories that are gone here and were left on the server.
+    #[serde(default)]
+    pub left: u64,
     /// Jobs that failed or were left in doubt.
     pub failures: u64,
 }

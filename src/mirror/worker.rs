@@ -1,5 +1,7 @@
 //! Does one job on the server, and finds out what became of a job that is in doubt. Every step of a put is here, in order.
 
+mod trash;
+
 use std::sync::{Arc, atomic::AtomicU64};
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     drift::{self, Aside, Care, Drift},
 };
 use crate::{
-    model::{Digest, Done, Job, Mode, Operation, Outcome, Problem, Reason, RelPath, Stat},
+    model::{Digest, Done, Job, Kind, Mode, Operation, Outcome, Problem, Reason, RelPath, Stat},
     remote::{Class, RemoteError, Session},
     scan::{Place, travels},
 };
@@ -81,12 +83,7 @@ pub(super) async fn run<S: Session>(session: &mut S, job: &Job, care: &Care, sen
         return Report::of(Outcome::Failed(Problem::new(Reason::Name, "it has a line break in it")));
     }
     // The session that this job brought about may have shown it: the plan was made before.
-    let filled = match &job.operation {
-        Operation::Put { path, .. } | Operation::Link { path, .. } | Operation::MakeDir { path, .. } => Some(path),
-        Operation::Rename { to, .. } => Some(to),
-        Operation::SetMode { .. } | Operation::RemoveFile { .. } | Operation::RemoveDir { .. } => None,
-    };
-    if let Some(why) = filled.and_then(|path| abilities.alters(path)) {
+    if let Some(why) = job.operation.fills().and_then(|path| abilities.alters(path)) {
         return Report::of(Outcome::Failed(Problem::new(Reason::Altered, why)));
     }
     if let Some(report) = drift::before(session, job, care).await {
@@ -101,8 +98,11 @@ pub(super) async fn run<S: Session>(session: &mut S, job: &Job, care: &Care, sen
             Err(e) => Err(e),
         },
         Operation::SetMode { path, mode } => return adorned(session, path, None, Some(*mode)).await,
+        Operation::Trash { path, place } => return trash::put_in(session, path, place).await,
+        Operation::Restore { place, path } => return trash::put_back(session, place, path).await,
         Operation::RemoveFile { path } => session.remove_file(path).await,
-        Operation::RemoveDir { path } => session.remove_dir(path).await,
+        Operation::RemoveDir { path } | Operation::Expire { place: path, kind: Kind::Dir } => session.remove_dir(path).await,
+        Operation::Expire { place, .. } => session.remove_file(place).await,
     };
     done.map_or_else(Report::failed, |()| Report::of(Outcome::Done(Done::AsPlanned)))
 }

@@ -17,7 +17,7 @@ pub use faults::{Fault, Faults, Primitive};
 use tree::{Manners, Node, Refusal, Tree};
 
 use super::{Class, Remote, RemoteError, Session, Source};
-use crate::model::{Abilities, Kind, Mode, RelPath, ServerCopy, Stat};
+use crate::model::{Abilities, Kind, Mode, RelPath, ServerCopy, Stat, is_trash};
 
 /// How a [`MemoryRemote`] behaves.
 #[derive(Clone, Copy, Debug, Default)]
@@ -100,9 +100,15 @@ impl MemoryRemote {
         edit(&mut self.lock().tree)
     }
 
-    /// What visitors see: everything but temporary files and the marker.
+    /// What visitors see: everything but temporary files, the marker and the trash.
     pub fn live(&self) -> BTreeMap<RelPath, Node> {
-        self.lock().tree.entries().into_iter().filter(|(path, _)| !is_temporary(path) && !is_marker(path)).collect()
+        let is_ours = |path: &RelPath| is_temporary(path) || is_marker(path) || is_trash(path);
+        self.lock().tree.entries().into_iter().filter(|(path, _)| !is_ours(path)).collect()
+    }
+
+    /// What lies in the trash: everything but its directories.
+    pub fn trash(&self) -> BTreeMap<RelPath, Node> {
+        self.lock().tree.entries().into_iter().filter(|(path, node)| is_trash(path) && *node != Node::Dir).collect()
     }
 
     /// The temporary files that are there now, in preorder.
@@ -120,7 +126,7 @@ impl MemoryRemote {
         self.lock().violations.clone()
     }
 
-    /// How many files and directories were removed, temporary files apart.
+    /// How many files and directories were removed, temporary files apart; what went to the trash was not.
     pub fn deletes(&self) -> usize {
         let removes = |call: &&Call| {
             let removal = matches!(call.primitive, Primitive::RemoveFile | Primitive::RemoveDir);
@@ -395,11 +401,17 @@ impl Shared {
             Primitive::RemoveFile | Primitive::RemoveDir => refusal == Refusal::Missing,
             _ => false,
         };
-        if in_place && !self.options.strict {
+        // Nobody knows which directories of the trash there are before one of them is missing.
+        let is_known = !call.to.iter().chain(&call.path).any(is_trash)
+            || !matches!(
+                (call.primitive, refusal),
+                (Primitive::MakeDir, Refusal::Exists) | (Primitive::Rename, Refusal::NoParent)
+            );
+        if in_place && !(self.options.strict && is_known) {
             return Ok(());
         }
         let error = MemoryError::Refused { primitive: call.primitive, path: call.path.clone(), refusal };
-        if self.options.strict {
+        if self.options.strict && is_known {
             self.violations.push(error.to_string());
         }
         let class = if refusal == Refusal::NotEmpty { Class::NotEmpty } else { Class::Refused };

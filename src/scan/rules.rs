@@ -5,7 +5,8 @@
 //! matcher opens them by path, which follows symlinks, blocks on a FIFO and has to be told when one has changed. What a
 //! pattern means is the crate's business alone.
 //!
-//! An ignore file is content like any other and is mirrored, unless it names itself.
+//! An ignore file is content like any other and is mirrored, unless it names itself. A name of the root that the server's trash
+//! has is never mirrored, whatever the rules.
 
 use std::{
     ffi::OsStr,
@@ -28,7 +29,7 @@ use super::{
     dir::{self, Opened},
     root::{IGNORE_NAME, Root, c_name},
 };
-use crate::model::{Kind, RelPath};
+use crate::model::{Kind, RelPath, is_trash};
 
 /// The name of the files that hold the rules for their directory and everything below it.
 pub const IGNORE_FILE: &str = ".towlineignore";
@@ -177,7 +178,7 @@ impl Chain {
     /// Whether `path`, in or below the directory of this chain, is ignored by itself. That no directory above it is ignored
     /// is for the caller to know.
     pub(super) fn ignored(&self, path: &RelPath, kind: Kind) -> bool {
-        self.decider(path, kind).is_some_and(|(_, glob)| !glob.is_whitelist())
+        is_trash(path) || self.decider(path, kind).is_some_and(|(_, glob)| !glob.is_whitelist())
     }
 
     /// The rule by which `path` is ignored, under the same condition.

@@ -36,6 +36,7 @@ mod servers;
 mod support;
 mod tools;
 mod transcripts;
+mod trash;
 mod trust;
 mod truth;
 
@@ -67,6 +68,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(lost::trials());
     trials.extend(mixed::trials());
     trials.extend(chaos::trials());
+    trials.extend(trash::trials());
     trials
 }
 

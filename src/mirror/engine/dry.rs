@@ -1,5 +1,6 @@
 //! A dry run: look once, plan everything, do nothing.
 
+use super::trashing;
 use crate::{
     clock,
     index::{Index, IndexError, Note},
@@ -20,6 +21,8 @@ pub struct DryRun {
     pub halt: Option<Halt>,
     /// Removals that would wait.
     pub held: usize,
+    /// What is gone here and would be left on the server.
+    pub left: usize,
     /// Places that could not be looked at.
     pub unseen: Vec<String>,
 }
@@ -70,12 +73,14 @@ pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut
     };
     let halt = plan::guard(&facts, settings.budget);
     let removals = if halt.is_some() { Removals::Held } else { Removals::Allowed };
-    let policy = Policy { removals, abilities: Abilities::default() };
+    let policy = Policy { removals: trashing::as_planned(settings.disposal, removals), abilities: Abilities::default() };
     let window = index.window(None, usize::MAX >> 1, clock::now())?;
     let plan = plan::plan(&window, &Stage::All, policy, &PathSet::default());
     let held = plan.held;
-    plan.steps.into_iter().for_each(&mut each);
-    Ok(DryRun { halt, held, unseen })
+    let (left, steps): (Vec<Step>, Vec<Step>) =
+        plan.steps.into_iter().partition(|step| trashing::is_left(settings.disposal, step));
+    steps.into_iter().for_each(|step| each(trashing::disposed(settings.disposal, step, clock::now())));
+    Ok(DryRun { halt, held, left: left.len(), unseen })
 }
 
 async fn observe(settings: &Settings, index: &mut Index) -> Result<(RootIdentity, bool, Vec<String>), DryRunError> {

@@ -128,6 +128,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.untold = true;
                 let _ = answer.send(released as u64);
             }
+            Command::Undo { undo, dry_run, answer } => {
+                let _ = answer.send(self.undo(undo, dry_run).await?);
+            }
             Command::Approve(answer) => {
                 let result = match &self.halt {
                     None => Err(ApproveError::NothingHalted),

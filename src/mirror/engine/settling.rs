@@ -111,6 +111,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             (Task::Resolve(job, _), End::Answered(answers)) => {
                 self.link_works();
                 self.doubtless(&job);
+                self.trash.heard(&job.operation);
                 self.stale = true;
                 turn.answered.push((job.id, answers));
             }
@@ -153,6 +154,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if !done {
             self.replan();
         }
+        self.trash.heard(&job.operation);
         self.count(&job.operation, &outcome);
         turn.settled.push((job, outcome));
     }
@@ -168,7 +170,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             Outcome::Done(Done::AsPlanned) => match operation {
                 Operation::MakeDir { .. } => counters.directories += 1,
                 Operation::Rename { .. } => counters.renames += 1,
-                Operation::RemoveFile { .. } => {
+                Operation::RemoveFile { .. } | Operation::Trash { .. } => {
                     counters.removals += 1;
                     if self.approval.is_some_and(|approval| approval.deletes > self.approved_done) {
                         self.approved_done += 1;
@@ -179,6 +181,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 Operation::Link { .. } => counters.links += 1,
                 Operation::SetMode { .. } => counters.modes += 1,
                 Operation::RemoveDir { .. } | Operation::Put { .. } => counters.removals += 1,
+                Operation::Restore { .. } => counters.restored += 1,
+                Operation::Expire { .. } => counters.expired += 1,
             },
             Outcome::Failed(_) | Outcome::InDoubt(_) => counters.failures += 1,
             Outcome::Untouched => {}
@@ -269,6 +273,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             Outcome::Done(Done::Holds { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "{verb}"),
             Outcome::Done(Done::AsPlanned) => match operation {
                 Operation::Rename { from, .. } => tracing::info!(%mirror, %path, %from, "{verb}"),
+                Operation::Trash { place, .. } => tracing::info!(%mirror, %path, %place, "{verb}"),
                 _ => tracing::info!(%mirror, %path, "{verb}"),
             },
             Outcome::Failed(problem) if !problem.is_transient() => {
@@ -299,6 +304,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if jobs.is_empty() {
             return Ok(());
         }
+        jobs.iter().for_each(|job| self.trash.heard(&job.operation));
         let settlements: Vec<_> =
             jobs.into_iter().map(|job| Settlement { job: job.id, outcome: Outcome::Untouched, retry_at: None }).collect();
         let wall = self.wall();
