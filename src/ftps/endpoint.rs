@@ -158,6 +158,11 @@ impl<D: Dial> Endpoint<D> {
         (self.on_learn)(&now);
     }
 
+    /// How paths become bytes for this server.
+    pub(super) fn encoding(&self) -> Encoding {
+        Encoding { telnet_doubled: self.profile().names.ff_doubled == Some(true) }
+    }
+
     /// How TLS starts.
     pub(super) fn mode(&self) -> Mode {
         self.mode
@@ -236,7 +241,7 @@ impl<D: Dial> Endpoint<D> {
         let born = Instant::now();
         up.is_in();
         self.learn(|profile| profile.learn_up(self.logins.up.load(Ordering::Relaxed)));
-        control.set_encoding(Encoding { telnet_doubled: self.profile().names.ff_doubled == Some(true) });
+        control.set_encoding(self.encoding());
         Ok(Connection {
             control,
             peer,

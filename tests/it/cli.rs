@@ -396,7 +396,7 @@ fn approve() {
 fn odd_names() {
     let rig = Rig::new(Kind::ProFtpd, Tls::Both);
     let bytes = |name: &[u8]| rig.source.join(std::ffi::OsStr::from_bytes(name));
-    let fine: [&[u8]; 10] = [
+    let fine: [&[u8]; 11] = [
         b" lead",
         b"trail ",
         b"-dash",
@@ -407,20 +407,18 @@ fn odd_names() {
         b"esc\x1b[31m",
         b"latin\xe9",
         b"%41",
+        // Eaten by servers that speak telnet unless 0xFF is doubled: it once stopped the whole mirror.
+        b"telnet\xff\xfecommand",
     ];
     for name in fine {
         fs::write(bytes(name), name).unwrap();
     }
-    // FTP cannot carry these. The last one is eaten by servers that speak telnet: it once stopped the whole mirror.
-    for name in [b"line\nfeed".as_slice(), b"carriage\rreturn", b"telnet\xff\xfecommand"] {
+    // FTP cannot carry these.
+    for name in [b"line\nfeed".as_slice(), b"carriage\rreturn"] {
         fs::write(bytes(name), name).unwrap();
     }
     let output = rig.towline(&["sync"]);
-    ends(
-        &output,
-        3,
-        &["parked     line\\nfeed:", "parked     carriage\\rreturn:", "parked     telnet\\xff\\xfecommand:", "10 files sent"],
-    );
+    ends(&output, 3, &["parked     line\\nfeed:", "parked     carriage\\rreturn:", "11 files sent"]);
     assert!(!output.stderr.contains(&0x1b) && !output.stdout.contains(&0x1b), "names must not reach a terminal as they are");
     let held = tree(&rig.mirrored());
     assert_eq!(held.len(), fine.len(), "{held:?}");
