@@ -209,7 +209,7 @@ async fn decide(
     let Some(handle) = mirrors.get(name) else { return unknown(mirrors, name) };
     match ask(handle, command).await {
         Some(Ok(files)) => done(files),
-        Some(Err(e @ (ApproveError::NothingHalted | ApproveError::RootMissing))) => refuse(StatusCode::CONFLICT, e.to_string()),
+        Some(Err(e)) => refuse(StatusCode::CONFLICT, e.to_string()),
         None => gone(name),
     }
 }
@@ -256,18 +256,11 @@ async fn undo(State(mirrors): State<Mirrors>, Param(name): Param<String>, Json(a
         Ok(path) => path,
         Err(e) => return refuse(StatusCode::BAD_REQUEST, e.to_string()),
     };
-    let (answer, rx) = oneshot::channel();
-    let command = Command::Undo { undo: Undo { path, since: asked.since }, dry_run: asked.dry_run, answer };
-    let sent = handle.commands.send(command).await.map_err(drop);
-    match (sent, rx.await) {
-        (Ok(()), Ok(found)) => Json(Undone::from(found)).into_response(),
-        (Err(_), _) | (_, Err(_)) => refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the mirror {name:?} is not running")),
+    let undo = Undo { path, since: asked.since };
+    match ask(handle, |answer| Command::Undo { undo, dry_run: asked.dry_run, answer }).await {
+        Some(found) => Json(Undone::from(found)).into_response(),
+        None => gone(&name),
     }
-}
-
-fn unknown(mirrors: &Mirrors, name: &str) -> Response {
-    let known = mirrors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    refuse(StatusCode::NOT_FOUND, format!("there is no mirror called {name:?}; there is: {known}"))
 }
 
 fn refuse(code: StatusCode, error: String) -> Response {

@@ -156,6 +156,9 @@ pub enum ApproveError {
         "the local directory is missing: nothing can be approved until it is back (removals start only when it was looked at)"
     )]
     RootMissing,
+    /// It is not removals that wait.
+    #[error("no removals wait that could be rejected: see what `towline status` says of the mirror")]
+    NoRemovals,
 }
 
 /// A handle on a running mirror.

@@ -432,7 +432,7 @@ fn the_example_shows_every_key() {
 
 /// Text that is nearly a configuration.
 fn tomlish() -> impl Strategy<Value = String> {
-    const WORDS: [&str; 44] = [
+    const WORDS: [&str; 45] = [
         "[remote.web]\n",
         "[[mirror]]\n",
         "[remote.web.tls]\n",

@@ -81,7 +81,7 @@ pub(super) fn problem(why: &str) -> Problem {
 /// there). A report ends the job.
 pub(super) async fn before<S: Session>(session: &mut S, job: &Job, care: &Care) -> Option<Report> {
     let done = match &job.operation {
-        Operation::RemoveFile { path } => removal(session, path, care).await,
+        Operation::RemoveFile { path } | Operation::Trash { path, .. } => removal(session, path, care).await,
         Operation::Link { path, .. } => replacement(session, path, 0, None, care).await,
         Operation::Rename { from, to, print, .. } => {
             let first = source(session, from, care).await;
@@ -90,6 +90,8 @@ pub(super) async fn before<S: Session>(session: &mut S, job: &Job, care: &Care) 
                 other => other,
             }
         }
+        // What is in the trash is nobody else's, and nothing is put back over anything.
+        Operation::Restore { .. } | Operation::Expire { .. } => Ok(None),
         Operation::Put { .. } | Operation::MakeDir { .. } | Operation::SetMode { .. } | Operation::RemoveDir { .. } => Ok(None),
     };
     done.unwrap_or_else(|e| Some(Report::failed(e)))
@@ -102,7 +104,7 @@ async fn removal<S: Session>(session: &mut S, path: &RelPath, care: &Care) -> Re
         Drift::KeepRemote => Ok(Some(Report::drifted(&why))),
         Drift::KeepBoth => {
             care.set_aside(session, path).await?;
-            Ok(Some(Report::done()))
+            Ok(Some(Report { aside: Some(Aside::Told(path.clone(), None)), ..Report::of(Outcome::Untouched) }))
         }
         Drift::Overwrite => Ok(None),
     }

@@ -32,10 +32,6 @@ impl Report {
         Self { outcome, trouble: None, look_again: false, mode_unset: false, aside: None }
     }
 
-    pub(super) fn done() -> Self {
-        Self::of(Outcome::Done(Done::AsPlanned))
-    }
-
     /// The server's copy is not what was recorded, and stays.
     pub(super) fn drifted(why: &str) -> Self {
         Self::of(Outcome::Failed(drift::problem(why)))

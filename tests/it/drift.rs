@@ -18,7 +18,7 @@ use towline::{
         Drift, Mirror, MirrorStatus, Seats, Settings, Until,
         marker::{Bond, MARKER},
     },
-    model::{Abilities, RelPath},
+    model::{Abilities, Disposal, RelPath, Retention},
     plan::{Approval, Budget, Changed, Halt},
     remote::{
         Remote, RemoteError,
@@ -131,6 +131,8 @@ impl Home {
             full_scan: Duration::from_secs(3600),
             budget: Budget { files: 50, percent: 25 },
             drift: self.drift,
+            disposal: Disposal::Remove,
+            retention: Retention::default(),
             seats: Seats::new(2),
             clock: clock::now,
             observer: None,

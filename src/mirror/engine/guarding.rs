@@ -164,6 +164,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         match &self.halt {
             None => return Ok(Err(ApproveError::NothingHalted)),
             Some(HaltNote { halt: Halt::RootMissing, .. }) => return Ok(Err(ApproveError::RootMissing)),
+            Some(HaltNote { halt: Halt::MarkerForeign { .. } | Halt::MarkerMissing | Halt::ContentLost { .. }, .. }) => {
+                return Ok(Err(ApproveError::NoRemovals));
+            }
             Some(HaltNote { halt: Halt::RootEmptied { .. } | Halt::RootReplaced { .. } | Halt::OverBudget { .. }, .. }) => {}
         }
         self.withdraw().await?;

@@ -12,8 +12,8 @@ use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use super::*;
 use crate::{
     clock,
-    mirror::{Account, PathState, Seats},
-    model::{RelPath, UnixMillis},
+    mirror::{Account, Drift, PathState, Seats},
+    model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{Fault, Faults, MemoryRemote, Options, Primitive},
     scan::View,
@@ -46,6 +46,9 @@ fn start(clock: fn() -> UnixMillis, full: bool) -> Kept {
         quiet: Duration::from_millis(10),
         full_scan: Duration::from_secs(3600),
         budget: Budget { files: 0, percent: 0 },
+        drift: Drift::default(),
+        disposal: Disposal::Trash,
+        retention: Retention::default(),
         seats: Seats::new(2),
         clock,
         observer: None,
