@@ -9,7 +9,9 @@ mod demo;
 mod doctor;
 mod exit;
 mod out;
+mod place;
 mod plan;
+mod reject;
 mod restore;
 mod run;
 mod show;
@@ -17,7 +19,10 @@ mod signals;
 mod status;
 mod sync;
 mod trust;
+mod undo;
 mod verify;
+mod wait;
+mod why;
 
 use std::{
     io::{self, Write},
@@ -75,8 +80,12 @@ enum Verb {
         after_help = "Example:\n  towline run                        SIGTERM or Ctrl-C ends it\n  towline --log debug run            tells more"
     )]
     Run,
-    /// Show what the running daemon does
+    /// Show what the running daemon does, or how one path is
     Status(status::Args),
+    /// Wait until a path, or everything, is on the server as it is here
+    Wait(wait::Args),
+    /// Say why a path is on the server, waits, is ignored or is skipped
+    Why(why::Args),
     /// Release the removals that wait in a mirror
     Approve(approve::Args),
     /// Compare the server with what is recorded of it
@@ -85,6 +94,10 @@ enum Verb {
     Restore(restore::Args),
     /// Take over a server directory that holds the files already
     Adopt(verify::AdoptArgs),
+    /// Drop the removals that wait in a mirror: the files stay on the server
+    Reject(reject::Args),
+    /// Put back what was removed, from the trash on the server
+    Undo(undo::Args),
     /// Show the certificate of a server, and with --pin trust its key
     Trust(trust::Args),
 }
@@ -136,10 +149,14 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Sync(args) => sync::sync(context, args).await,
             Verb::Run => run::run(context).await,
             Verb::Status(args) => status::status(context, args).await,
+            Verb::Wait(args) => wait::wait(context, args).await,
+            Verb::Why(args) => why::why(context, args).await,
+            Verb::Reject(args) => reject::reject(context, args).await,
             Verb::Approve(args) => approve::approve(context, args).await,
             Verb::Verify(args) => verify::verify(context, args).await,
             Verb::Restore(args) => restore::restore(context, args).await,
             Verb::Adopt(args) => verify::adopt(context, args).await,
+            Verb::Undo(args) => undo::undo(context, args).await,
             Verb::Trust(args) => trust::trust(context, args).await,
         }
     });

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 pub use crate::model::Abilities;
-use crate::model::{Checksum, Kind, Mode, RelPath, Stat, UnixMillis};
+use crate::model::{Checksum, Kind, Mode, RelPath, ServerCopy, Stat, UnixMillis};
 
 /// A place to mirror to. Cheap to share; every worker gets a session of its own.
 pub trait Remote: Send + Sync + 'static {
@@ -27,6 +27,11 @@ pub trait Remote: Send + Sync + 'static {
     fn warnings(&self, now: UnixMillis) -> Vec<String> {
         let _ = now;
         Vec::new()
+    }
+
+    /// Which directory of which account on which server, in words that stay the same while it does.
+    fn target(&self) -> String {
+        String::new()
     }
 
     /// What is known of the server by now; may grow with every session.
@@ -93,8 +98,16 @@ pub trait Session: Send + 'static {
         part: Option<(u64, u64)>,
     ) -> impl Future<Output = Result<Option<Checksum>, RemoteError>> + Send;
 
-    /// When the file `path` was last modified, in seconds since the Unix epoch; `None` where the server does not say.
-    fn modified(&mut self, path: &RelPath) -> impl Future<Output = Result<Option<i64>, RemoteError>> + Send;
+    /// What is at `path`, with its time. `None` as for [`Self::stat`]; some servers tell nothing of directories here.
+    fn examine(&mut self, path: &RelPath) -> impl Future<Output = Result<Option<ServerCopy>, RemoteError>> + Send;
+
+    /// The size of the file `fresh`, and what is at `path` with its time: [`Self::size`] and [`Self::examine`], in one round
+    /// trip where the server bears it.
+    fn prove(
+        &mut self,
+        fresh: &RelPath,
+        path: &RelPath,
+    ) -> impl Future<Output = Result<(Option<u64>, Option<ServerCopy>), RemoteError>> + Send;
 
     /// Asks for a sign of life (NOOP).
     fn ping(&mut self) -> impl Future<Output = Result<(), RemoteError>> + Send;
@@ -122,8 +135,6 @@ pub struct Listing {
     pub entries: Vec<Listed>,
     /// Why names may be missing; `None` when what is not in it is not there.
     pub doubt: Option<String>,
-    /// Whether a time that was set is told again to the second here.
-    pub exact_times: bool,
 }
 
 /// One name in a directory.

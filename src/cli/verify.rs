@@ -172,6 +172,8 @@ fn failed(error: AuditError) -> Failure {
             let hint = error.hint();
             Failure::failed(error).with_hint(hint)
         }
+        error @ AuditError::Elsewhere { .. } => Failure::failed(error)
+            .with_hint(Some("`towline sync` sends everything there; `towline adopt` takes over what is there")),
         AuditError::Local(error) => {
             let hint = match &error {
                 DryRunError::Index(e) => e.hint(),
@@ -241,6 +243,7 @@ fn write_verified(out: &mut Out, name: &str, sum: &Verified, repair: bool) -> Re
         (sum.wrong, "wrong"),
         (sum.below, "in directories that are not there"),
         (sum.foreign, "foreign"),
+        (sum.left, "left there on purpose"),
         (sum.unproven, "not proven"),
         (sum.moved_on, "changed meanwhile, left to the daemon"),
     ];

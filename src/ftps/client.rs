@@ -1,6 +1,7 @@
 //! A conversation with one server in verbs: connect, store, rename, look. It keeps what was learnt and reconnects where the
 //! choice of TLS versions demands it; what a failure means for the mirror is decided above.
 
+mod copy;
 mod fetch;
 mod find;
 mod list;
@@ -40,6 +41,8 @@ pub struct Client<D: Dial> {
     pub(super) connection: Box<Connection<D::Stream>>,
     /// Ways to list that this server has refused.
     refused: list::Refused,
+    /// What a rename left half-way is not mended: it may be somebody else's, and under way.
+    looks_only: bool,
 }
 
 /// What is at a path.
@@ -51,6 +54,15 @@ pub struct Found {
     pub size: Option<u64>,
 }
 
+/// What is at a path, and when it was last modified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dated {
+    /// What.
+    pub found: Found,
+    /// Whole seconds since the Unix epoch, where the server says so.
+    pub modified: Option<i64>,
+}
+
 impl<D: Dial> Client<D> {
     /// Connects, encrypts, verifies, logs in.
     ///
@@ -58,7 +70,12 @@ impl<D: Dial> Client<D> {
     /// Any of [`Error`]'s that can meet a login.
     pub async fn connect(endpoint: Arc<Endpoint<D>>) -> Result<Self, Error> {
         let connection = Box::new(endpoint.log_in().await?);
-        Ok(Self { endpoint, connection, refused: list::Refused::default() })
+        Ok(Self { endpoint, connection, refused: list::Refused::default(), looks_only: false })
+    }
+
+    /// From now on nothing is mended on the way.
+    pub fn look_only(&mut self) {
+        self.looks_only = true;
     }
 
     /// What all conversations with this server share.

@@ -134,9 +134,6 @@ pub(super) async fn upload<D: Dial>(
     }
 }
 
-/// Bytes of a download that are handed on at once.
-const PIECE: usize = 64 * 1024;
-
 /// Reads a file of `size` bytes into `into`; `came` counts them. Done means: all of them, close_notify, and the server said
 /// so. Nothing beyond `size` is handed on.
 pub(super) async fn download<D: Dial>(
@@ -147,55 +144,13 @@ pub(super) async fn download<D: Dial>(
     into: &mpsc::Sender<Bytes>,
     came: &mut u64,
 ) -> Result<(), Error> {
-    let verb = command.verb();
-    let Opened { mut data, mut transfer, mut complete } = open(endpoint, connection, None, command).await?;
-    let control = &mut connection.control;
-    let stall = endpoint.timeouts.stall;
-
-    let mut piece = vec![0; PIECE];
-    let (mut stalls_at, mut progress) = (Instant::now() + stall, 0);
-    let broken = loop {
-        tokio::select! {
-            read = timeout_at(stalls_at, data.read(&mut piece)) => match read {
-                Err(_) => return Err(Error::Timeout(Wait::Stall)),
-                Ok(Ok(0)) => break None,
-                Ok(Ok(read)) => {
-                    *came += read as u64;
-                    if *came > size {
-                        return Err(Error::OtherSize { promised: size, came: *came });
-                    }
-                    let taken = timeout(stall, into.send(Bytes::copy_from_slice(&piece[..read]))).await;
-                    taken.map_err(|_| Error::Timeout(Wait::Sink))?.map_err(|_| Error::Abandoned)?;
-                    progress += read;
-                    if progress >= PROGRESS {
-                        (stalls_at, progress) = (Instant::now() + stall, 0);
-                    }
-                }
-                Ok(Err(error)) => break Some(error),
-            },
-            reply = control.any_reply(), if !transfer.has_ended() => match transfer.on_reply(reply?) {
-                Verdict::Opened => {}
-                Verdict::Complete(reply) => complete = Some(reply),
-                Verdict::Failed(failure, reply) => return Err(Error::Transfer { verb, failure, reply }),
-            },
-        }
-    };
-    // vsftpd and ProFTPD keep their last reply until this side is closed, too.
-    let _ = timeout(stall, data.shutdown()).await;
-    drop(data);
-    while complete.is_none() {
-        match transfer.on_reply(control.final_reply().await?) {
-            Verdict::Opened => {}
-            Verdict::Complete(reply) => complete = Some(reply),
-            Verdict::Failed(failure, reply) => return Err(Error::Transfer { verb, failure, reply }),
-        }
+    let mut sink = Sink::File { size, into, came: &mut *came };
+    let (_, closed) = receive(endpoint, connection, command, &mut sink).await?;
+    if !closed {
+        // Anybody can have cut it, whatever the server says and however much came.
+        return Err(Error::data(std::io::ErrorKind::UnexpectedEof.into()));
     }
-    match broken {
-        // Without close_notify anybody can have cut it, whatever the server says and however much came.
-        Some(error) => Err(Error::data(error)),
-        None if *came < size => Err(Error::OtherSize { promised: size, came: *came }),
-        None => Ok(()),
-    }
+    if *came < size { Err(Error::OtherSize { promised: size, came: *came }) } else { Ok(()) }
 }
 
 /// A listing, as it came.
@@ -214,12 +169,60 @@ pub(super) async fn list<D: Dial>(
     command: &Command,
     mut parser: ListingParser,
 ) -> Result<Received, Error> {
+    let (reply, closed) = receive(endpoint, connection, command, &mut Sink::Listing(&mut parser)).await?;
+    let listing = if closed { parser.finish()? } else { parser.cut() };
+    Ok(Received { listing, reply, closed })
+}
+
+/// Where the bytes of a data connection go.
+enum Sink<'s> {
+    Listing(&'s mut ListingParser),
+    /// Of a file of `size` bytes, of which so many came.
+    File {
+        size: u64,
+        into: &'s mpsc::Sender<Bytes>,
+        came: &'s mut u64,
+    },
+}
+
+impl Sink<'_> {
+    /// Takes these bytes, within `patience`.
+    async fn take(&mut self, bytes: &[u8], patience: Duration) -> Result<(), Error> {
+        match self {
+            Self::Listing(parser) => Ok(parser.feed(bytes)?),
+            Self::File { size, into, came } => {
+                **came += bytes.len() as u64;
+                if **came > *size {
+                    return Err(Error::OtherSize { promised: *size, came: **came });
+                }
+                let taken = timeout(patience, into.send(Bytes::copy_from_slice(bytes))).await;
+                taken.map_err(|_| Error::Timeout(Wait::Sink))?.map_err(|_| Error::Abandoned)
+            }
+        }
+    }
+
+    /// Bytes that are read at once.
+    fn chunk(&self) -> usize {
+        match self {
+            Self::Listing(_) => 16 * 1024,
+            Self::File { .. } => 64 * 1024,
+        }
+    }
+}
+
+/// Takes in what the server sends; gives its last reply, and whether the data connection ended as it should.
+async fn receive<D: Dial>(
+    endpoint: &Endpoint<D>,
+    connection: &mut Connection<D::Stream>,
+    command: &Command,
+    sink: &mut Sink<'_>,
+) -> Result<(Reply, bool), Error> {
     let verb = command.verb();
     let Opened { mut data, mut transfer, mut complete } = open(endpoint, connection, None, command).await?;
     let control = &mut connection.control;
     let stall = endpoint.timeouts.stall;
 
-    let mut chunk = vec![0; 16 * 1024];
+    let mut chunk = vec![0; sink.chunk()];
     let (mut stalls_at, mut progress) = (Instant::now() + stall, 0);
     let broken = loop {
         tokio::select! {
@@ -227,7 +230,7 @@ pub(super) async fn list<D: Dial>(
                 Err(_) => return Err(Error::Timeout(Wait::Stall)),
                 Ok(Ok(0)) => break None,
                 Ok(Ok(read)) => {
-                    parser.feed(&chunk[..read])?;
+                    sink.take(&chunk[..read], stall).await?;
                     progress += read;
                     if progress >= PROGRESS {
                         (stalls_at, progress) = (Instant::now() + stall, 0);
@@ -256,11 +259,9 @@ pub(super) async fn list<D: Dial>(
         }
     };
     match broken {
-        Some(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Ok(Received { listing: parser.cut(), reply, closed: false })
-        }
+        Some(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok((reply, false)),
         Some(error) => Err(Error::data(error)),
-        None => Ok(Received { listing: parser.finish()?, reply, closed: true }),
+        None => Ok((reply, true)),
     }
 }
 

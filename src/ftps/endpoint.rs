@@ -66,6 +66,8 @@ pub struct Endpoint<D> {
 struct Logins {
     /// Up or under way.
     all: AtomicUsize,
+    /// All that ever began.
+    begun: AtomicUsize,
     /// Up.
     up: AtomicUsize,
     /// When the last one that had been let in ended.
@@ -156,6 +158,11 @@ impl<D: Dial> Endpoint<D> {
         (self.on_learn)(&now);
     }
 
+    /// How paths become bytes for this server.
+    pub(super) fn encoding(&self) -> Encoding {
+        Encoding { telnet_doubled: self.profile().names.ff_doubled == Some(true) }
+    }
+
     /// How TLS starts.
     pub(super) fn mode(&self) -> Mode {
         self.mode
@@ -234,7 +241,7 @@ impl<D: Dial> Endpoint<D> {
         let born = Instant::now();
         up.is_in();
         self.learn(|profile| profile.learn_up(self.logins.up.load(Ordering::Relaxed)));
-        control.set_encoding(Encoding { telnet_doubled: self.profile().names.ff_doubled == Some(true) });
+        control.set_encoding(self.encoding());
         Ok(Connection {
             control,
             peer,
@@ -277,7 +284,7 @@ impl<D: Dial> Endpoint<D> {
             Ok(stream) => return Ok((stream, heard)),
         };
         let others = up.others();
-        Err(match heard.reply() {
+        Err(match heard.greeting() {
             Some(reply) if reply.code == 421 => Error::Login { source: LoginError::Busy(reply), others },
             Some(reply) if reply.is_negative() => Error::Login { source: LoginError::Greeting(reply), others },
             Some(reply) => Error::ClearGreeting(reply),
@@ -320,13 +327,18 @@ fn is_gone(error: &Error) -> bool {
 /// Counts a login while it is under way or up.
 pub(super) struct Up {
     logins: Arc<Logins>,
+    /// How many had begun with this one.
+    number: usize,
+    /// Others were up or under way when it began.
+    met: bool,
     is_in: bool,
 }
 
 impl Up {
     fn new(logins: &Arc<Logins>) -> Self {
-        logins.all.fetch_add(1, Ordering::Relaxed);
-        Self { logins: logins.clone(), is_in: false }
+        let met = logins.all.fetch_add(1, Ordering::Relaxed) > 0;
+        let number = logins.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { logins: logins.clone(), number, met, is_in: false }
     }
 
     /// The server let it in.
@@ -335,11 +347,13 @@ impl Up {
         self.logins.up.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether there are others, or were a moment ago: then a refused login may be a limit on their number. (Where the
-    /// password is wrong, the last of them finds itself alone and says so.)
+    /// Whether there were others at any moment of it, or had been one a moment before: then a refusal may be a limit on
+    /// their number. (Where the password is wrong, they are tried again at different times, and the first that finds itself
+    /// alone says so.)
     fn others(&self) -> bool {
         let left = *self.logins.left.lock().unwrap_or_else(PoisonError::into_inner);
-        self.logins.all.load(Ordering::Relaxed) > 1 || left.is_some_and(|at| at.elapsed() < LINGER)
+        let others_began = self.logins.begun.load(Ordering::Relaxed) > self.number;
+        self.met || others_began || left.is_some_and(|at| at.elapsed() < LINGER)
     }
 }
 

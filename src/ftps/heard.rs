@@ -33,6 +33,11 @@ impl<S> Overheard<S> {
 }
 
 impl Heard {
+    /// The reply in clear that the bytes begin with, if they do; its first line alone.
+    pub(super) fn greeting(&self) -> Option<Reply> {
+        beginning(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The reply in clear that the bytes begin with, or end with behind TLS; its first line alone.
     pub(super) fn reply(&self) -> Option<Reply> {
         reply(&self.0.lock().unwrap_or_else(PoisonError::into_inner))

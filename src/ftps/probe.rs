@@ -95,6 +95,8 @@ impl<D: Dial> Client<D> {
         // Noted even if the connection is gone for good: what cost it is not tried at the next login.
         let probed = Some(Probed { at: now, fingerprint, verdict });
         endpoint.learn(|profile| *profile = profile.with_probed(Profile { probed, ..found }));
+        // This conversation began when nothing was known.
+        self.connection.control.set_encoding(endpoint.encoding());
         info!(target: "towline::ftps", server = endpoint.dial.name(), ?verdict, "probed the server");
         end
     }

@@ -34,6 +34,15 @@ pub(super) fn observe(books: &mut Books<'_>, found: &[Observation]) -> Result<Ob
     Ok(Observed { changed })
 }
 
+/// Forgets every vanished row; a removal that is on its way does not bring one back.
+pub(super) fn disown(books: &mut Books<'_>) -> Result<u64, IndexError> {
+    let files = books.vanished_files();
+    books.db().prepare_cached(include_str!("sql/job_disown.sql"))?.execute([])?;
+    books.db().prepare_cached(include_str!("sql/left_vanished.sql"))?.execute([books.now().0])?;
+    books.change_vanished(Held::forget)?;
+    Ok(files)
+}
+
 pub(super) fn note_digest(books: &mut Books<'_>, path: &RelPath, read: &Fingerprint, found: Digest) -> Result<(), IndexError> {
     books.change(path, |held| match &mut held.observed {
         Some(Entry::File { print, digest, .. }) if print == read => *digest = Some(found),

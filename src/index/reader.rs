@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use rusqlite::Connection;
+use serde::de::DeserializeOwned;
 
-use super::{IndexError, SCHEMA, books, connect, lock::private_file, rows};
+use super::{IndexError, Ledger, Note, SCHEMA, books, connect, ledger, lock::private_file, notes, rows};
 use crate::model::{Entry, RelPath, Row, UnixMillis};
 
 /// Rows read at a time. Between two pages no transaction is open, so that the log can be checkpointed.
@@ -24,6 +25,10 @@ impl Reader {
     /// When the file cannot be opened, or its schema is another one.
     pub fn open(file: &Path) -> Result<Self, IndexError> {
         Ok(Self { db: connect::read_only(file, &SCHEMA)? })
+    }
+
+    pub(super) fn db(&self) -> &Connection {
+        &self.db
     }
 
     /// What was observed at and below `prefix` (`None`: everywhere), in preorder. Pages are read as they are needed;
@@ -67,6 +72,22 @@ impl Reader {
     /// When the file cannot be read.
     pub fn recorded(&self) -> Result<u64, IndexError> {
         Ok(books::totals(&self.db)?.recorded_files)
+    }
+
+    /// As [`super::Index::ledger`].
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn ledger(&self, path: Option<&RelPath>) -> Result<Ledger, IndexError> {
+        ledger::ledger(&self.db, path)
+    }
+
+    /// A noted fact.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds no `T` under this name.
+    pub fn note<T: DeserializeOwned>(&self, note: Note) -> Result<Option<T>, IndexError> {
+        notes::get(&self.db, note)
     }
 
     /// Writes a consistent copy to `file`, which must not exist or be empty.

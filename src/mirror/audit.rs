@@ -107,6 +107,14 @@ pub enum AuditError {
     /// The server cannot be asked.
     #[error("{0}")]
     Remote(#[from] RemoteError),
+    /// The configuration names another directory than the one that is known.
+    #[error("what is recorded is of {known}; nothing was sent to {target} yet")]
+    Elsewhere {
+        /// The one that is known.
+        known: String,
+        /// The one that is configured.
+        target: String,
+    },
     /// The local directory cannot be looked at.
     #[error(transparent)]
     Local(#[from] DryRunError),

@@ -265,7 +265,10 @@ impl<R: Remote, F: FnMut(&Left)> Run<'_, R, F> {
                 };
                 let modified = match listed.modified {
                     Some(modified) => Some(modified),
-                    None => self.line.ask(async |session: &mut R::Session| session.modified(&path).await).await?,
+                    None => {
+                        let copy = self.line.ask(async |session: &mut R::Session| session.examine(&path).await).await?;
+                        copy.and_then(|copy| copy.modified)
+                    }
                 };
                 let mtime_ns = modified.and_then(|seconds| seconds.checked_mul(1_000_000_000));
                 match size {

@@ -19,6 +19,9 @@ pub struct Abilities {
     pub chmod: Option<bool>,
     /// Symbolic links can be made (SITE SYMLINK).
     pub symlink: Option<bool>,
+    /// A modification time that was set is told again to the second.
+    #[serde(default)]
+    pub times: Option<bool>,
 }
 
 impl Abilities {

@@ -13,6 +13,7 @@ const UNKNOWN: Abilities = Abilities {
     non_utf8: None,
     chmod: None,
     symlink: None,
+    times: None,
 };
 const ALLOWED: Policy = Policy { removals: Removals::Allowed, abilities: UNKNOWN };
 const HELD: Policy = Policy { removals: Removals::Held, abilities: UNKNOWN };
@@ -62,6 +63,9 @@ fn show(plan: &Plan) -> Vec<String> {
         Operation::RemoveFile { path } => format!("rm {path}"),
         Operation::RemoveDir { path } => format!("rmdir {path}"),
         Operation::Rename { from, to, .. } => format!("mv {from} {to}"),
+        Operation::Trash { .. } | Operation::Restore { .. } | Operation::Expire { .. } => {
+            unreachable!("the planner has no trash")
+        }
     };
     plan.steps.iter().map(show).collect()
 }

@@ -11,11 +11,11 @@ use tokio::sync::mpsc;
 use super::{Class, Listed, Listing, Remote, RemoteError, Session, Source};
 use crate::{
     ftps::{
-        AccountError, Client, Credentials, DataMode, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile, Proxy, Stats,
-        TcpDial, Timeouts, TlsError, TlsSettings,
+        AccountError, Client, Credentials, DataMode, Dated, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile, Proxy,
+        Stats, TcpDial, Timeouts, TlsError, TlsSettings,
         proto::{ArgumentError, ListedKind, Pathname, listing::Completeness},
     },
-    model::{self, Abilities, Checksum, Kind, PathError, RelPath, Stat, UnixMillis},
+    model::{self, Abilities, Checksum, Kind, PathError, RelPath, ServerCopy, Stat, UnixMillis},
 };
 
 /// What to do when the mirror's directory can neither be used nor made.
@@ -86,6 +86,8 @@ impl SettingsError {
 pub struct FtpsRemote<D: Dial = TcpDial> {
     endpoint: Arc<Endpoint<D>>,
     base: Base,
+    /// The account and the server, in words.
+    account: Arc<str>,
     /// What time it is, for the date of a probe; `None` does not probe.
     probing: Option<fn() -> UnixMillis>,
     /// A session changes nothing on the server: the directory has to be there.
@@ -111,8 +113,6 @@ pub struct FtpsSession<D: Dial = TcpDial> {
     base: Base,
     /// The server said that it has no SITE CHMOD.
     lacks_chmod: bool,
-    /// What a rename of somebody else's has left half-way is not mended: it may be under way.
-    looks_only: bool,
 }
 
 /// The mirror's directory: the components below the server's root, none for the root itself.
@@ -138,14 +138,16 @@ impl<D: Dial> FtpsRemote<D> {
     /// # Errors
     /// When the settings cannot work.
     pub fn with_dial(dial: D, settings: FtpsSettings, profile: Profile, on_learn: OnLearn) -> Result<Self, SettingsError> {
-        let FtpsSettings { host, mode, data, proxy, user, password, base, tls, timeouts, port: _ } = settings;
+        let FtpsSettings { host, mode, data, proxy, user, password, base, tls, timeouts, port } = settings;
         if proxy.is_some() && matches!(data, DataMode::Active(_)) {
             return Err(SettingsError::ActiveThroughProxy);
         }
         let credentials = Credentials::new(&user, password.expose_secret())?;
         let base = Base::new(&base)?;
+        let account = format!("{user}@{host}:{port}").into();
         let endpoint = Endpoint::new(dial, &host, credentials, &tls, timeouts, profile, on_learn)?;
-        Ok(Self { endpoint: Arc::new(endpoint.connecting(mode, data)), base, probing: None, looks_only: false })
+        let endpoint = Arc::new(endpoint.connecting(mode, data));
+        Ok(Self { endpoint, base, account, probing: None, looks_only: false })
     }
 
     /// This, but the first login probes the server if it is not known, or not the one that it was; `clock` dates that.
@@ -167,12 +169,8 @@ impl<D: Dial> FtpsRemote<D> {
     /// # Errors
     /// When `base` is no absolute path that FTP can carry.
     pub fn beside(&self, base: &[u8]) -> Result<Self, SettingsError> {
-        Ok(Self {
-            endpoint: Arc::clone(&self.endpoint),
-            base: Base::new(base)?,
-            probing: self.probing,
-            looks_only: self.looks_only,
-        })
+        let (endpoint, account) = (Arc::clone(&self.endpoint), Arc::clone(&self.account));
+        Ok(Self { endpoint, base: Base::new(base)?, account, probing: self.probing, looks_only: self.looks_only })
     }
 
     /// The server and the account, for what the trait has no verb for.
@@ -227,8 +225,9 @@ impl<D: Dial> Remote for FtpsRemote<D> {
     async fn connect(&self) -> Result<FtpsSession<D>, RemoteError> {
         let mut client = Client::connect(self.endpoint.clone()).await?;
         if self.looks_only {
+            client.look_only();
             self.base.find(&mut client).await?;
-            return Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false, looks_only: true });
+            return Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false });
         }
         self.base.ensure(&mut client).await.map_err(|error| {
             let error = RemoteError::from(error);
@@ -237,11 +236,15 @@ impl<D: Dial> Remote for FtpsRemote<D> {
         if let Some(clock) = self.probing {
             client.probe_if_due(&self.base.absolute(), clock()).await?;
         }
-        Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false, looks_only: false })
+        Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false })
+    }
+
+    fn target(&self) -> String {
+        format!("{}{}", self.account, self.base.absolute().escape_ascii())
     }
 
     fn abilities(&self) -> Abilities {
-        let Profile { folds_case, names, chmod, symlink, .. } = self.profile();
+        let Profile { folds_case, names, chmod, symlink, set_time_exact, .. } = self.profile();
         Abilities {
             folds_case,
             leading_spaces: names.leading_space,
@@ -250,6 +253,7 @@ impl<D: Dial> Remote for FtpsRemote<D> {
             non_utf8: names.bytes,
             chmod,
             symlink,
+            times: set_time_exact,
         }
     }
 
@@ -336,16 +340,20 @@ impl<D: Dial> Session for FtpsSession<D> {
 
     async fn stat(&mut self, path: &RelPath) -> Result<Option<Stat>, RemoteError> {
         let path = self.at(path)?;
-        let found = if self.looks_only { self.client.look(&path).await? } else { self.client.find(&path).await? };
-        let Some(found) = found else { return Ok(None) };
-        match found.kind {
-            ListedKind::File => Ok(Some(Stat { kind: Kind::File, size: found.size })),
-            ListedKind::Dir => Ok(Some(Stat { kind: Kind::Dir, size: None })),
-            ListedKind::Link => Ok(Some(Stat { kind: Kind::Link, size: None })),
-            ListedKind::Other => {
-                Err(RemoteError::new(Class::Refused, "there is something on the server that is neither a file nor a directory"))
-            }
-        }
+        let Some(found) = self.client.find(&path).await? else { return Ok(None) };
+        let kind = kind(found.kind)?;
+        Ok(Some(Stat { kind, size: found.size.filter(|_| kind == Kind::File) }))
+    }
+
+    async fn examine(&mut self, path: &RelPath) -> Result<Option<ServerCopy>, RemoteError> {
+        let path = self.at(path)?;
+        self.client.examine(&path).await?.map(copy).transpose()
+    }
+
+    async fn prove(&mut self, fresh: &RelPath, path: &RelPath) -> Result<(Option<u64>, Option<ServerCopy>), RemoteError> {
+        let (fresh, path) = (self.at(fresh)?, self.at(path)?);
+        let (size, found) = self.client.prove(&fresh, &path).await?;
+        Ok((size, found.map(copy).transpose()?))
     }
 
     async fn list(&mut self, dir: Option<&RelPath>) -> Result<Listing, RemoteError> {
@@ -359,17 +367,13 @@ impl<D: Dial> Session for FtpsSession<D> {
             Completeness::Capped => Some("the server said that it left names out".to_owned()),
             Completeness::Unknown(doubt) => Some(doubt.to_string()),
         };
-        let exact_times = self.client.endpoint().profile().set_time_exact == Some(true);
-        let entries = listing.entries.into_iter().map(|listed| {
-            let kind = match listed.kind {
-                ListedKind::File => Some(Kind::File),
-                ListedKind::Dir => Some(Kind::Dir),
-                ListedKind::Link => Some(Kind::Link),
-                ListedKind::Other => None,
-            };
-            Listed { name: listed.name, kind, size: listed.size, modified: listed.modified }
+        let entries = listing.entries.into_iter().map(|listed| Listed {
+            name: listed.name,
+            kind: kind(listed.kind).ok(),
+            size: listed.size,
+            modified: listed.modified,
         });
-        Ok(Listing { entries: entries.collect(), doubt, exact_times })
+        Ok(Listing { entries: entries.collect(), doubt })
     }
 
     async fn fetch(&mut self, path: &RelPath, size: u64, into: mpsc::Sender<Bytes>) -> Result<(), RemoteError> {
@@ -380,11 +384,6 @@ impl<D: Dial> Session for FtpsSession<D> {
     async fn checksum(&mut self, path: &RelPath, part: Option<(u64, u64)>) -> Result<Option<Checksum>, RemoteError> {
         let path = self.at(path)?;
         Ok(self.client.sum(&path, part).await?)
-    }
-
-    async fn modified(&mut self, path: &RelPath) -> Result<Option<i64>, RemoteError> {
-        let path = self.at(path)?;
-        Ok(self.client.modified(&path).await?)
     }
 
     async fn ping(&mut self) -> Result<(), RemoteError> {
@@ -431,7 +430,7 @@ impl Base {
     /// Finds out whether it is there.
     async fn find<D: Dial>(&self, client: &mut Client<D>) -> Result<(), RemoteError> {
         let Some(base) = &self.0 else { return Ok(()) };
-        match client.look(&absolute(base).map_err(Error::Name)?).await? {
+        match client.find(&absolute(base).map_err(Error::Name)?).await? {
             Some(found) if found.kind == ListedKind::Dir => Ok(()),
             _ => Err(RemoteError::new(Class::Refused, "the mirror's directory is not there").with_hint(NO_BASE_YET)),
         }
@@ -456,6 +455,22 @@ impl Base {
         }
         client.make_dir(&absolute(base)?).await
     }
+}
+
+fn kind(kind: ListedKind) -> Result<Kind, RemoteError> {
+    match kind {
+        ListedKind::File => Ok(Kind::File),
+        ListedKind::Dir => Ok(Kind::Dir),
+        ListedKind::Link => Ok(Kind::Link),
+        ListedKind::Other => {
+            Err(RemoteError::new(Class::Refused, "there is something on the server that is neither a file nor a directory"))
+        }
+    }
+}
+
+fn copy(Dated { found, modified }: Dated) -> Result<ServerCopy, RemoteError> {
+    let kind = kind(found.kind)?;
+    Ok(ServerCopy { kind, size: found.size.filter(|_| kind == Kind::File), modified })
 }
 
 fn absolute(path: &RelPath) -> Result<Pathname, ArgumentError> {

@@ -56,6 +56,8 @@ fn odd_names(kind: Kind) {
     for name in INJECTIONS {
         assert!(is_parked(&said, &path(name)), "{:?}\n{said}", path(name));
     }
+    // It takes 0xFF doubled, as the first session finds out; that one sends it so, too.
+    assert!(kind != Kind::ProFtpd || missing.len() == INJECTIONS.len(), "parked: {missing:?}");
     assert_eq!(output.status.code(), Some(3), "{said}");
     println!("{}: {} of 40 arrived, parked: {missing:?}", kind.name(), 40 - missing.len());
 }

@@ -1,14 +1,14 @@
-//! Downloads, and the modification time of a file. A download that is not whole is an error, never a short file.
+//! Downloads. A download that is not whole is an error, never a short file.
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{Client, refusal};
+use super::Client;
 use crate::ftps::{
     data,
     dial::Dial,
     error::Error,
-    proto::{Command, Extra, Pathname, time},
+    proto::{Command, Pathname},
 };
 
 impl<D: Dial> Client<D> {
@@ -32,20 +32,5 @@ impl<D: Dial> Client<D> {
                 Err(error) => self.meet(error, before, &mut refusals)?,
             }
         }
-    }
-
-    /// When a file was last modified, in seconds since the Unix epoch (MDTM, RFC 3659 §3); `None` where the server does not
-    /// say.
-    ///
-    /// # Errors
-    /// Only when the connection is lost.
-    pub async fn modified(&mut self, path: &Pathname) -> Result<Option<i64>, Error> {
-        let command = Command::Extra(Extra::Modified(path.clone()));
-        let reply = self.command(&command).await?;
-        if reply.code == 421 {
-            return Err(refusal(command.verb(), reply));
-        }
-        let told = reply.lines.first().filter(|_| reply.code == 213);
-        Ok(told.and_then(|line| time::parse(line.trim_ascii())))
     }
 }

@@ -36,7 +36,10 @@ impl<D: Dial> Client<D> {
     /// When refused; both files are then as they were. [`Error::Aside`] if the one that was replaced could not be put back.
     pub async fn rename(&mut self, from: &Pathname, to: &Pathname) -> Result<(), Error> {
         let error = match self.rename_plainly(from, to).await {
-            Ok(()) => return self.clear_aside(to).await,
+            Ok(()) => {
+                self.clear_aside(to).await?;
+                return self.clear_aside(from).await;
+            }
             Err(error) => error,
         };
         let may_be_in_the_way =
@@ -57,7 +60,7 @@ impl<D: Dial> Client<D> {
 
     /// What is at `path`, after what a rename to it may have left half-way is mended.
     pub(super) async fn mend(&mut self, path: &Pathname, found: Option<Found>) -> Result<Option<Found>, Error> {
-        if self.endpoint.profile().rename_replaces != Some(false) {
+        if self.looks_only || self.endpoint.profile().rename_replaces != Some(false) {
             return Ok(found);
         }
         let Some(aside) = aside_of(path)? else { return Ok(found) };

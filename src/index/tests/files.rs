@@ -103,7 +103,7 @@ fn a_reader_cannot_write() {
 #[test]
 fn notes_are_kept_replaced_and_taken_away() {
     let mut fresh = Fresh::new();
-    let root = crate::model::RootIdentity { device: u64::MAX, inode: 7 };
+    let root = crate::model::RootIdentity { device: u64::MAX, inode: 7, filesystem: 9 };
     assert_eq!(fresh.index.note::<crate::model::RootIdentity>(Note::Root).unwrap(), None);
     fresh.index.set_note(Note::Root, Some(&root)).unwrap();
     fresh.index.set_note(Note::LastSuccess, Some(&at(5))).unwrap();

@@ -147,8 +147,10 @@ impl Model {
                     self.record(path, Some(entry.with_mode(Some(*mode))), Some(by), true);
                 }
             }
-            Operation::Put { .. } => unreachable!(),
-            Operation::RemoveFile { path } | Operation::RemoveDir { path } => self.record(path, None, Some(by), true),
+            Operation::Put { .. } | Operation::Restore { .. } | Operation::Expire { .. } => unreachable!(),
+            Operation::RemoveFile { path } | Operation::RemoveDir { path } | Operation::Trash { path, .. } => {
+                self.record(path, None, Some(by), true);
+            }
             Operation::Rename { from, to, print, digest, mode, .. } => {
                 let carried = match self.recorded(from) {
                     Some(Entry::File { digest, .. }) => digest,
@@ -201,7 +203,11 @@ impl Model {
                 Some(Stat { kind: Kind::Dir | Kind::Link, .. }) => self.record(path, Some(dir(*inode)), Some(&by), true),
                 other => self.record(path, other.map(Stat::to_entry), Some(&by), false),
             },
-            Operation::SetMode { path, .. } | Operation::RemoveFile { path } | Operation::RemoveDir { path } => {
+            Operation::Restore { .. } | Operation::Expire { .. } => unreachable!(),
+            Operation::SetMode { path, .. }
+            | Operation::RemoveFile { path }
+            | Operation::RemoveDir { path }
+            | Operation::Trash { path, .. } => {
                 keeps(self, path, told[0]);
             }
             Operation::Rename { from, to, print, .. } => match told {
@@ -307,6 +313,8 @@ fn operations() -> impl Strategy<Value = Operation> {
         }),
         paths().prop_map(|path| Operation::RemoveFile { path }),
         paths().prop_map(|path| Operation::RemoveDir { path }),
+        (paths(), 0..u32::MAX)
+            .prop_map(|(path, mark)| Operation::Trash { place: crate::model::place(&path, at(0), mark).unwrap(), path }),
         (paths(), paths(), prints(), prop::option::of(digests()), modes())
             .prop_filter("two names", |(from, to, ..)| from != to)
             .prop_map(|(from, to, print, digest, mode)| Operation::Rename {

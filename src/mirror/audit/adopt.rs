@@ -7,10 +7,10 @@ use super::{
     walk::{Found, Walk},
 };
 use crate::{
-    index::Index,
-    mirror::{Settings, body, books::Books, engine::observe},
-    model::{Checksum, Entry, Fingerprint, Kind, RelPath, Row},
-    remote::{Remote, Session},
+    index::{Index, IndexError, Note},
+    mirror::{Settings, body, books::Books, engine::observe, marker::Bond},
+    model::{Checksum, Entry, Fingerprint, Kind, RelPath, Row, UnixMillis},
+    remote::Remote,
 };
 
 /// Entries that are recorded at once.
@@ -67,6 +67,7 @@ pub async fn adopt<R: Remote>(
 ) -> Result<Adopted, AuditError> {
     let walk = Walk::start(remote).await?;
     let (_, _, unseen) = observe(settings, &mut index).await?;
+    take_over(&mut index, remote.target(), (settings.clock)())?;
     index.fold(remote.abilities().folds())?;
     let ledger = Ledger::below(index.reader()?, None);
     let books = Books::new(index);
@@ -75,6 +76,20 @@ pub async fn adopt<R: Remote>(
     run.all(ledger).await?;
     run.walk.line.close().await;
     Ok(run.sum)
+}
+
+/// Whoever adopts a directory says that it is this mirror's, whatever its marker says. Of another one nothing is known.
+fn take_over(index: &mut Index, target: String, now: UnixMillis) -> Result<(), IndexError> {
+    let bond = index.note::<Bond>(Note::Marker)?;
+    let bond = match bond {
+        Some(bond) if bond.target == target => bond,
+        Some(bond) => {
+            index.start_elsewhere(now)?;
+            bond.moved(target)
+        }
+        None => Bond::new(format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)), target),
+    };
+    index.set_note(Note::Marker, Some(&Bond { takes_over: true, ..bond }))
 }
 
 struct Run<'r, R: Remote, F> {
@@ -101,10 +116,10 @@ impl<R: Remote, F: FnMut(&Finding)> Run<'_, R, F> {
             if row.observed.is_some() || row.recorded.is_some() {
                 self.row(row).await?;
             }
-            self.foreign();
+            self.foreign(&mut ledger).await?;
         }
         self.walk.finish();
-        self.foreign();
+        self.foreign(&mut ledger).await?;
         self.record().await
     }
 
@@ -190,7 +205,7 @@ impl<R: Remote, F: FnMut(&Finding)> Run<'_, R, F> {
         if self.how.trust_times {
             let told = match found.modified {
                 Some(told) => Some(told),
-                None => self.walk.line.ask(async |session: &mut R::Session| session.modified(path).await).await?,
+                None => self.walk.modified(path).await?,
             };
             if told.is_some_and(|told| same_time(print.mtime_ns, told)) {
                 self.sum.by_time += 1;
@@ -211,10 +226,13 @@ impl<R: Remote, F: FnMut(&Finding)> Run<'_, R, F> {
         })
     }
 
-    fn foreign(&mut self) {
+    async fn foreign(&mut self, ledger: &mut Ledger) -> Result<(), AuditError> {
         for path in self.walk.take_foreign() {
-            self.tell(path, What::Foreign);
+            if !ledger.is_left(&path).await? {
+                self.tell(path, What::Foreign);
+            }
         }
+        Ok(())
     }
 
     fn tell(&mut self, path: RelPath, what: What) {

@@ -19,8 +19,9 @@ pub(super) enum Judgement {
     Wrong(What),
 }
 
-/// What is to be thought of a path of which `recorded` is recorded, and this was `found`.
-pub(super) fn judge(recorded: &Entry, found: Option<&Found>) -> Judgement {
+/// What is to be thought of a path of which `recorded` is recorded, and this was `found`; `times` says whether the server keeps
+/// times that were set.
+pub(super) fn judge(recorded: &Entry, found: Option<&Found>, times: bool) -> Judgement {
     let Some(found) = found else { return Judgement::Wrong(What::Missing) };
     match (recorded, found.kind) {
         // A link that leads to a directory is as good as one; and some servers tell what a link leads to.
@@ -30,7 +31,7 @@ pub(super) fn judge(recorded: &Entry, found: Option<&Found>) -> Judgement {
             Some(size) if size != print.size => Judgement::Wrong(What::OtherSize { expected: print.size, found: size }),
             Some(size) => {
                 let set = (print.inode != 0).then(|| print.mtime_ns.div_euclid(SECOND));
-                let told = found.modified.filter(|_| found.exact_times);
+                let told = found.modified.filter(|_| times);
                 let suspect = set.zip(told).is_some_and(|(set, told)| set != told);
                 Judgement::SameSize { size, digest: *digest, suspect }
             }
@@ -61,7 +62,7 @@ mod tests {
     use crate::model::Fingerprint;
 
     fn found(kind: Option<Kind>, size: Option<u64>) -> Found {
-        Found { kind, size, modified: None, exact_times: true, by_name: false }
+        Found { kind, size, modified: None, by_name: false }
     }
 
     #[test]
@@ -69,22 +70,22 @@ mod tests {
         let print = Fingerprint { size: 5, mtime_ns: 7_900_000_000, ctime_ns: 1, inode: 1 };
         let file = Entry::file(print, None);
         let wrong = |what| Judgement::Wrong(what);
-        assert_eq!(judge(&file, None), wrong(What::Missing));
-        assert_eq!(judge(&file, Some(&found(Some(Kind::Dir), None))), wrong(What::OtherKind { found: Some(Kind::Dir) }));
-        assert_eq!(judge(&file, Some(&found(None, None))), wrong(What::OtherKind { found: None }));
-        assert_eq!(judge(&file, Some(&found(Some(Kind::File), None))), Judgement::Unsized);
+        assert_eq!(judge(&file, None, true), wrong(What::Missing));
+        assert_eq!(judge(&file, Some(&found(Some(Kind::Dir), None)), true), wrong(What::OtherKind { found: Some(Kind::Dir) }));
+        assert_eq!(judge(&file, Some(&found(None, None)), true), wrong(What::OtherKind { found: None }));
+        assert_eq!(judge(&file, Some(&found(Some(Kind::File), None)), true), Judgement::Unsized);
         let other = What::OtherSize { expected: 5, found: 4 };
-        assert_eq!(judge(&file, Some(&found(Some(Kind::File), Some(4)))), wrong(other));
-        for (modified, exact_times, suspect) in
+        assert_eq!(judge(&file, Some(&found(Some(Kind::File), Some(4))), true), wrong(other));
+        for (modified, times, suspect) in
             [(None, true, false), (Some(7), true, false), (Some(8), true, true), (Some(8), false, false)]
         {
-            let found = Found { modified, exact_times, ..found(Some(Kind::File), Some(5)) };
-            assert_eq!(judge(&file, Some(&found)), Judgement::SameSize { size: 5, digest: None, suspect }, "{modified:?}");
+            let found = Found { modified, ..found(Some(Kind::File), Some(5)) };
+            assert_eq!(judge(&file, Some(&found), times), Judgement::SameSize { size: 5, digest: None, suspect }, "{modified:?}");
         }
-        assert_eq!(judge(&Entry::dir(1), Some(&found(Some(Kind::Dir), None))), Judgement::Fine);
+        assert_eq!(judge(&Entry::dir(1), Some(&found(Some(Kind::Dir), None)), true), Judgement::Fine);
         let file_there = found(Some(Kind::File), Some(1));
-        assert_eq!(judge(&Entry::dir(1), Some(&file_there)), wrong(What::OtherKind { found: Some(Kind::File) }));
-        assert_eq!(judge(&Entry::Link { target: Digest([1; 32]) }, Some(&file_there)), Judgement::Fine);
+        assert_eq!(judge(&Entry::dir(1), Some(&file_there), true), wrong(What::OtherKind { found: Some(Kind::File) }));
+        assert_eq!(judge(&Entry::Link { target: Digest([1; 32]) }, Some(&file_there), true), Judgement::Fine);
     }
 
     #[test]

@@ -53,6 +53,12 @@ impl Ledger {
         .await
     }
 
+    /// Whether `path`, or something below it, was left on the server on purpose.
+    pub(super) async fn is_left(&mut self, path: &RelPath) -> Result<bool, IndexError> {
+        let path = path.clone();
+        self.with(move |reader| reader.is_left(&path)).await
+    }
+
     /// How many files and links are recorded.
     pub(super) async fn recorded(&mut self) -> Result<u64, IndexError> {
         self.with(Reader::recorded).await

@@ -8,8 +8,8 @@ use super::{Adoption, Deep, Finding, Verified, Verify, What, adopt, verify};
 use crate::{
     clock,
     index::Index,
-    mirror::{Seats, Settings},
-    model::{Digest, Entry, Fingerprint, Kind, RelPath},
+    mirror::{Drift, Seats, Settings},
+    model::{Digest, Disposal, Entry, Fingerprint, Kind, RelPath, Retention},
     plan::Budget,
     remote::{
         Class,
@@ -81,6 +81,9 @@ impl Scene {
             quiet: Duration::ZERO,
             full_scan: Duration::from_secs(3600),
             budget: Budget { files: 50, percent: 25 },
+            disposal: Disposal::Trash,
+            retention: Retention::default(),
+            drift: Drift::default(),
             seats: Seats::new(1),
             clock: clock::now,
             observer: None,

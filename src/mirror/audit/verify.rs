@@ -7,8 +7,8 @@ use super::{
     walk::{Found, Walk},
 };
 use crate::{
-    index::{Index, Reader},
-    mirror::books::Books,
+    index::{Index, Note, Reader},
+    mirror::{books::Books, marker::Bond},
     model::{Checksum, Digest, Entry, Kind, RelPath, Row, Stat, UnixMillis},
     remote::Remote,
     scan::Place,
@@ -50,6 +50,8 @@ pub struct Verified {
     pub wrong: u64,
     /// Names on the server that are not ours, each one told; directories stand for all that is in them.
     pub foreign: u64,
+    /// Names on the server that were left there when they were gone here; directories as above.
+    pub left: u64,
     /// Paths of which it could not be found out, each one told.
     pub unproven: u64,
     /// Recorded paths in directories that are not there; they were not told one by one.
@@ -77,6 +79,10 @@ pub async fn verify<R: Remote>(
     settings: &Verify,
     each: impl FnMut(&Finding),
 ) -> Result<Verified, AuditError> {
+    let bond = reader.note::<Bond>(Note::Marker)?;
+    if let Some(bond) = bond.filter(|bond| bond.target != remote.target()) {
+        return Err(AuditError::Elsewhere { known: bond.target, target: remote.target() });
+    }
     let mut ledger = Ledger::below(reader, None);
     let share = match settings.deep {
         Deep::Nothing => 0.0,
@@ -181,19 +187,20 @@ impl<R: Remote, F: FnMut(&Finding)> Run<'_, R, F> {
     /// Whether what was found at a path is what is recorded, and how that is known.
     async fn prove(&mut self, row: &Row, recorded: &Entry, mut found: Option<Found>) -> Result<Result<Proof, What>, AuditError> {
         let path = &row.path;
-        let mut judgement = judge(recorded, found.as_ref());
+        let times = self.walk.line.remote().abilities().times == Some(true);
+        let mut judgement = judge(recorded, found.as_ref(), times);
         // What was listed may be over by now: asked for by its name, it counts.
         if matches!(judgement, Judgement::Wrong(_)) && found.is_some_and(|found| !found.by_name) {
             found = match self.walk.ask(path).await? {
                 Ok(found) => found,
                 Err(why) => return Ok(Err(What::Unproven { why })),
             };
-            judgement = judge(recorded, found.as_ref());
+            judgement = judge(recorded, found.as_ref(), times);
         }
         if judgement == Judgement::Unsized {
             let size = self.walk.size(path).await?;
             judgement = match size {
-                Some(_) => judge(recorded, found.map(|found| Found { size, ..found }).as_ref()),
+                Some(_) => judge(recorded, found.map(|found| Found { size, ..found }).as_ref(), times),
                 None => return Ok(Err(What::Unproven { why: "the server does not tell its size".to_owned() })),
             };
         }
@@ -252,6 +259,10 @@ impl<R: Remote, F: FnMut(&Finding)> Run<'_, R, F> {
             // Sent or removed meanwhile, by a daemon.
             if !self.ledger.still_has(&path, None).await? || matches!(self.walk.ask(&path).await?, Ok(None)) {
                 self.sum.moved_on += 1;
+                continue;
+            }
+            if self.ledger.is_left(&path).await? {
+                self.sum.left += 1;
                 continue;
             }
             self.sum.foreign += 1;

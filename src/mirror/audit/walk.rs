@@ -21,8 +21,6 @@ pub(super) struct Found {
     pub(super) size: Option<u64>,
     /// When it was modified, where the listing says so.
     pub(super) modified: Option<i64>,
-    /// Whether a time that was set is told again to the second.
-    pub(super) exact_times: bool,
     /// Whether it was asked for by its name, and not only listed.
     pub(super) by_name: bool,
 }
@@ -35,7 +33,6 @@ struct Level {
     dir: Option<RelPath>,
     /// What was listed, and not expected so far.
     names: BTreeMap<Vec<u8>, Listed>,
-    exact_times: bool,
 }
 
 /// A walk through the directories of a server. Holds one listing for each directory above the current path.
@@ -72,7 +69,7 @@ impl<'r, R: Remote> Walk<'r, R> {
         if let Some(level) = self.levels.last_mut().filter(|level| level.dir == path.parent())
             && let Some(Listed { kind, size, modified, .. }) = level.names.remove(path.name())
         {
-            return Ok(Ok(Some(Found { kind, size, modified, exact_times: level.exact_times, by_name: false })));
+            return Ok(Ok(Some(Found { kind, size, modified, by_name: false })));
         }
         let found = self.ask(path).await?;
         if matches!(found, Ok(Some(_))) && self.line.remote().abilities().folds() {
@@ -89,13 +86,7 @@ impl<'r, R: Remote> Walk<'r, R> {
     /// What is at `path`, asked for by its name.
     pub(super) async fn ask(&mut self, path: &RelPath) -> Result<Answer, AuditError> {
         Ok(match self.line.ask(async |session: &mut R::Session| session.stat(path).await).await {
-            Ok(stat) => Ok(stat.map(|stat| Found {
-                kind: Some(stat.kind),
-                size: stat.size,
-                modified: None,
-                exact_times: false,
-                by_name: true,
-            })),
+            Ok(stat) => Ok(stat.map(|stat| Found { kind: Some(stat.kind), size: stat.size, modified: None, by_name: true })),
             Err(error) if is_of_path(&error) => Err(error.to_string()),
             Err(error) => return Err(error.into()),
         })
@@ -105,6 +96,15 @@ impl<'r, R: Remote> Walk<'r, R> {
     pub(super) async fn size(&mut self, path: &RelPath) -> Result<Option<u64>, AuditError> {
         match self.line.ask(async |session: &mut R::Session| session.size(path).await).await {
             Ok(size) => Ok(size),
+            Err(error) if is_of_path(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// When the file at `path` was modified, where the listing did not tell it.
+    pub(super) async fn modified(&mut self, path: &RelPath) -> Result<Option<i64>, AuditError> {
+        match self.line.ask(async |session: &mut R::Session| session.examine(path).await).await {
+            Ok(copy) => Ok(copy.and_then(|copy| copy.modified)),
             Err(error) if is_of_path(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -139,12 +139,12 @@ impl<'r, R: Remote> Walk<'r, R> {
 
     async fn list(&mut self, dir: Option<&RelPath>) -> Result<(), AuditError> {
         let listed = self.line.ask(async |session: &mut R::Session| session.list(dir).await).await;
-        let (names, exact_times, doubt) = match listed {
+        let (names, doubt) = match listed {
             Ok(listing) => {
                 let names = listing.entries.into_iter().map(|listed| (listed.name.clone(), listed)).collect();
-                (names, listing.exact_times, listing.doubt)
+                (names, listing.doubt)
             }
-            Err(error) if is_of_path(&error) => (BTreeMap::new(), false, Some(error.to_string())),
+            Err(error) if is_of_path(&error) => (BTreeMap::new(), Some(error.to_string())),
             Err(error) => return Err(error.into()),
         };
         if let Some(why) = doubt {
@@ -153,7 +153,7 @@ impl<'r, R: Remote> Walk<'r, R> {
                 self.doubts.push((dir.cloned(), why));
             }
         }
-        self.levels.push(Level { dir: dir.cloned(), names, exact_times });
+        self.levels.push(Level { dir: dir.cloned(), names });
         Ok(())
     }
 

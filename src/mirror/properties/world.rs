@@ -20,6 +20,7 @@ pub(super) const UNKNOWN: Abilities = Abilities {
     non_utf8: None,
     chmod: None,
     symlink: None,
+    times: None,
 };
 pub(super) const ALLOWED: Policy = Policy { removals: Removals::Allowed, abilities: UNKNOWN };
 
@@ -185,6 +186,9 @@ impl World {
                 self.recorded.remove(path);
             }
             Operation::Link { .. } | Operation::SetMode { .. } => unreachable!("no links and no permissions here"),
+            Operation::Trash { .. } | Operation::Restore { .. } | Operation::Expire { .. } => {
+                unreachable!("the planner knows no trash")
+            }
             Operation::Rename { from, to, print, digest, .. } => {
                 self.server.rename(from, to)?;
                 self.recorded.remove(from);

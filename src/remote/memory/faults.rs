@@ -35,8 +35,6 @@ pub enum Primitive {
     Fetch,
     /// XSHA256.
     Checksum,
-    /// MDTM.
-    Modified,
     /// NOOP.
     Ping,
 }
@@ -58,7 +56,6 @@ impl fmt::Display for Primitive {
             Self::List => "MLSD",
             Self::Fetch => "RETR",
             Self::Checksum => "XSHA256",
-            Self::Modified => "MDTM",
             Self::Ping => "NOOP",
         })
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 
-use crate::model::{Kind, Mode, RelPath, Stat};
+use crate::model::{Kind, Mode, RelPath, ServerCopy, Stat};
 
 /// In what a server differs from another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -172,6 +172,16 @@ impl Tree {
         let children = self.nodes.iter().filter(|(key, _)| key.parent() == dir);
         let shown = children.filter(|(_, named)| !self.manners.hides_dots || !named.name.starts_with(b"."));
         Ok(shown.map(|(_, named)| (named.name.clone(), named.node.clone())).collect())
+    }
+
+    /// What is at `path`, with its time.
+    pub fn copy(&self, path: &RelPath) -> Option<ServerCopy> {
+        let Stat { kind, size } = self.stat(path)?;
+        let modified = match self.get(path) {
+            Some(Node::File { modified, .. }) => *modified,
+            _ => None,
+        };
+        Some(ServerCopy { kind, size, modified })
     }
 
     /// Everything, in preorder of the names as they were given.

@@ -160,6 +160,7 @@ async fn a_time_is_told_or_not() {
     let (remote, heard) = remote_to(Server::new(|peer: Peer| async {
         let mut peer = peer.log_in().await?;
         for reply in ["213 20200102030405", "213 20200102030405.678", "213 yesterday", "550 no such file", "500 what?"] {
+            peer.answer("213 5").await?;
             peer.answer(reply).await?;
         }
         peer.agree().await
@@ -167,9 +168,10 @@ async fn a_time_is_told_or_not() {
     let mut session = connected(&remote).await;
     let path = RelPath::new("a").expect("valid");
     for told in [Some(1_577_934_245), Some(1_577_934_245), None, None, None] {
-        assert_eq!(session.modified(&path).await.expect("an answer"), told);
+        let copy = session.examine(&path).await.expect("an answer").expect("a file");
+        assert_eq!((copy.size, copy.modified), (Some(5), told));
     }
-    assert_eq!(heard.lines()[8], "MDTM /a");
+    assert_eq!(heard.lines()[8..10], ["SIZE /a", "MDTM /a"]);
     assert_eq!(session.checksum(&path, None).await.expect("an answer"), None, "no way to is known");
-    assert_eq!(heard.lines().len(), 13, "and none is tried");
+    assert_eq!(heard.lines().len(), 18, "and none is tried");
 }

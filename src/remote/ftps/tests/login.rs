@@ -157,6 +157,27 @@ async fn a_530_while_another_login_is_up_is_a_limit() {
     assert_eq!(refused(&remote).await.class, Class::Auth);
 }
 
+/// Three mirrors on a server with room for one: it counted all three, let none of them in, and the last to be answered was alone.
+#[tokio::test(start_paused = true)]
+async fn a_530_to_logins_at_the_same_time_is_a_limit_to_each() {
+    let count = std::sync::atomic::AtomicU32::new(0);
+    let (remote, _) = remote_to(Server::new(move |peer: Peer| {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        async move {
+            let mut peer = peer.encrypt().await?;
+            for line in ["200 pbsz", "200 prot", "331 password"] {
+                peer.answer(line).await?;
+            }
+            peer.hear().await?;
+            tokio::time::sleep(Duration::from_secs(number.into())).await;
+            peer.say("530 no").await
+        }
+    }));
+    let (one, two, three) = tokio::join!(refused(&remote), refused(&remote), refused(&remote));
+    assert_eq!([one.class, two.class, three.class], [Class::Busy; 3]);
+    assert_eq!(refused(&remote).await.class, Class::Auth, "alone it is the password");
+}
+
 #[tokio::test(start_paused = true)]
 async fn whom_to_trust() {
     let server = || Server::new(|peer| async { peer.log_in().await?.agree().await });

@@ -69,6 +69,18 @@ async fn explicit_where_the_server_is_implicit() {
     }
 }
 
+/// ProFTPD: what it says in clear behind the alert is about the handshake, and no limit.
+#[tokio::test(start_paused = true)]
+async fn an_alert_counts_for_more_than_what_is_said_in_clear_behind_it() {
+    let (remote, _) = implicit(Server::new(|mut peer: Peer| async move {
+        // Fatal, protocol_version.
+        peer.say("\u{15}\u{3}\u{1}\u{0}\u{2}\u{2}\u{46}421 TLS handshake failed").await?;
+        peer.fall_silent().await
+    }));
+    let error = refused(&remote).await;
+    assert_eq!(error.class, Class::Tls, "{error}");
+}
+
 /// vsftpd at its limit, in implicit mode.
 #[tokio::test(start_paused = true)]
 async fn a_421_in_clear_is_a_limit() {
