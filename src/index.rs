@@ -18,6 +18,7 @@ mod notes;
 mod observe;
 mod pending;
 mod profile;
+mod proof;
 mod reader;
 mod rows;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use notes::Note;
 pub use observe::Observed;
 pub use pending::{PathProblem, Tally};
 pub use profile::Profiles;
+pub use proof::{Found, Proofs};
 pub use reader::{Reader, Under};
 pub use trash::{Trashed, Undo};
 
@@ -46,8 +48,12 @@ use crate::model::{
 };
 use books::Books;
 
-const SCHEMA: [&str; 3] =
-    [include_str!("index/schema/0001.sql"), include_str!("index/schema/0002.sql"), include_str!("index/schema/0003.sql")];
+const SCHEMA: [&str; 4] = [
+    include_str!("index/schema/0001.sql"),
+    include_str!("index/schema/0002.sql"),
+    include_str!("index/schema/0003.sql"),
+    include_str!("index/schema/0004.sql"),
+];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.
 const NO_TIME: UnixMillis = UnixMillis(0);

@@ -16,6 +16,7 @@ mod properties;
 mod restore;
 pub mod retry;
 pub mod schedule;
+mod scrub;
 pub mod seats;
 pub mod status;
 mod worker;
@@ -30,6 +31,7 @@ pub use drift::Drift;
 pub use engine::{DryRun, DryRunError, Mirror, StartWatch, account_at_rest, dry_run, reject};
 pub use keeper::{Keeper, OpenState, Opened};
 pub use restore::{Left, Restore, RestoreError, Restored, Why, restore};
+pub use scrub::{Scrub, ScrubStatus};
 pub use seats::Seats;
 pub use status::{MirrorStatus, Phase};
 
@@ -57,6 +59,8 @@ pub struct Settings {
     pub full_scan: Duration,
     /// More deletes than this wait for an approval.
     pub budget: Budget,
+    /// How the server's copies are proven again and again.
+    pub scrub: Scrub,
     /// What becomes of copies on the server that somebody else changed.
     pub drift: Drift,
     /// What becomes of the server's copy of what is gone here.

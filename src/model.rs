@@ -7,6 +7,7 @@ mod entry;
 mod job;
 mod path;
 mod problem;
+mod proof;
 mod trash;
 
 pub use abilities::Abilities;
@@ -15,6 +16,7 @@ pub use entry::{Digest, Entry, Fingerprint, Kind, Mode, Observation, RootIdentit
 pub use job::{Done, Job, JobId, Operation, Outcome, ServerCopy, Settlement, Stat};
 pub use path::{PathError, PathSet, RelPath};
 pub use problem::{Problem, Reason};
+pub use proof::{Proof, ProofWay};
 pub use trash::{Disposal, Retention, TRASH_DIR, is_trash, place};
 
 /// Milliseconds since the Unix epoch, as read from the wall clock. Only shown, compared with itself, and stored.

@@ -53,9 +53,7 @@ pub(super) fn note_digest(books: &mut Books<'_>, path: &RelPath, read: &Fingerpr
 pub(super) fn correct(books: &mut Books<'_>, found: &[(RelPath, Option<Stat>)]) -> Result<usize, IndexError> {
     let mut changed = 0;
     for (path, stat) in found {
-        let busy: bool =
-            books.db().prepare_cached(include_str!("sql/job_at.sql"))?.query_row([path.to_key()], |row| row.get(0))?;
-        if busy {
+        if is_busy(books, path)? {
             continue;
         }
         let tell = |held: &mut Held| {
@@ -69,4 +67,9 @@ pub(super) fn correct(books: &mut Books<'_>, found: &[(RelPath, Option<Stat>)]) 
         }
     }
     Ok(changed)
+}
+
+/// Whether anything is promised for `path`.
+pub(super) fn is_busy(books: &Books<'_>, path: &RelPath) -> Result<bool, IndexError> {
+    Ok(books.db().prepare_cached(include_str!("sql/job_at.sql"))?.query_row([path.to_key()], |row| row.get(0))?)
 }

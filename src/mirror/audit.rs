@@ -10,6 +10,7 @@ mod content;
 mod judge;
 mod ledger;
 mod line;
+mod prove;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -17,6 +18,7 @@ mod walk;
 
 pub(super) use ledger::Ledger;
 pub(super) use line::Line;
+pub(super) use prove::{Prover, Shown, is_below};
 pub(super) use walk::{is_of_path, is_ours};
 
 pub use adopt::{Adopted, Adoption, adopt};
@@ -73,6 +75,8 @@ pub enum What {
     },
     /// A file of the same size with another content is there.
     OtherContent,
+    /// A file of the same size is there that was modified by somebody else; its content was not read.
+    OtherTime,
     /// It is there, and not ours.
     Foreign,
     /// It could not be found out.
@@ -92,6 +96,7 @@ impl std::fmt::Display for What {
             Self::OtherKind { found: None } => f.write_str("something is there that is neither file nor directory"),
             Self::OtherSize { expected, found } => write!(f, "other size: {found} bytes instead of {expected}"),
             Self::OtherContent => f.write_str("other content, same size"),
+            Self::OtherTime => f.write_str("same size, modified by somebody else"),
             Self::Foreign => f.write_str("foreign: there, and not ours"),
             Self::Unproven { why } => write!(f, "could not be proven: {why}"),
         }

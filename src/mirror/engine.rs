@@ -6,6 +6,7 @@ mod dry;
 mod guarding;
 mod housing;
 mod looking;
+mod scrubbing;
 mod settling;
 mod telling;
 mod trashing;
@@ -156,6 +157,7 @@ pub struct Mirror<R: Remote, W> {
     /// The server did not set permissions that it was asked for.
     mode_unset: bool,
     trash: trashing::Trash,
+    scrub: scrubbing::Scrubbing<R::Session>,
     crew: Crew<R>,
     /// What binds the index to the directory on the server, as it is noted there.
     bond: Option<Bond>,
@@ -216,6 +218,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             folds: false,
             mode_unset: false,
             trash: trashing::Trash::new(now),
+            scrub: scrubbing::Scrubbing::new(settings.scrub.read_back, now),
             crew,
             bond: None,
             readied,
@@ -304,6 +307,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 ended = self.crew.next() => if let Some((task, end)) = ended {
                     self.settle(task, end).await?;
                 },
+                slice = finished(&mut self.scrub.running) => self.scrubbed(slice.ok()).await?,
                 Some(command) = self.commands.recv() => self.obey(command).await?,
                 () = sleep_until(alarm) => {}
             }
@@ -393,6 +397,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     async fn start_jobs(&mut self) -> Result<(), IndexError> {
         let now = Instant::now();
         self.crew.trim(now);
+        if self.yields_scrub(now) {
+            self.scrub.stop(now);
+        }
         if self.crew.len() == 0 && self.crew.marking().stand() == Stand::Elsewhere {
             self.move_house().await?;
         }
@@ -404,6 +411,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if self.allowance(now) > 0 || self.crew.len() > 0 {
             self.plan_ahead().await?;
             self.tend_trash(now).await?;
+            self.tend_scrub(now).await?;
         }
         while self.allowance(now) > 0
             && let Some(job) = self.schedule.next()
@@ -421,7 +429,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if self.crew.marking().bars() {
             return 0;
         }
-        self.link.allowance(self.crew.len(), self.crew.share(), now)
+        let taken = self.crew.len() + usize::from(self.scrub.running.is_some());
+        self.link.allowance(taken, self.crew.share(), now)
     }
 
     fn start(&mut self, task: Task, recorded: Vec<Option<Entry>>) {
@@ -549,6 +558,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             retry,
             doubt,
             self.trash.wakes_at(now),
+            self.scrub.wakes_at(now).filter(|_| self.settings.scrub.every.is_some() && self.start_watch.is_some()),
             Some(self.glance_at).filter(|_| self.glance.is_none() && self.start_watch.is_some()),
             Some(self.watch_again).filter(|_| self.start_watch.is_some() && self.watcher.is_none() && self.starting.is_none()),
             self.told_again(),
@@ -589,6 +599,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Lets running jobs finish for a moment, takes back what was promised but not begun, says good-bye.
     async fn wind_down(mut self) -> Result<Arc<MirrorStatus>, MirrorError> {
         let stale = self.stale;
+        self.scrub.stop(Instant::now());
         self.withdraw().await?;
         self.stale = stale;
         let deadline = Instant::now() + WIND_DOWN;

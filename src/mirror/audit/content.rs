@@ -23,19 +23,21 @@ pub(super) async fn read_back<R: Remote>(
     path: &RelPath,
     size: u64,
 ) -> Result<Result<Digest, RemoteError>, RemoteError> {
-    line.try_ask(async |session: &mut R::Session| {
-        let (into, mut pieces) = mpsc::channel::<Bytes>(AHEAD);
-        let digesting = async {
-            let mut hasher = blake3::Hasher::new();
-            while let Some(piece) = pieces.recv().await {
-                hasher.update(&piece);
-            }
-            Digest(*hasher.finalize().as_bytes())
-        };
-        let (fetched, digest) = tokio::join!(session.fetch(path, size, into), digesting);
-        fetched.map(|()| digest)
-    })
-    .await
+    line.try_ask(async |session: &mut R::Session| digest_there(session, path, size).await).await
+}
+
+/// The same over a session.
+pub(super) async fn digest_there<S: Session>(session: &mut S, path: &RelPath, size: u64) -> Result<Digest, RemoteError> {
+    let (into, mut pieces) = mpsc::channel::<Bytes>(AHEAD);
+    let digesting = async {
+        let mut hasher = blake3::Hasher::new();
+        while let Some(piece) = pieces.recv().await {
+            hasher.update(&piece);
+        }
+        Digest(*hasher.finalize().as_bytes())
+    };
+    let (fetched, digest) = tokio::join!(session.fetch(path, size, into), digesting);
+    fetched.map(|()| digest)
 }
 
 /// The checksums that the server computes of a file of `size` bytes, part by part; `None` where it does not.
@@ -44,12 +46,21 @@ pub(super) async fn sums_there<R: Remote>(
     path: &RelPath,
     size: u64,
 ) -> Result<Option<Vec<Checksum>>, RemoteError> {
+    let sums = line.try_ask(async |session: &mut R::Session| checksums_there(session, path, size).await).await?;
+    Ok(sums.unwrap_or(None))
+}
+
+/// The same over a session.
+pub(super) async fn checksums_there<S: Session>(
+    session: &mut S,
+    path: &RelPath,
+    size: u64,
+) -> Result<Option<Vec<Checksum>>, RemoteError> {
     let mut sums = Vec::new();
     for part in parts(size) {
-        let part = (size > PART).then_some(part);
-        match line.try_ask(async |session: &mut R::Session| session.checksum(path, part).await).await? {
-            Ok(Some(sum)) => sums.push(sum),
-            Ok(None) | Err(_) => return Ok(None),
+        match session.checksum(path, (size > PART).then_some(part)).await? {
+            Some(sum) => sums.push(sum),
+            None => return Ok(None),
         }
     }
     Ok(Some(sums))

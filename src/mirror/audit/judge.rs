@@ -46,7 +46,7 @@ pub(super) fn correction(what: &What, size: u64) -> Option<Option<Stat>> {
     match what {
         What::Missing => Some(None),
         What::OtherSize { found, .. } => Some(Some(Stat { kind: Kind::File, size: Some(*found) })),
-        What::OtherContent => Some(Some(Stat { kind: Kind::File, size: Some(size) })),
+        What::OtherContent | What::OtherTime => Some(Some(Stat { kind: Kind::File, size: Some(size) })),
         What::OtherKind { .. } | What::Foreign | What::Unproven { .. } => None,
     }
 }
