@@ -238,6 +238,7 @@ fn mirror(
         ignore: Vec::new(),
         quiet: Duration::from_millis(200),
         full_scan: Duration::from_secs(3600),
+        identity: "demo".into(),
         budget: Budget { files: 50, percent: 25 },
         drift: Drift::default(),
         scrub: Scrub::default(),

@@ -1,6 +1,6 @@
 //! What was found by looking: by scans, into the observed side; by an audit of the server, into the recorded side.
 
-use super::{IndexError, books::Books, held::Held, rows};
+use super::{IndexError, books::Books, held::Held, rows, trash};
 use crate::model::{Digest, Entry, Fingerprint, Observation, RelPath, Stat};
 
 /// What a batch of observations came to.
@@ -38,7 +38,7 @@ pub(super) fn observe(books: &mut Books<'_>, found: &[Observation]) -> Result<Ob
 pub(super) fn disown(books: &mut Books<'_>) -> Result<u64, IndexError> {
     let files = books.vanished_files();
     books.db().prepare_cached(include_str!("sql/job_disown.sql"))?.execute([])?;
-    books.db().prepare_cached(include_str!("sql/left_vanished.sql"))?.execute([books.now().0])?;
+    trash::leave_vanished(books)?;
     books.change_vanished(Held::forget)?;
     Ok(files)
 }

@@ -319,7 +319,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     async fn recover(&mut self, until: Until) -> Result<(), IndexError> {
         let wall = self.wall();
         let turn = fastrand::u64(1..);
-        let unused = Bond::new(format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)), self.remote.target());
+        let unused = Bond::new(self.settings.identity.clone(), self.remote.target());
         let source = self.settings.source_name();
         let (doubts, link, renamed, root, halt, approval, last_success, last_full_scan, tally, bond) = self
             .books

@@ -16,7 +16,7 @@ use towline::{
     index::{Index, Note},
     mirror::{
         Drift, Mirror, MirrorStatus, Scrub, Seats, Settings, Until,
-        marker::{Bond, MARKER},
+        marker::{self, Bond, MARKER},
     },
     model::{Abilities, Disposal, RelPath, Retention},
     plan::{Approval, Budget, Changed, Halt},
@@ -129,6 +129,7 @@ impl Home {
             ignore: Vec::new(),
             quiet: Duration::from_millis(5),
             full_scan: Duration::from_secs(3600),
+            identity: marker::identity("machine", &self.state()),
             budget: Budget { files: 50, percent: 25 },
             drift: self.drift,
             scrub: Scrub::default(),

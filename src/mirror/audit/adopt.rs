@@ -67,7 +67,7 @@ pub async fn adopt<R: Remote>(
 ) -> Result<Adopted, AuditError> {
     let walk = Walk::start(remote).await?;
     let (_, _, unseen) = observe(settings, &mut index).await?;
-    take_over(&mut index, remote.target(), (settings.clock)())?;
+    take_over(&mut index, &settings.identity, remote.target(), (settings.clock)())?;
     index.fold(remote.abilities().folds())?;
     let ledger = Ledger::below(index.reader()?, None);
     let books = Books::new(index);
@@ -79,7 +79,7 @@ pub async fn adopt<R: Remote>(
 }
 
 /// Whoever adopts a directory says that it is this mirror's, whatever its marker says. Of another one nothing is known.
-fn take_over(index: &mut Index, target: String, now: UnixMillis) -> Result<(), IndexError> {
+fn take_over(index: &mut Index, identity: &str, target: String, now: UnixMillis) -> Result<(), IndexError> {
     let bond = index.note::<Bond>(Note::Marker)?;
     let bond = match bond {
         Some(bond) if bond.target == target => bond,
@@ -87,7 +87,7 @@ fn take_over(index: &mut Index, target: String, now: UnixMillis) -> Result<(), I
             index.start_elsewhere(now)?;
             bond.moved(target)
         }
-        None => Bond::new(format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)), target),
+        None => Bond::new(identity.to_owned(), target),
     };
     index.set_note(Note::Marker, Some(&Bond { takes_over: true, ..bond }))
 }

@@ -80,6 +80,7 @@ impl Scene {
             ignore: Vec::new(),
             quiet: Duration::ZERO,
             full_scan: Duration::from_secs(3600),
+            identity: "test".to_owned(),
             budget: Budget { files: 50, percent: 25 },
             disposal: Disposal::Trash,
             retention: Retention::default(),

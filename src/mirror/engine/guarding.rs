@@ -175,8 +175,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
         (self.approval, self.approved_done) = (None, 0);
         self.recent_deletes.clear();
-        let known = self.known_root;
-        let wall = self.wall();
+        let (known, wall) = (self.known_root, self.wall());
         let kept = self.books.with(move |index| reject(index, known, wall)).await?;
         self.stale = true;
         self.untold = true;
