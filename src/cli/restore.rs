@@ -12,10 +12,10 @@ use std::{
 
 use serde_json::json;
 use towline::{
-    config,
+    clock, config,
     index::{IndexError, Reader},
     mirror::{self, Left, Restore, RestoreError, Restored, index_file},
-    model::RelPath,
+    model::{RelPath, UnixMillis},
 };
 
 use super::{Context, Exit, Failure, assemble, show, verify};
@@ -27,7 +27,8 @@ const MOST: usize = 100_000;
 #[command(
     after_help = "Example:\n  towline restore site --to /tmp/site              everything, each file proven by its digest\n  \
                   towline restore site img/logo.png --to .         one file, as ./img/logo.png\n  \
-                  towline restore site --to ~/site --force         replaces what is there\n\n\
+                  towline restore site --to ~/site --force         replaces what is there\n  \
+                  towline restore site docs --at 2d --to /tmp/x    as it was two days ago, with what is in the trash\n\n\
                   Exit codes: 0 everything came back, 3 something did not"
 )]
 pub(super) struct Args {
@@ -44,6 +45,9 @@ pub(super) struct Args {
     /// Take what the server lists, whatever is recorded; nothing is proven but sizes
     #[arg(long)]
     as_is: bool,
+    /// As it was then, as far as the trash holds it: a date, a time, or how long ago (3d, 2h)
+    #[arg(long, value_name = "DATE", value_parser = moment, conflicts_with = "as_is")]
+    at: Option<UnixMillis>,
     /// Everything, as JSON
     #[arg(long)]
     json: bool,
@@ -56,7 +60,14 @@ pub(super) async fn restore(mut context: Context, args: Args) -> Result<Exit, Fa
     let only = args.path.as_deref().map(inside).transpose()?;
     let reader = if args.as_is { None } else { reader(&state_dir, mirror)? };
     let remote = verify::looking(&config, mirror, &state_dir).await?;
-    let how = Restore { to: args.to.clone(), only, force: args.force };
+    if args.at.is_some() && reader.is_none() {
+        return Err(Failure::said(
+            Exit::Failed,
+            format_args!("what is in the trash of {} is not known without its state", args.mirror),
+        )
+        .with_hint(Some("without --at everything that the server lists comes back")));
+    }
+    let how = Restore { to: args.to.clone(), only, force: args.force, at: args.at };
     let (mut kept, mut written) = (Vec::new(), Ok(()));
     let out = &mut context.out;
     let restored = mirror::restore(&remote, reader, &how, |left: &Left| {
@@ -81,6 +92,27 @@ pub(super) async fn restore(mut context: Context, args: Args) -> Result<Exit, Fa
         write(&mut context, &args, &sum)?;
     }
     Ok(if sum.left == 0 && sum.doubts.is_empty() { Exit::Done } else { Exit::SomeFailed })
+}
+
+/// A moment as people write it: `2026-11-20`, `2026-11-20 14:30`, with a zone or without (then it is this machine's), or `3d`: so long
+/// ago.
+fn moment(text: &str) -> Result<UnixMillis, String> {
+    let now = clock::now();
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(UnixMillis(at.as_millisecond()));
+    }
+    if let Ok(at) = text.parse::<jiff::civil::DateTime>() {
+        let at = at.to_zoned(jiff::tz::TimeZone::system()).map_err(|e| e.to_string())?;
+        return Ok(UnixMillis(at.timestamp().as_millisecond()));
+    }
+    let span = text.parse::<jiff::Span>().ok();
+    let ago = span.and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
+    match ago {
+        Some(ago) if !ago.is_negative() => {
+            Ok(UnixMillis(now.0.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX))))
+        }
+        _ => Err("give a date such as 2026-11-20, a time such as \"2026-11-20 14:30\", or how long ago, such as 3d".to_owned()),
+    }
 }
 
 /// The state of `mirror`; none where it was lost, which is said.
@@ -131,6 +163,8 @@ fn write(context: &mut Context, args: &Args, sum: &Restored) -> Result<(), Failu
     let rest = [
         (sum.by_digest, "proven by digest"),
         (by_size, "by size alone"),
+        (sum.from_trash, "from the trash"),
+        (sum.newer, "modified since then: the present version"),
         (sum.same, "there already"),
         (sum.left, "did not come back"),
     ];
@@ -144,6 +178,16 @@ fn write(context: &mut Context, args: &Args, sum: &Restored) -> Result<(), Failu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_a_date_or_so_long_ago() {
+        assert_eq!(moment("1970-01-02T00:00:00Z"), Ok(UnixMillis(86_400_000)));
+        assert!(moment("2026-11-20").unwrap() < moment("2026-11-20 14:30").unwrap());
+        assert!(moment("3d").unwrap() < moment("1h").unwrap());
+        for wrong in ["", "yesterday", "-3d", "2026-13-01"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_path_is_taken_as_it_is_typed() {

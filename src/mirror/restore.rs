@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 
 use super::audit::{Ledger, Line, is_of_path, is_ours};
 use crate::{
-    index::{IndexError, Reader},
-    model::{Digest, Entry, Kind, Mode, RelPath},
+    index::{IndexError, Kept, Reader},
+    model::{Digest, Entry, Kind, Mode, PathSet, RelPath, UnixMillis},
     remote::{Class, Listed, Remote, RemoteError, Session},
 };
 use place::{Existing, Place, Temp};
@@ -31,6 +31,9 @@ pub struct Restore {
     pub only: Option<RelPath>,
     /// Files that are there are replaced.
     pub force: bool,
+    /// As it was at this time, as far as the trash holds it: what was removed since comes from there. Of what was overwritten
+    /// since there is only the present version.
+    pub at: Option<UnixMillis>,
 }
 
 /// What came back.
@@ -43,6 +46,10 @@ pub struct Restored {
     pub bytes: u64,
     /// Of those: the ones whose content is proven to be what was sent. Of the others the size is.
     pub by_digest: u64,
+    /// Of all files: the ones that came from the trash.
+    pub from_trash: u64,
+    /// Files that were modified after the time that was asked for: this is their present version.
+    pub newer: u64,
     /// Files that were there already, as they should be.
     pub same: u64,
     /// Directories.
@@ -144,7 +151,7 @@ pub async fn restore<R: Remote>(
     let sum = Restored { from_listings: reader.is_none(), ..Restored::default() };
     let mut run = Run { line: Line::new(remote), place: Arc::new(place), force: how.force, each, sum };
     match reader {
-        Some(reader) => run.recorded(reader, how.only.as_ref()).await?,
+        Some(reader) => run.recorded(reader, how.only.as_ref(), how.at).await?,
         None => run.listed(how.only.as_ref()).await?,
     }
     run.line.close().await;
@@ -162,6 +169,8 @@ struct Run<'r, R: Remote, F> {
 /// A file that is to come back.
 struct Wanted {
     path: RelPath,
+    /// Where it lies on the server, if that is not its path.
+    from: Option<RelPath>,
     size: u64,
     digest: Option<Digest>,
     /// When it was modified, in nanoseconds since the Unix epoch.
@@ -170,46 +179,63 @@ struct Wanted {
 }
 
 impl<R: Remote, F: FnMut(&Left)> Run<'_, R, F> {
-    async fn recorded(&mut self, reader: Reader, only: Option<&RelPath>) -> Result<(), RestoreError> {
+    async fn recorded(&mut self, reader: Reader, only: Option<&RelPath>, at: Option<UnixMillis>) -> Result<(), RestoreError> {
         let mut ledger = Ledger::below(reader, only.cloned());
-        if let Some(path) = only {
-            let row = ledger.row(path).await?.and_then(|row| row.recorded);
-            let Some(entry) = row else { return Err(RestoreError::Nothing(path.clone())) };
-            self.entry(path, entry).await?;
+        let then = match at {
+            Some(at) => ledger.trashed_after(only.cloned(), at).await?,
+            None => Vec::new(),
+        };
+        let known = match only {
+            Some(path) => ledger.row(path).await?.and_then(|row| row.recorded.map(|entry| (row.path, entry))),
+            None => None,
+        };
+        if let (Some(path), None, true) = (only, &known, then.is_empty()) {
+            return Err(RestoreError::Nothing(path.clone()));
+        }
+        let mut removed = PathSet::default();
+        for Kept { place, path, size, mtime_ns } in then {
+            removed.insert(path.clone());
+            let wanted = Wanted { path, from: Some(place), size, digest: None, mtime_ns, mode: None };
+            self.if_there(wanted).await?;
+        }
+        // What was a file then is no directory.
+        let instead = |path: &RelPath| removed.covers(path);
+        if let Some((path, entry)) = known.filter(|(path, _)| !instead(path)) {
+            self.entry(&path, entry, at).await?;
         }
         while let Some(row) = ledger.next().await? {
-            if let Some(entry) = row.recorded {
-                self.entry(&row.path, entry).await?;
+            if let Some(entry) = row.recorded.filter(|_| !instead(&row.path)) {
+                self.entry(&row.path, entry, at).await?;
             }
         }
         Ok(())
     }
 
-    async fn entry(&mut self, path: &RelPath, entry: Entry) -> Result<(), RestoreError> {
+    async fn entry(&mut self, path: &RelPath, entry: Entry, at: Option<UnixMillis>) -> Result<(), RestoreError> {
         match entry {
             Entry::Dir { .. } => {
                 self.dir(path).await;
             }
             Entry::Link { .. } => self.leave(path, Why::Link),
             Entry::File { print, digest, mode } => {
-                let found = match self.line.try_ask(async |session: &mut R::Session| session.size(path).await).await? {
-                    Ok(found) => found,
-                    Err(error) => {
-                        self.leave(path, Why::Failed { error: error.to_string() });
-                        return Ok(());
-                    }
-                };
-                match found {
-                    None => self.leave(path, Why::Missing),
-                    Some(found) if found != print.size => {
-                        self.leave(path, Why::OtherSize { expected: print.size, found });
-                    }
-                    Some(size) => {
-                        let mtime_ns = (print.inode != 0).then_some(print.mtime_ns);
-                        self.file(Wanted { path: path.clone(), size, digest, mtime_ns, mode }).await?;
-                    }
-                }
+                let mtime_ns = (print.inode != 0).then_some(print.mtime_ns);
+                let newer = mtime_ns.zip(at).is_some_and(|(modified, at)| modified.div_euclid(1_000_000) > at.0);
+                self.sum.newer += u64::from(newer);
+                let wanted = Wanted { path: path.clone(), from: None, size: print.size, digest, mtime_ns, mode };
+                self.if_there(wanted).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Brings back what is on the server with the size that it should have.
+    async fn if_there(&mut self, wanted: Wanted) -> Result<(), RestoreError> {
+        let from = wanted.from.as_ref().unwrap_or(&wanted.path);
+        match self.line.try_ask(async |session: &mut R::Session| session.size(from).await).await? {
+            Ok(Some(found)) if found == wanted.size => return self.file(wanted).await,
+            Ok(Some(found)) => self.leave(&wanted.path, Why::OtherSize { expected: wanted.size, found }),
+            Ok(None) => self.leave(&wanted.path, Why::Missing),
+            Err(error) => self.leave(&wanted.path, Why::Failed { error: error.to_string() }),
         }
         Ok(())
     }
@@ -272,7 +298,7 @@ impl<R: Remote, F: FnMut(&Left)> Run<'_, R, F> {
                 };
                 let mtime_ns = modified.and_then(|seconds| seconds.checked_mul(1_000_000_000));
                 match size {
-                    Some(size) => self.file(Wanted { path, size, digest: None, mtime_ns, mode: None }).await?,
+                    Some(size) => self.file(Wanted { path, from: None, size, digest: None, mtime_ns, mode: None }).await?,
                     None => self.leave(&path, Why::Missing),
                 }
             }
@@ -298,7 +324,7 @@ impl<R: Remote, F: FnMut(&Left)> Run<'_, R, F> {
     }
 
     async fn file(&mut self, wanted: Wanted) -> Result<(), RestoreError> {
-        let Wanted { path, size, digest, mtime_ns, mode } = wanted;
+        let Wanted { path, from, size, digest, mtime_ns, mode } = wanted;
         let (place, at) = (Arc::clone(&self.place), path.clone());
         match blocking(move || place.look(&at, size, digest, mtime_ns)).await {
             Ok(Existing::Same) => {
@@ -315,7 +341,7 @@ impl<R: Remote, F: FnMut(&Left)> Run<'_, R, F> {
                 return Ok(());
             }
         }
-        let temp = match self.fetch(&path, size).await? {
+        let temp = match self.fetch(from.as_ref().unwrap_or(&path), &path, size).await? {
             Ok(temp) => temp,
             Err(error) => {
                 self.leave(&path, Why::Failed { error });
@@ -332,6 +358,7 @@ impl<R: Remote, F: FnMut(&Left)> Run<'_, R, F> {
                 self.sum.files += 1;
                 self.sum.bytes += size;
                 self.sum.by_digest += u64::from(digest.is_some());
+                self.sum.from_trash += u64::from(from.is_some());
             }
             Ok(false) => self.leave(&path, Why::Exists),
             Err(error) => self.leave(&path, Why::Failed { error: error.to_string() }),
@@ -339,14 +366,14 @@ impl<R: Remote, F: FnMut(&Left)> Run<'_, R, F> {
         Ok(())
     }
 
-    /// The file `path` under a temporary name here, or why it is not.
-    async fn fetch(&mut self, path: &RelPath, size: u64) -> Result<Result<Temp, String>, RemoteError> {
+    /// The file `from` of the server under a temporary name beside `path` here, or why it is not.
+    async fn fetch(&mut self, from: &RelPath, path: &RelPath, size: u64) -> Result<Result<Temp, String>, RemoteError> {
         let place = &self.place;
         let fetched = self.line.try_ask(async |session: &mut R::Session| {
             let (into, pieces) = mpsc::channel(AHEAD);
             let (place, at) = (Arc::clone(place), path.clone());
             let writing = tokio::task::spawn_blocking(move || place.receive(&at, pieces));
-            let fetched = session.fetch(path, size, into).await;
+            let fetched = session.fetch(from, size, into).await;
             match writing.await.unwrap_or_else(|e| Err(io::Error::other(e))) {
                 Ok(temp) => fetched.map(|()| temp),
                 // The download was broken off here: the session is no good, and another attempt no better.

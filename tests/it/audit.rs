@@ -17,6 +17,8 @@ pub(crate) fn trials() -> Vec<Trial> {
             ("everything_is_restored", restored),
             ("equal_files_are_adopted", adopted),
             ("beside_a_daemon", beside),
+            ("what_is_left_is_known", left),
+            ("everything_is_proven_again", scrubbed),
         ] {
             trials.push(servers::trial(kind, format!("audit::{}::{name}", kind.name()), move || async move { test(kind) }));
         }
@@ -140,7 +142,11 @@ fn adopted(kind: Kind) {
     let way = if kind == Kind::ProFtpd { "5 by the server's checksum" } else { "5 read back" };
     let says = ["5 files taken over", way, "a/g: other content", "foreign: foreign", "1 missing on the server"];
     ends(&rig.towline(&["adopt", "site"]), 0, &says);
-    ends(&rig.towline(&["sync"]), 0, &["2 files sent"]);
+    // What differs is somebody's until a person says otherwise.
+    ends(&rig.towline(&["sync"]), 3, &["1 file sent", "a/g"]);
+    assert_eq!(fs::read(rig.mirrored().join("a/g")).unwrap(), b"TWO");
+    ends(&rig.towline(&["approve", "site", "a/g"]), 0, &[]);
+    ends(&rig.towline(&["sync"]), 0, &["1 file sent"]);
     ends(&rig.towline(&["verify", "site", "--deep"]), 3, &["7 files as recorded", "1 foreign"]);
     fs::remove_file(rig.mirrored().join("foreign")).unwrap();
     assert!(rig.is_equal());
@@ -162,6 +168,49 @@ fn beside(kind: Kind) {
     drop(daemon);
     ends(&rig.towline(&["verify", "site", "--repair"]), 3, &["1 path is noted"]);
     let _daemon = rig.run();
+    rig.await_sync();
+}
+
+/// What was left on the server, its marker and its trash are not foreign.
+fn left(kind: Kind) {
+    let rig = rig(kind);
+    rig.configure("delete = \"trash\"");
+    ends(&rig.towline(&["sync"]), 0, &["in sync"]);
+    fs::remove_file(rig.source.join("a/g")).unwrap();
+    ends(&rig.towline(&["sync"]), 0, &["in sync"]);
+    ends(&rig.towline(&["verify", "site"]), 0, &["5 files as recorded"]);
+    rig.configure("delete = \"keep\"");
+    fs::remove_file(rig.source.join("big")).unwrap();
+    fs::remove_dir_all(rig.source.join("a/deep")).unwrap();
+    ends(&rig.towline(&["sync"]), 0, &[]);
+    ends(&rig.towline(&["verify", "site"]), 0, &["3 files as recorded", "2 left there on purpose"]);
+    fs::write(rig.mirrored().join("theirs"), "x").unwrap();
+    ends(&rig.towline(&["verify", "site"]), 3, &["theirs: foreign", "; 1 foreign"]);
+    for wrong in [&["verify", "nosuch"][..], &["adopt", "nosuch"], &["restore", "nosuch", "--to", "x"]] {
+        ends(&rig.towline(wrong), 2, &["there is no mirror called \"nosuch\"; there is: site"]);
+    }
+}
+
+/// In the background, and beside it `why` and `status` tell of it.
+fn scrubbed(kind: Kind) {
+    let rig = rig(kind);
+    rig.configure("verify = { every = \"1s\" }");
+    let _daemon = rig.run();
+    rig.await_sync();
+    let way = if kind == Kind::ProFtpd { "by-checksum" } else { "by-size" };
+    rig.await_status("every file proven", |status| status["scrub"][way] == 6);
+    ends(&rig.towline(&["status"]), 0, &["proven     6 of 6 files since sent (6 by "]);
+    let why = rig.source.join("a/g");
+    let says = if kind == Kind::ProFtpd { "by a checksum of the server's" } else { "by its size" };
+    ends(&rig.towline(&["why", why.to_str().unwrap()]), 0, &["proven     ", says]);
+    fs::remove_dir_all(rig.mirrored().join("a/deep")).unwrap();
+    rig.await_status("another send", |status| status["counters"]["puts"] == 7);
+    rig.await_sync();
+    fs::write(rig.mirrored().join("big"), "theirs").unwrap();
+    rig.await_status("a parked path", |status| status["phase"] == "parked");
+    ends(&rig.towline(&["status"]), 0, &["parked     big: ", "towline approve"]);
+    assert_eq!(fs::read(rig.mirrored().join("big")).unwrap(), b"theirs");
+    ends(&rig.towline(&["approve", "site", "big"]), 0, &[]);
     rig.await_sync();
 }
 

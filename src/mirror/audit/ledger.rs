@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::{
-    index::{IndexError, Reader},
-    model::{Entry, RelPath, Row},
+    index::{IndexError, Kept, Reader},
+    model::{Entry, RelPath, Row, UnixMillis},
 };
 
 /// Rows read at a time.
@@ -51,6 +51,15 @@ impl Ledger {
             Ok(now == recorded && !reader.is_busy(&path)?)
         })
         .await
+    }
+
+    /// As [`Reader::trashed_after`].
+    pub(in crate::mirror) async fn trashed_after(
+        &mut self,
+        path: Option<RelPath>,
+        at: UnixMillis,
+    ) -> Result<Vec<Kept>, IndexError> {
+        self.with(move |reader| reader.trashed_after(path.as_ref(), at)).await
     }
 
     /// Whether `path`, or something below it, was left on the server on purpose.

@@ -99,7 +99,9 @@ impl Scene {
     async fn adopt(&self, how: Adoption) -> (super::Adopted, Vec<Finding>) {
         let mut found = Vec::new();
         let adopted = adopt(&self.remote, &self.settings(), self.index(), how, |finding| found.push(finding.clone())).await;
-        (adopted.unwrap(), found)
+        let adopted = adopted.unwrap();
+        assert_eq!(adopted.unproven, 0, "{found:?}");
+        (adopted, found)
     }
 
     async fn verify(&self, deep: Deep, repair: bool) -> (Verified, Vec<(String, What)>) {

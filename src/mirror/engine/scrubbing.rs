@@ -12,14 +12,14 @@ use crate::{
         audit::{Prover, Shown, What, is_below},
         crew::Placed,
         drift::{self, Drift},
-        scrub::{Bucket, FURTHEST, Round, SLICE, ScrubStatus},
+        scrub::{Bucket, FURTHEST, Round, SLICE, Scrub, ScrubStatus},
     },
     model::{Entry, RelPath, Row},
     remote::{Class, Remote, RemoteError, Session},
     watch::Watcher,
 };
 
-/// After a failure it rests for so long.
+/// After a failure, and after the start, it rests for so long.
 const REST: Duration = Duration::from_secs(600);
 
 /// How the scrub stands.
@@ -46,10 +46,10 @@ pub(super) struct Slice<S> {
 }
 
 impl<S> Scrubbing<S> {
-    /// One that may begin at once.
-    pub(super) fn new(read_back: u64, now: Instant) -> Self {
-        let bucket = Bucket::new(read_back);
-        Self { running: None, round: None, due: now, bucket, filled: now, wrong: 0, unproven: 0 }
+    /// One that begins in a while: a mirror that was just started has something else to do.
+    pub(super) fn new(scrub: Scrub, now: Instant) -> Self {
+        let (bucket, due) = (Bucket::new(scrub.read_back), now + scrub.every.unwrap_or(REST).min(REST));
+        Self { running: None, round: None, due, bucket, filled: now, wrong: 0, unproven: 0 }
     }
 
     /// When the loop must turn for it. What is overdue waits for something else.
@@ -247,3 +247,6 @@ async fn look<S: Session>(mut prover: Prover, rows: Vec<Row>, session: Option<Pl
     slice.read = prover.read;
     slice
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use super::{Restore, Restored, Why, restore};
 use crate::{
     clock,
     index::Index,
-    model::{Digest, Entry, Fingerprint, Mode, RelPath},
+    model::{Digest, Done, Entry, Fingerprint, Mode, Operation, Outcome, RelPath, Settlement, UnixMillis},
     remote::memory::{Fault, Faults, MemoryRemote, Options, Primitive},
 };
 
@@ -48,7 +48,7 @@ impl Scene {
 
     async fn restore(&self, state: bool, only: Option<&str>, force: bool) -> (Restored, Vec<(String, Why)>) {
         let reader = state.then(|| self.index.reader().unwrap());
-        let how = Restore { to: self.dir.path().join("to"), only: only.map(path), force };
+        let how = Restore { to: self.dir.path().join("to"), only: only.map(path), force, at: None };
         let mut left = Vec::new();
         let restored = restore(&self.remote, reader, &how, |l| left.push((l.path.to_string(), l.why.clone()))).await;
         (restored.unwrap(), left)
@@ -102,7 +102,7 @@ async fn a_part_of_it_comes_back() {
     assert_eq!((restored.files, scene.files().into_keys().collect::<Vec<_>>()), (1, vec!["a/deep/f".to_owned()]));
     let (restored, _) = scene.restore(false, Some("h"), false).await;
     assert_eq!((restored.files, restored.from_listings), (1, true));
-    let how = Restore { to: scene.dir.path().join("to"), only: Some(path("no")), force: false };
+    let how = Restore { to: scene.dir.path().join("to"), only: Some(path("no")), force: false, at: None };
     for reader in [None, Some(scene.index.reader().unwrap())] {
         let error = restore(&scene.remote, reader, &how, |_| {}).await.unwrap_err();
         assert_eq!(error.to_string(), "there is no no in this mirror");
@@ -182,4 +182,48 @@ async fn what_cannot_be_written_is_told_and_the_rest_comes() {
     let named: Vec<_> = left.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(named, ["a", "a/deep", "a/deep/f", "a/g"]);
     assert_eq!(scene.files()["a"], "in the way");
+}
+
+/// What was removed since comes from the trash, the first one of each path; what is there now makes way for it.
+#[tokio::test]
+async fn a_mirror_as_it_was_comes_from_its_trash() {
+    let mut scene = Scene::new();
+    let at = |seconds: i64| UnixMillis(seconds * 1000);
+    let print = |text: &str| Fingerprint { size: text.len() as u64, mtime_ns: 5_000_000_000, ctime_ns: 1, inode: 2 };
+    let mut lies = |path_then: &str, name: &str, text: &'static str, removed: i64| {
+        let place = path(&format!(".towline-trash/2026-11-20/{name}"));
+        scene.remote.edit(|tree| {
+            for dir in [".towline-trash", ".towline-trash/2026-11-20"] {
+                let _ = tree.make_dir(&path(dir));
+            }
+            tree.store(&place, Bytes::from_static(text.as_bytes())).unwrap();
+        });
+        let index = &mut scene.index;
+        let gone = path(path_then);
+        let before = index.recorded(std::slice::from_ref(&gone)).unwrap()[0];
+        index.record(&[(gone.clone(), Entry::file(print(text), None))], at(removed)).unwrap();
+        let job = index.begin(&[Operation::Trash { path: gone.clone(), place }], at(removed)).unwrap().remove(0);
+        let settled = Settlement { job: job.id, outcome: Outcome::Done(Done::AsPlanned), retry_at: None };
+        index.settle(&[settled], at(removed)).unwrap();
+        if let Some(before) = before {
+            index.record(&[(gone, before)], at(removed)).unwrap();
+        }
+    };
+    lies("h", "1-h", "before", 100);
+    lies("old/x", "2-x", "first", 200);
+    lies("old/x", "3-x", "second", 300);
+    lies("gone", "4-gone", "long ago", 50);
+    let how =
+        |only: Option<&str>, at| Restore { to: scene.dir.path().join("to"), only: only.map(path), force: true, at: Some(at) };
+    let reader = || Some(scene.index.reader().unwrap());
+    let sum = restore(&scene.remote, reader(), &how(None, at(60)), |left| panic!("{left:?}")).await.unwrap();
+    assert_eq!((sum.files, sum.from_trash, sum.newer), (4, 2, 0));
+    let files = scene.files();
+    let then = [("a/deep/f", "one"), ("a/g", "two"), ("h", "before"), ("old/x", "first")];
+    assert_eq!(files, then.map(|(name, text)| (name.to_owned(), text.to_owned())).into());
+    restore(&scene.remote, reader(), &how(Some("old"), at(250)), |left| panic!("{left:?}")).await.unwrap();
+    assert_eq!(scene.files()["old/x"], "second");
+    let sum = restore(&scene.remote, reader(), &how(Some("h"), at(3)), |left| panic!("{left:?}")).await.unwrap();
+    assert_eq!((sum.files, sum.newer), (0, 0), "there already");
+    restore(&scene.remote, reader(), &how(Some("old"), at(400)), |_| {}).await.unwrap_err();
 }
