@@ -115,7 +115,8 @@ impl Prover {
 
     /// Takes `size` bytes of the budget, if there are so many.
     fn may_read(&mut self, size: u64) -> bool {
-        let may = size <= self.budget || self.may_exceed;
+        // Without a budget not even an empty one: it costs a data connection.
+        let may = self.budget > 0 && size <= self.budget || self.may_exceed;
         if may {
             self.budget = self.budget.saturating_sub(size);
             self.may_exceed = false;
