@@ -478,26 +478,36 @@ fn real(kind: Kind) {
     ends(&["approve", "site", "."], 0);
     ends(&["sync"], 0);
     assert!(rig.is_equal());
-    // Another state, as after a lost disk.
+    // A lost state: the directory is known to be this mirror's, and nothing of what is in it.
     fs::remove_dir_all(rig.state()).unwrap();
     rig.write("d/c.txt", "four");
     let said = ends(&["sync"], 3);
-    assert!(said.contains("another marker than this mirror's") && said.contains("towline approve site"), "{said}");
-    assert_eq!(fs::read_to_string(at("d/c.txt")).unwrap(), "three, much longer");
-    assert!(ends(&["approve", "site"], 0).contains("approved"));
-    let said = ends(&["sync"], 3);
     assert!(said.contains("d/c.txt") && !said.contains("marker"), "{said}");
+    assert_eq!(fs::read_to_string(at("d/c.txt")).unwrap(), "three, much longer");
     ends(&["approve", "site", "."], 0);
     ends(&["sync"], 0);
     assert!(rig.is_equal());
     // With a daemon.
-    let _daemon = rig.run();
+    let daemon = rig.run();
     rig.await_sync();
     fs::write(at("d/c.txt"), "of somebody else").unwrap();
     rig.write("d/c.txt", "five, as long as it takes");
     rig.await_status("it is parked", |status| status["tally"]["parked"] == 1);
     ends(&["approve", "site", "d/c.txt"], 0);
     rig.await_sync();
+    drop(daemon);
+    // Another state, as on a second machine.
+    let other = rig.state().with_file_name("other");
+    let other = other.to_str().unwrap();
+    rig.write("d/c.txt", "six");
+    let said = ends(&["--state-dir", other, "sync"], 3);
+    assert!(said.contains("another marker than this mirror's") && said.contains("towline approve site"), "{said}");
+    assert_eq!(fs::read_to_string(at("d/c.txt")).unwrap(), "five, as long as it takes");
+    assert!(ends(&["--state-dir", other, "approve", "site"], 0).contains("approved"));
+    let said = ends(&["--state-dir", other, "sync"], 3);
+    assert!(said.contains("d/c.txt") && !said.contains("marker"), "{said}");
+    let said = ends(&["sync"], 3);
+    assert!(said.contains("another marker than this mirror's"), "the first one notices: {said}");
 }
 
 async fn lost_content() {

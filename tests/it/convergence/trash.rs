@@ -108,7 +108,8 @@ fn removed(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
         Ok(End::Stopped)
     })?;
     stage.conclude()?;
-    all_in_trash(&stage)
+    // A full server takes room out of the trash.
+    if matches!(fault, Fault::Fail(Class::Full)) { Ok(()) } else { all_in_trash(&stage) }
 }
 
 fn put_back(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
