@@ -303,11 +303,7 @@ impl Session for MemorySession {
     }
 
     async fn make_dir(&mut self, path: &RelPath) -> Result<(), RemoteError> {
-        self.ask(Primitive::MakeDir, Some(path), None, |tree| match tree.make_dir(path) {
-            Err(Refusal::Exists) if matches!(tree.get(path), Some(Node::Dir)) => Ok(()),
-            made => made,
-        })
-        .await
+        self.ask(Primitive::MakeDir, Some(path), None, |tree| tree.make_dir(path)).await
     }
 
     async fn stat(&mut self, path: &RelPath) -> Result<Option<Stat>, RemoteError> {

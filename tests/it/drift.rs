@@ -4,6 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Output,
     sync::Arc,
     time::Duration,
 };
@@ -441,12 +442,12 @@ async fn in_doubt() {
 /// The words of the command line; and that no server's way with times makes drift of what nobody changed.
 fn real(kind: Kind) {
     let rig = Rig::new(kind, Tls::Both);
-    let ends = |args: &[&str], code: i32| {
-        let output = rig.towline(args);
+    let ended = |output: Output, code: i32| {
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}\n{}", rig.server.log());
+        assert_eq!(output.status.code(), Some(code), "{said}\n{}", rig.server.log());
         said
     };
+    let ends = |args: &[&str], code: i32| ended(rig.towline(args), code);
     let at = |name: &str| rig.mirrored().join(name);
     rig.write("d/a.txt", "one");
     rig.write("b", "x".repeat(300_000));
@@ -497,14 +498,14 @@ fn real(kind: Kind) {
     rig.await_sync();
     drop(daemon);
     // Another state, as on a second machine.
-    let other = rig.state().with_file_name("other");
-    let other = other.to_str().unwrap();
+    let other =
+        |args: &[&str], code: i32| ended(rig.command_with(&rig.state().with_file_name("other"), args).output().unwrap(), code);
     rig.write("d/c.txt", "six");
-    let said = ends(&["--state-dir", other, "sync"], 3);
+    let said = other(&["sync"], 3);
     assert!(said.contains("another marker than this mirror's") && said.contains("towline approve site"), "{said}");
     assert_eq!(fs::read_to_string(at("d/c.txt")).unwrap(), "five, as long as it takes");
-    assert!(ends(&["--state-dir", other, "approve", "site"], 0).contains("approved"));
-    let said = ends(&["--state-dir", other, "sync"], 3);
+    assert!(other(&["approve", "site"], 0).contains("approved"));
+    let said = other(&["sync"], 3);
     assert!(said.contains("d/c.txt") && !said.contains("marker"), "{said}");
     let said = ends(&["sync"], 3);
     assert!(said.contains("another marker than this mirror's"), "the first one notices: {said}");
