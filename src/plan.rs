@@ -50,9 +50,9 @@ pub enum Removals {
 }
 
 impl Removals {
-    /// Whether names stay on the server.
+    /// Whether names stay on the server until somebody agrees.
     pub fn are_held(self) -> bool {
-        self != Self::Allowed
+        matches!(self, Self::Held | Self::HeldWithChanges)
     }
 }
 

@@ -44,8 +44,10 @@ fn what_is_disowned_stays_on_the_server_whatever_is_told_of_it() {
     assert_eq!(fresh.index.disown(at(4)).unwrap(), 2);
     assert_eq!(fresh.pending(), ["new"]);
     assert_eq!(fresh.index.left_there(None, 9).unwrap(), [p("b"), p("d"), p("d/a")]);
-    let Some(Entry::File { print, .. }) = fresh.index.recorded(&[p("d/a")]).unwrap()[0] else { panic!("what was left is known") };
-    assert_eq!((print.size, print.mtime_ns), (1, 2));
+    let found = fresh.index.recorded(&[p("d/a")]).unwrap();
+    let [Some(Entry::File { print: left, .. })] = found[..] else { panic!("{found:?}") };
+    let Entry::File { print, .. } = file(1, 2) else { unreachable!() };
+    assert_eq!((left.size, left.mtime_ns), (print.size, print.mtime_ns));
     assert_eq!(fresh.index.deletes().unwrap().files, 0);
     fresh.index.resolve(job.id, &[(p("b"), Some(Stat { kind: Kind::File, size: Some(1) }))], at(5)).unwrap();
     assert_eq!(fresh.pending(), ["new"], "it is not ours any more, and so it is not ours to remove");

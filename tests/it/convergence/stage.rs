@@ -230,9 +230,12 @@ impl Stage {
         let end = {
             let status = scene.handle.status.clone();
             let mut directed = Box::pin(direct(&mut scene));
-            let mut polls = 0;
+            let (mut polls, mut since) = (0, Instant::now());
             poll_fn(|cx| {
                 polls += 1;
+                if since.elapsed() > Duration::from_secs(3600) {
+                    (polls, since) = (0, Instant::now());
+                }
                 if polls > POLLS {
                     return Poll::Ready(Err(format!("the engine spins: {:#?}", status.borrow())));
                 }

