@@ -45,7 +45,7 @@ pub type Wrong = String;
 
 /// Long enough for everything that waits: backoffs are at most five minutes, parked paths wait an hour for a full scan.
 const LONG: Duration = Duration::from_secs(24 * 3600);
-/// So often is the engine polled in a life at most: it waits for something, it does not spin.
+/// So often is the engine polled in an hour at most: it waits for something, it does not spin.
 const POLLS: u32 = 100_000;
 /// A status is never older than this when there is something new to tell: the engine makes one twice a second at least.
 const LAG: Duration = Duration::from_secs(1);
