@@ -42,7 +42,6 @@ pub(super) struct Round {
 
 /// What `status` tells of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct ScrubStatus {
     /// Every file once within so many seconds.
     pub every_seconds: u64,

@@ -199,7 +199,7 @@ fn scrubbed(kind: Kind) {
     rig.await_sync();
     let ways = if kind == Kind::ProFtpd { [5, 1, 0] } else { [0, 6, 0] };
     let proven = |status: &serde_json::Value| {
-        ["by-checksum", "by-size", "by-reading"].map(|way| status["scrub"][way].as_u64().unwrap_or(9))
+        ["by_checksum", "by_size", "by_reading"].map(|way| status["scrub"][way].as_u64().unwrap_or(9))
     };
     rig.await_status("every file proven", |status| proven(status) == ways);
     ends(&rig.towline(&["status"]), 0, &["proven     6 of 6 files since sent ("]);
