@@ -167,9 +167,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.scrub.running.is_some() && !self.has_rest() && self.allowance(now) == 0
     }
 
-    /// What is told of it.
+    /// What is told of it; a single pass has none.
     pub(super) fn scrub_status(&self, proofs: crate::index::Proofs) -> Option<ScrubStatus> {
-        let every = self.settings.scrub.every?;
+        let every = self.settings.scrub.every.filter(|_| self.start_watch.is_some())?;
         Some(ScrubStatus { every_seconds: every.as_secs(), proofs, wrong: self.scrub.wrong, unproven: self.scrub.unproven })
     }
 
