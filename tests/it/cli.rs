@@ -95,7 +95,9 @@ fn help() {
         let args: Vec<_> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let output = bare(&args);
         ends(&output, 0, &["Usage:", "Example:"]);
-        assert!(output.stdout.iter().filter(|b| **b == b'\n').count() <= 40, "{verb}: more than a screen");
+        // The first has a line for each verb.
+        let screen = if verb.is_empty() { 50 } else { 40 };
+        assert!(output.stdout.iter().filter(|b| **b == b'\n').count() <= screen, "{verb}: more than a screen");
         assert!(output.stderr.is_empty());
     }
 }
