@@ -36,7 +36,7 @@ pub trait Remote: Send + Sync + 'static {
 
     /// What is known of the server by now; may grow with every session.
     fn abilities(&self) -> Abilities {
-        Abilities::default()
+        Abilities::UNKNOWN
     }
 }
 

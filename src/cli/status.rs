@@ -10,7 +10,6 @@ use towline::{
     control::client::Client,
     mirror::{MirrorStatus, Phase, ScrubStatus},
     model::UnixMillis,
-    plan::Halt,
 };
 
 use super::{Context, Exit, Failure, assemble, show, why};
@@ -92,7 +91,7 @@ pub(super) fn write_details(out: &mut impl Write, mirror: &MirrorStatus, now: Un
     if let Some(halt) = &mirror.halt {
         writeln!(out, "  halted     {} (since {})", halt.why, show::ago(halt.since, now))?;
         writeln!(out, "             {}", halt.hint)?;
-        if halt.halt != Halt::RootMissing {
+        if halt.halt.can_be_rejected() {
             writeln!(out, "             to leave on the server what would be removed, run `towline reject {}`", mirror.name)?;
         }
     }

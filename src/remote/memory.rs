@@ -184,7 +184,7 @@ impl Remote for MemoryRemote {
     fn abilities(&self) -> Abilities {
         let Options { manners, unknown, .. } = self.lock().options;
         if unknown {
-            return Abilities::default();
+            return Abilities::UNKNOWN;
         }
         let keeps = Some(!manners.mangles);
         Abilities {

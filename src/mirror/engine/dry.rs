@@ -73,7 +73,7 @@ pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut
     };
     let halt = plan::guard(&facts, settings.budget);
     let removals = if halt.is_some() { Removals::Held } else { Removals::Allowed };
-    let policy = Policy { removals: trashing::as_planned(settings.disposal, removals), abilities: Abilities::default() };
+    let policy = Policy { removals: trashing::as_planned(settings.disposal, removals), abilities: Abilities::UNKNOWN };
     let window = index.window(None, usize::MAX >> 1, clock::now())?;
     let plan = plan::plan(&window, &Stage::All, policy, &PathSet::default());
     let held = plan.held;
