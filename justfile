@@ -20,13 +20,37 @@ bench *ARGS:
 demo *ARGS:
     cargo run --release -- demo {{ARGS}}
 
-# kill -9 at 100 random moments; `TOWLINE_SEED=n just kill` repeats one run.
+# kill -9 at 1,000 random moments, and before each system call of a sync that writes; `TOWLINE_SEED=n just kill` repeats one run.
 kill:
     TOWLINE_FULL=1 cargo test --test it -- kill_9 --nocapture
 
 # Thousands of random histories of the whole engine, with faults, crashes and lost events.
-chaos:
+histories:
     TOWLINE_FULL=1 cargo test --test it -- convergence --nocapture
+
+# Faults on the wire to each real server, 400 seeds; `TOWLINE_SEED=n just chaos` starts at another one.
+chaos:
+    TOWLINE_FULL=1 cargo test --test it -- chaos:: --nocapture
+
+# Files that change while they are sent: 1,000 uploads.
+mixed:
+    TOWLINE_FULL=1 cargo test --test it -- mixed:: --nocapture
+
+# How editors save: 50 saves each.
+saves:
+    TOWLINE_FULL=1 cargo test --test it -- saves:: --nocapture
+
+# What can befall a source, a configuration and a database, at every moment: nothing is deleted on the server.
+deletes:
+    TOWLINE_FULL=1 cargo test --test it -- deletes:: --nocapture
+
+# 200 power cuts. Needs root and loop devices.
+power:
+    TOWLINE_FULL=1 cargo test --test it -- power_cuts --nocapture
+
+# Full disks, here and on the servers. Needs root.
+full:
+    TOWLINE_FULL=1 cargo test --test it -- a_full --nocapture
 
 # Fuzzing: one target, or all in turn; 1,000,000 inputs each unless told otherwise. `just fuzz reply 5000`
 fuzz *ARGS:

@@ -9,13 +9,18 @@ mod demo;
 mod doctor;
 mod exit;
 mod out;
+mod place;
 mod plan;
+mod reject;
 mod run;
 mod show;
 mod signals;
 mod status;
 mod sync;
 mod trust;
+mod undo;
+mod wait;
+mod why;
 
 use std::{
     io::{self, Write},
@@ -73,10 +78,18 @@ enum Verb {
         after_help = "Example:\n  towline run                        SIGTERM or Ctrl-C ends it\n  towline --log debug run            tells more"
     )]
     Run,
-    /// Show what the running daemon does
+    /// Show what the running daemon does, or how one path is
     Status(status::Args),
+    /// Wait until a path, or everything, is on the server as it is here
+    Wait(wait::Args),
+    /// Say why a path is on the server, waits, is ignored or is skipped
+    Why(why::Args),
     /// Release the removals that wait in a mirror
     Approve(approve::Args),
+    /// Drop the removals that wait in a mirror: the files stay on the server
+    Reject(reject::Args),
+    /// Put back what was removed, from the trash on the server
+    Undo(undo::Args),
     /// Show the certificate of a server, and with --pin trust its key
     Trust(trust::Args),
 }
@@ -128,7 +141,11 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Sync(args) => sync::sync(context, args).await,
             Verb::Run => run::run(context).await,
             Verb::Status(args) => status::status(context, args).await,
+            Verb::Wait(args) => wait::wait(context, args).await,
+            Verb::Why(args) => why::why(context, args).await,
+            Verb::Reject(args) => reject::reject(context, args).await,
             Verb::Approve(args) => approve::approve(context, args).await,
+            Verb::Undo(args) => undo::undo(context, args).await,
             Verb::Trust(args) => trust::trust(context, args).await,
         }
     });

@@ -197,8 +197,12 @@ pub struct Mirror {
     pub full_scan: Duration,
     /// What becomes of the server's copy of something that is gone here.
     pub delete: Delete,
+    /// How long what went to the trash stays there.
+    pub trash: Trash,
     /// How much may be deleted without being asked.
     pub delete_budget: DeleteBudget,
+    /// What becomes of copies on the server that somebody else changed.
+    pub drift: Drift,
     /// What becomes of symbolic links.
     pub symlinks: Symlinks,
     /// Which permissions the server's copies get.
@@ -237,9 +241,34 @@ pub enum Permissions {
 /// What becomes of the server's copy of something that is gone here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Delete {
-    /// It is removed.
+    /// It goes to the mirror's trash on the server.
     #[default]
+    Trash,
+    /// It is removed.
     Remove,
+    /// It stays; what must make way for something new goes to the trash, which is never emptied.
+    Keep,
+}
+
+/// How long what went to the trash stays there: until either is exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trash {
+    /// So many days, 1 to 3650.
+    pub days: u16,
+    /// So many bytes in all.
+    pub size: u64,
+}
+
+/// What becomes of a copy on the server that somebody else changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Drift {
+    /// It stays, and the path is parked.
+    #[default]
+    KeepRemote,
+    /// It is renamed to a visible name with a date.
+    KeepBoth,
+    /// It is overwritten.
+    Overwrite,
 }
 
 /// How much may be deleted without being asked.
@@ -313,6 +342,12 @@ impl Mirror {
 impl Default for Timeouts {
     fn default() -> Self {
         Self { connect: Duration::from_secs(10), reply: Duration::from_secs(25), stall: Duration::from_secs(25) }
+    }
+}
+
+impl Default for Trash {
+    fn default() -> Self {
+        Self { days: 30, size: 1 << 30 }
     }
 }
 

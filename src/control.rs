@@ -2,6 +2,7 @@
 //! open. Here are the routes; [`client`] is the other end.
 
 pub mod client;
+mod paths;
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +27,16 @@ use serde::{Deserialize, Serialize};
 use tokio::{net::UnixListener, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::mirror::{ApproveError, Command, Handle, MirrorStatus};
+use crate::{
+    index::{Trashed, Undo},
+    mirror::{ApproveError, Command, Handle, MirrorStatus, Phase},
+    model::{RelPath, UnixMillis},
+};
+use paths::escape;
+pub use paths::{Question, WITHIN};
+
+/// So many paths are listed of an undo.
+const LISTED: usize = 1000;
 
 /// The answer to `GET /v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,6 +54,53 @@ pub struct Status {
 pub struct Approved {
     /// So many removals of files were released.
     pub deletes: u64,
+}
+
+/// The answer to `POST /v1/mirrors/NAME/overwrite/PATH`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overwritten {
+    /// So many paths, which were changed on the server, are released.
+    pub paths: u64,
+}
+
+/// The answer to `POST /v1/mirrors/NAME/reject`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// So many files stay on the server, and are not the mirror's any more.
+    pub files: u64,
+}
+
+/// The body of `POST /v1/mirrors/NAME/undo`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoRequest {
+    /// At or below this path, relative to the mirror's root; else everywhere. Paths are bytes.
+    #[serde(default)]
+    pub path: Option<Vec<u8>>,
+    /// What was removed no earlier than this; else ever.
+    #[serde(default)]
+    pub since: Option<UnixMillis>,
+    /// Only tell what would be put back.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The answer to `POST /v1/mirrors/NAME/undo`: what is put back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undone {
+    /// How many files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The first 1,000 of them.
+    pub list: Vec<Trashed<String>>,
+}
+
+impl From<Vec<Trashed>> for Undone {
+    fn from(found: Vec<Trashed>) -> Self {
+        let (files, bytes) = (found.len() as u64, found.iter().map(|trashed| trashed.size).sum());
+        let shown = |trashed: Trashed| Trashed { path: trashed.path.to_string(), size: trashed.size, at: trashed.at };
+        Self { files, bytes, list: found.into_iter().take(LISTED).map(shown).collect() }
+    }
 }
 
 /// The body of every answer that is not 200.
@@ -112,28 +169,97 @@ pub fn routes(mirrors: BTreeMap<String, Handle>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/mirrors/{name}/approve", post(approve))
+        .route("/v1/mirrors/{name}/overwrite", post(overwrite_all))
+        .route("/v1/mirrors/{name}/overwrite/{*path}", post(overwrite))
+        .route("/v1/mirrors/{name}/reject", post(reject))
+        .route("/v1/mirrors/{name}/account", get(paths::account))
+        .route("/v1/mirrors/{name}/undo", post(undo))
         .with_state(Arc::new(mirrors))
 }
 
 async fn status(State(mirrors): State<Mirrors>) -> Json<Status> {
-    let mirrors = mirrors.values().map(|handle| MirrorStatus::clone(&handle.status.borrow())).collect();
+    let mirrors = mirrors.values().map(told).collect();
     Json(Status { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), mirrors })
 }
 
+/// What a mirror says of itself. One that ended says nothing any more, and what it said last is not so for ever.
+fn told(handle: &Handle) -> MirrorStatus {
+    let mut status = MirrorStatus::clone(&handle.status.borrow());
+    if handle.commands.is_closed() && status.phase != Phase::Stopped {
+        status.phase = Phase::Stopped;
+        status.stopped = Some("the mirror does not run any more; see the log".to_owned());
+    }
+    status
+}
+
 async fn approve(State(mirrors): State<Mirrors>, Param(name): Param<String>) -> Response {
-    let Some(handle) = mirrors.get(&name) else {
-        let known = mirrors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        return refuse(StatusCode::NOT_FOUND, format!("there is no mirror called {name:?}; there is: {known}"));
-    };
+    decide(&mirrors, &name, Command::Approve, |deletes| Json(Approved { deletes }).into_response()).await
+}
+
+async fn reject(State(mirrors): State<Mirrors>, Param(name): Param<String>) -> Response {
+    decide(&mirrors, &name, Command::Reject, |files| Json(Rejected { files }).into_response()).await
+}
+
+async fn decide(
+    mirrors: &Mirrors,
+    name: &str,
+    command: fn(oneshot::Sender<Result<u64, ApproveError>>) -> Command,
+    done: fn(u64) -> Response,
+) -> Response {
+    let Some(handle) = mirrors.get(name) else { return unknown(mirrors, name) };
+    match ask(handle, command).await {
+        Some(Ok(files)) => done(files),
+        Some(Err(e)) => refuse(StatusCode::CONFLICT, e.to_string()),
+        None => gone(name),
+    }
+}
+
+fn unknown(mirrors: &Mirrors, name: &str) -> Response {
+    let known = mirrors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    refuse(StatusCode::NOT_FOUND, format!("there is no mirror called {name:?}; there is: {known}"))
+}
+
+/// Tells the mirror and waits for its answer; nothing when it does not run.
+async fn ask<T>(handle: &Handle, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
     let (tx, rx) = oneshot::channel();
     // What could not be sent holds `tx`: kept, the answer would be waited for for ever.
-    let sent = handle.commands.send(Command::Approve(tx)).await.map_err(drop);
-    match (sent, rx.await) {
-        (Ok(()), Ok(Ok(deletes))) => Json(Approved { deletes }).into_response(),
-        (Ok(()), Ok(Err(e @ (ApproveError::NothingHalted | ApproveError::RootMissing)))) => {
-            refuse(StatusCode::CONFLICT, e.to_string())
-        }
-        (Err(_), _) | (_, Err(_)) => refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the mirror {name:?} is not running")),
+    let sent = handle.commands.send(command(tx)).await.map_err(drop);
+    rx.await.ok().filter(|_| sent.is_ok())
+}
+
+fn gone(name: &str) -> Response {
+    refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the mirror {name:?} is not running"))
+}
+
+async fn overwrite_all(mirrors: State<Mirrors>, Param(name): Param<String>) -> Response {
+    overwriting(mirrors, name, None).await
+}
+
+async fn overwrite(mirrors: State<Mirrors>, Param((name, path)): Param<(String, String)>) -> Response {
+    match RelPath::new(&path) {
+        Ok(path) => overwriting(mirrors, name, Some(path)).await,
+        Err(e) => refuse(StatusCode::BAD_REQUEST, format!("{path:?} is no path in a mirror: {e}")),
+    }
+}
+
+async fn overwriting(State(mirrors): State<Mirrors>, name: String, path: Option<RelPath>) -> Response {
+    let Some(handle) = mirrors.get(&name) else { return unknown(&mirrors, &name) };
+    match ask(handle, |answer| Command::Overwrite(path, answer)).await {
+        Some(paths) => Json(Overwritten { paths }).into_response(),
+        None => gone(&name),
+    }
+}
+
+async fn undo(State(mirrors): State<Mirrors>, Param(name): Param<String>, Json(asked): Json<UndoRequest>) -> Response {
+    let Some(handle) = mirrors.get(&name) else { return unknown(&mirrors, &name) };
+    let path = match asked.path.map(RelPath::new).transpose() {
+        Ok(path) => path,
+        Err(e) => return refuse(StatusCode::BAD_REQUEST, e.to_string()),
+    };
+    let undo = Undo { path, since: asked.since };
+    match ask(handle, |answer| Command::Undo { undo, dry_run: asked.dry_run, answer }).await {
+        Some(found) => Json(Undone::from(found)).into_response(),
+        None => gone(&name),
     }
 }
 
@@ -187,16 +313,32 @@ mod tests {
         let handles = BTreeMap::from([("site".to_owned(), Handle { status: rx, commands })]);
         let server = tokio::spawn(serve(bind(&path).unwrap(), handles, stop.clone()));
         let mirror = tokio::spawn(async move {
-            while let Some(Command::Approve(answer)) = inbox.recv().await {
-                let _ = answer.send(Err(ApproveError::NothingHalted));
+            while let Some(command) = inbox.recv().await {
+                match command {
+                    Command::Approve(answer) => drop(answer.send(Err(ApproveError::NothingHalted))),
+                    Command::Reject(answer) => drop(answer.send(Ok(7))),
+                    Command::Account { answer, .. } => drop(answer),
+                    Command::Overwrite(_, answer) => drop(answer.send(0)),
+                    Command::Undo { undo, dry_run, answer } => {
+                        let trashed = undo.path.map(|path| Trashed { path, size: 7, at: UnixMillis(5) });
+                        let _ = answer.send(trashed.into_iter().filter(|_| dry_run).collect());
+                    }
+                }
             }
         });
         let client = client::Client::new(&path);
         assert_eq!(client.status().await.unwrap().mirrors[0].name, "site");
         let refused = client.approve("site").await.unwrap_err().to_string();
         assert_eq!(refused, "nothing waits for an approval");
+        assert_eq!(client.reject("site").await.unwrap().files, 7);
         let unknown = client.approve("no such").await.unwrap_err().to_string();
         assert_eq!(unknown, "there is no mirror called \"no such\"; there is: site");
+        let mut asked = UndoRequest { path: Some(b"a\xff".to_vec()), since: None, dry_run: true };
+        let list = vec![Trashed { path: "a\\xff".to_owned(), size: 7, at: UnixMillis(5) }];
+        assert_eq!(client.undo("site", &asked).await.unwrap(), Undone { files: 1, bytes: 7, list });
+        asked.path = Some(b"../a".to_vec());
+        assert_eq!(client.undo("site", &asked).await.unwrap_err().to_string(), "a path component is `.` or `..`");
+        assert!(matches!(client.undo("no such", &asked).await, Err(client::ClientError::NoSuchMirror(_))));
         stop.cancel();
         server.await.unwrap().unwrap();
         mirror.abort();
@@ -210,5 +352,17 @@ mod tests {
         let mirrors = Arc::new(BTreeMap::from([("gone".to_owned(), Handle { status, commands })]));
         let answer = tokio::time::timeout(Duration::from_secs(60), approve(State(mirrors), Param("gone".to_owned())));
         assert_eq!(answer.await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test]
+    async fn a_mirror_that_ended_is_not_in_sync_for_ever() {
+        let last = MirrorStatus { phase: Phase::InSync, ..MirrorStatus::default() };
+        let (_status, status) = tokio::sync::watch::channel(Arc::new(last));
+        let (commands, inbox) = tokio::sync::mpsc::channel(1);
+        let handle = Handle { status, commands };
+        assert_eq!(told(&handle).phase, Phase::InSync);
+        drop(inbox);
+        assert_eq!(told(&handle).phase, Phase::Stopped);
+        assert!(told(&handle).stopped.is_some());
     }
 }

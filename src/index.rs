@@ -4,12 +4,14 @@
 //! Every verb is one transaction: it has happened as a whole, or not at all. All methods block; call them off the
 //! runtime's threads. Rows go through `held::Held`, a value with the rules, and `books::Books`, which keeps the totals.
 
+mod aside;
 mod books;
 mod connect;
 mod error;
 mod fold;
 mod held;
 mod jobs;
+mod ledger;
 mod lock;
 mod moves;
 mod notes;
@@ -20,6 +22,7 @@ mod reader;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod trash;
 
 use std::path::{Path, PathBuf};
 
@@ -27,23 +30,31 @@ use rusqlite::Connection;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use error::IndexError;
+pub use held::FURTHEST_RETRY;
+pub use ledger::{Ledger, Trouble};
 pub use lock::StateLock;
-pub use moves::Deletes;
+pub use moves::{Changes, Deletes};
 pub use notes::Note;
 pub use observe::Observed;
 pub use pending::{PathProblem, Tally};
 pub use profile::Profiles;
 pub use reader::{Reader, Under};
+pub use trash::{Trashed, Undo};
 
 use crate::model::{
     Digest, Entry, Fingerprint, Job, JobId, Observation, Operation, Problem, RelPath, Row, Settlement, Stat, UnixMillis, Window,
 };
 use books::Books;
 
-const SCHEMA: [&str; 2] = [include_str!("index/schema/0001.sql"), include_str!("index/schema/0002.sql")];
+const SCHEMA: [&str; 3] =
+    [include_str!("index/schema/0001.sql"), include_str!("index/schema/0002.sql"), include_str!("index/schema/0003.sql")];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.
 const NO_TIME: UnixMillis = UnixMillis(0);
+
+/// How far back from its last moment a machine that lost its power may not have written what was written to a file. Linux begins
+/// after 30 s; laptop modes wait for minutes.
+const UNWRITTEN_NS: i64 = 5 * 60 * 1_000_000_000;
 
 /// The index of one mirror, and its one writer. Hold a [`StateLock`] while there is one.
 #[derive(Debug)]
@@ -70,6 +81,22 @@ impl Index {
         }
         let instance = notes::get(&db, Note::Instance)?.ok_or_else(|| IndexError::corrupt("it has no instance"))?;
         Ok(Self { db, file: file.to_owned(), instance, folds: false })
+    }
+
+    /// As [`Self::open`]; but a damaged file, or one that was found `damaged` when it was used, is moved aside with its date
+    /// and begun anew. Where to, if it was: nothing of it is used any more, and nothing is known to be on the server.
+    ///
+    /// # Errors
+    /// As for [`Self::open`], but never [`IndexError::Corrupt`] for what a new file can mend.
+    pub fn open_anew(file: &Path, now: UnixMillis, damaged: bool) -> Result<(Self, Option<PathBuf>), IndexError> {
+        if !damaged {
+            match Self::open(file, now) {
+                Err(IndexError::Corrupt(_)) => {}
+                opened => return opened.map(|index| (index, None)),
+            }
+        }
+        let aside = aside::move_aside(file, now)?;
+        Self::open(file, now).map(|index| (index, aside))
     }
 
     /// Eight hexadecimal digits, made with the index; they are in the name of every temporary file of its jobs.
@@ -187,6 +214,15 @@ impl Index {
         moves::deletes(&self.db)
     }
 
+    /// How much would be overwritten with another content, where that are more than `ordinary` files and more than half of
+    /// all; else nothing is counted.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn changes(&self, ordinary: u64) -> Result<Changes, IndexError> {
+        moves::changes(&self.db, ordinary)
+    }
+
     /// The mirror in numbers; the time it takes does not grow with the tree, only with the rows that wait for a retry.
     ///
     /// # Errors
@@ -201,6 +237,14 @@ impl Index {
     /// When the file cannot be read.
     pub fn problems(&self, limit: usize) -> Result<Vec<PathProblem>, IndexError> {
         pending::problems(&self.db, limit)
+    }
+
+    /// What is held of `path` (`None`: of the root) and of what lies below it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn ledger(&self, path: Option<&RelPath>) -> Result<Ledger, IndexError> {
+        ledger::ledger(&self.db, path)
     }
 
     /// The earliest time after `after` at which a pending row that failed may be tried again.
@@ -219,6 +263,15 @@ impl Index {
         Ok(rows::get(&self.db, path)?.map_or(0, |held| held.attempts))
     }
 
+    /// Forgets what is gone here and was put on the server, as if a rule ignored it: it stays there, and is nobody's to
+    /// remove. What a pending file may have been moved from is forgotten too. How many files that were.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then nothing is forgotten.
+    pub fn disown(&mut self, now: UnixMillis) -> Result<u64, IndexError> {
+        self.write(now, observe::disown)
+    }
+
     /// Makes all parked rows due again. How many there were.
     ///
     /// # Errors
@@ -233,6 +286,34 @@ impl Index {
     /// When the file cannot be written.
     pub fn start_over(&mut self) -> Result<usize, IndexError> {
         self.write(NO_TIME, |books| books.change_problems(held::Held::start_over))
+    }
+}
+
+/// What a start of the machine makes doubtful.
+impl Index {
+    /// The machine's present start is called `boot`. If the index was last opened in another one, that may have ended with a power
+    /// cut, and a file that was overwritten shortly before may have its new times and its old content. So the content of what
+    /// was recorded last is doubted: it is read again, and sent where it is not what was sent. How many files that are.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn booted(&mut self, boot: &str, now: UnixMillis) -> Result<usize, IndexError> {
+        self.write(now, |books| {
+            let last: Option<String> = notes::get(books.db(), Note::Boot)?;
+            if last.as_deref() == Some(boot) {
+                return Ok(0);
+            }
+            notes::set(books.db(), Note::Boot, Some(&boot))?;
+            // No clock is needed: what is recorded last tells when the machine still ran.
+            let newest: Option<i64> =
+                books
+                    .db()
+                    .query_row(include_str!("index/sql/newest.sql"), [now.0.saturating_mul(1_000_000)], |row| row.get(0))?;
+            match newest.filter(|_| last.is_some()) {
+                Some(newest) => books.change_recent(newest.saturating_sub(UNWRITTEN_NS), held::Held::doubt_content),
+                None => Ok(0),
+            }
+        })
     }
 }
 
@@ -278,6 +359,50 @@ impl Index {
         self.write(now, |books| entries.iter().try_for_each(|(path, entry)| books.change(path, |held| held.record(Some(*entry)))))
     }
 
+    /// Forgets everything about the server, jobs included: it is another directory now, and nothing is known of it.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn start_elsewhere(&mut self, now: UnixMillis) -> Result<(), IndexError> {
+        self.write(now, |books| {
+            books.db().execute("DELETE FROM job", [])?;
+            books.change_all(|held| {
+                held.record(None);
+                true
+            })?;
+            Ok(())
+        })
+    }
+
+    /// What is recorded at each of `paths`, or else was left there.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn recorded(&self, paths: &[RelPath]) -> Result<Vec<Option<Entry>>, IndexError> {
+        let recorded = |path| match rows::get(&self.db, path)?.and_then(|held| held.recorded) {
+            None => trash::left(&self.db, path),
+            recorded => Ok(recorded),
+        };
+        paths.iter().map(recorded).collect()
+    }
+
+    /// Records what the server said is at `path`, which may be anything.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn told(&mut self, path: &RelPath, stat: Option<Stat>, now: UnixMillis) -> Result<(), IndexError> {
+        self.write(now, |books| books.change(path, |held| held.told(stat.map(Stat::to_entry))))
+    }
+
+    /// What somebody else changed on the server, at and below `prefix` or anywhere, may be overwritten: from now on it is only
+    /// known that something is there. How many paths are released by that.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn give_up_drift(&mut self, prefix: Option<&RelPath>, now: UnixMillis) -> Result<usize, IndexError> {
+        self.write(now, |books| books.change_problems(|held| held.give_up_drift(prefix)))
+    }
+
     /// The jobs of which nobody knows what became of them, in the order in which they were promised.
     ///
     /// # Errors
@@ -320,6 +445,15 @@ impl Index {
     /// When the file cannot be written.
     pub fn set_note<T: Serialize>(&mut self, note: Note, value: Option<&T>) -> Result<(), IndexError> {
         notes::set(&self.db, note, value)
+    }
+}
+
+#[cfg(test)]
+impl Index {
+    /// From now on this connection finds no room for more than a few pages.
+    pub(crate) fn without_room(&self) {
+        let pages: i64 = self.db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        self.db.query_row(&format!("PRAGMA max_page_count = {}", pages + 8), [], |_| Ok(())).unwrap();
     }
 }
 

@@ -1,11 +1,15 @@
 //! The engine: one loop per mirror that listens, looks, notes, decides, promises, acts and settles. It is the only
 //! writer of its index. Nothing here speaks FTP or knows a kernel's events.
 
+mod account;
 mod body;
 mod books;
 mod crew;
+mod drift;
 mod engine;
+mod keeper;
 mod look;
+pub mod marker;
 #[cfg(test)]
 mod properties;
 pub mod retry;
@@ -18,13 +22,16 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use engine::{DryRun, DryRunError, Mirror, StartWatch, dry_run};
+pub use account::{Account, PathState, Side};
+pub use drift::Drift;
+pub use engine::{DryRun, DryRunError, Mirror, StartWatch, account_at_rest, dry_run, reject};
+pub use keeper::{Keeper, OpenState, Opened};
 pub use seats::Seats;
 pub use status::{MirrorStatus, Phase};
 
 use crate::{
-    index::IndexError,
-    model::{Operation, Outcome, UnixMillis},
+    index::{IndexError, Trashed, Undo},
+    model::{Disposal, Operation, Outcome, RelPath, Retention, UnixMillis},
     plan::{Budget, Halt},
     scan::{Place, RulesError, View},
 };
@@ -44,8 +51,16 @@ pub struct Settings {
     pub quiet: Duration,
     /// The whole directory is looked at again after so long.
     pub full_scan: Duration,
+    /// Whose the directory on the server is marked to be, as [`marker::identity`] makes it: the same again when the state was lost.
+    pub identity: String,
     /// More deletes than this wait for an approval.
     pub budget: Budget,
+    /// What becomes of copies on the server that somebody else changed.
+    pub drift: Drift,
+    /// What becomes of the server's copy of what is gone here.
+    pub disposal: Disposal,
+    /// How long it stays in the trash.
+    pub retention: Retention,
     /// The sessions of its remote, which it may share with other mirrors.
     pub seats: Seats,
     /// The wall clock: [`crate::clock::now`], or a simulated one.
@@ -55,6 +70,17 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The patterns of what is not mirrored, the marker among it.
+    pub(crate) fn patterns(&self) -> Vec<String> {
+        let own = std::iter::once(marker::PATTERN.to_owned());
+        self.ignore.iter().cloned().chain(own).collect()
+    }
+
+    /// The local directory by name, as it is noted in the index.
+    pub fn source_name(&self) -> String {
+        source_name(&self.source)
+    }
+
     /// The local directory, and how it is looked at.
     pub(crate) fn place(&self) -> Place {
         Place { path: self.source.clone(), view: self.view }
@@ -96,6 +122,29 @@ pub enum Until {
 pub enum Command {
     /// Release the removals that wait. Answered with how many.
     Approve(oneshot::Sender<Result<u64, ApproveError>>),
+    /// Overwrite what was changed on the server, at and below this path or anywhere: paths that are parked for it are
+    /// released. Answered with how many.
+    Overwrite(Option<RelPath>, oneshot::Sender<u64>),
+    /// Drop the removals that wait: the files stay on the server, and are not ours any more. Answered with how many.
+    Reject(oneshot::Sender<Result<u64, ApproveError>>),
+    /// Say what is known of a path.
+    Account {
+        /// Which; `None` is the root.
+        path: Option<RelPath>,
+        /// Whether to look at it first: then everything that was so before this was sent is in the answer.
+        look: bool,
+        /// The answer; dropped when the mirror ends before it knows.
+        answer: oneshot::Sender<Account>,
+    },
+    /// Put back what was removed, from the trash. Answered with what that is.
+    Undo {
+        /// What.
+        undo: Undo,
+        /// Only say what that would be.
+        dry_run: bool,
+        /// Where to answer.
+        answer: oneshot::Sender<Vec<Trashed>>,
+    },
 }
 
 /// Why nothing was approved.
@@ -109,6 +158,9 @@ pub enum ApproveError {
         "the local directory is missing: nothing can be approved until it is back (removals start only when it was looked at)"
     )]
     RootMissing,
+    /// It is not removals that wait.
+    #[error("no removals wait that could be rejected: see what `towline status` says of the mirror")]
+    NoRemovals,
 }
 
 /// A handle on a running mirror.
@@ -129,6 +181,12 @@ pub enum MirrorError {
     /// An ignore pattern is wrong.
     #[error(transparent)]
     Rules(#[from] RulesError),
+}
+
+/// A local directory by name, as it is noted in an index.
+pub fn source_name(source: &std::path::Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    source.as_os_str().as_bytes().escape_ascii().to_string()
 }
 
 /// Where a mirror keeps its index below the state directory.

@@ -6,12 +6,14 @@ mod entry;
 mod job;
 mod path;
 mod problem;
+mod trash;
 
 pub use abilities::Abilities;
 pub use entry::{Digest, Entry, Fingerprint, Kind, Mode, Observation, RootIdentity, Row, Window};
-pub use job::{Done, Job, JobId, Operation, Outcome, Settlement, Stat};
+pub use job::{Done, Job, JobId, Operation, Outcome, ServerCopy, Settlement, Stat};
 pub use path::{PathError, PathSet, RelPath};
 pub use problem::{Problem, Reason};
+pub use trash::{Disposal, Retention, TRASH_DIR, is_trash, place};
 
 /// Milliseconds since the Unix epoch, as read from the wall clock. Only shown, compared with itself, and stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]

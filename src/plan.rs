@@ -1,6 +1,6 @@
 //! Decides, never acts: from the pending rows to ordered operations, each with its reason, and to the entries that need
 //! none. Sees one window of rows at a time; what needs the whole tree (the delete budget) comes in as numbers, see
-//! [`guard`].
+//! [`guard`](guard()).
 //!
 //! Every row asks for at most two things: that its path be *filled* (a directory made, a file put) and that it be
 //! *vacated* (removed). A rename is one step that is both, at two paths. What must precede what:
@@ -23,7 +23,7 @@ mod tests;
 
 use std::fmt;
 
-pub use guard::{Approval, Budget, Facts, Halt, Root, guard};
+pub use guard::{Approval, Budget, Changed, Facts, Halt, Root, guard};
 
 use crate::model::{Abilities, Entry, Operation, PathSet, Problem, RelPath, Window};
 
@@ -41,8 +41,19 @@ pub struct Policy {
 pub enum Removals {
     /// Yes.
     Allowed,
+    /// Removed, not renamed away: the caller leaves it where it is, unless it must make way.
+    Kept,
     /// No: neither removed nor renamed away. What depends on it waits.
     Held,
+    /// No, and no file's content is replaced either.
+    HeldWithChanges,
+}
+
+impl Removals {
+    /// Whether names stay on the server until somebody agrees.
+    pub fn are_held(self) -> bool {
+        matches!(self, Self::Held | Self::HeldWithChanges)
+    }
 }
 
 /// Which stretch of the work a window is for.
@@ -136,7 +147,7 @@ pub fn plan(window: &Window, stage: &Stage, policy: Policy, busy: &PathSet) -> P
     let survey = survey::Survey::new(window, stage, policy, busy);
     let moves = match policy.removals {
         Removals::Allowed => moves::Moves::find(&survey.sites),
-        Removals::Held => moves::Moves::none(survey.sites.len()),
+        Removals::Kept | Removals::Held | Removals::HeldWithChanges => moves::Moves::none(survey.sites.len()),
     };
     order::order(survey, moves, stage, policy)
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 pub use crate::model::Abilities;
-use crate::model::{Mode, RelPath, Stat, UnixMillis};
+use crate::model::{Mode, RelPath, ServerCopy, Stat, UnixMillis};
 
 /// A place to mirror to. Cheap to share; every worker gets a session of its own.
 pub trait Remote: Send + Sync + 'static {
@@ -27,6 +27,11 @@ pub trait Remote: Send + Sync + 'static {
     fn warnings(&self, now: UnixMillis) -> Vec<String> {
         let _ = now;
         Vec::new()
+    }
+
+    /// Which directory of which account on which server, in words that stay the same while it does.
+    fn target(&self) -> String {
+        String::new()
     }
 
     /// What is known of the server by now; may grow with every session.
@@ -72,6 +77,20 @@ pub trait Session: Send + 'static {
 
     /// What is at `path`; `None` only if the server said by exact name that nothing is.
     fn stat(&mut self, path: &RelPath) -> impl Future<Output = Result<Option<Stat>, RemoteError>> + Send;
+
+    /// What is at `path`, with its time. `None` as for [`Self::stat`]; some servers tell nothing of directories here.
+    fn examine(&mut self, path: &RelPath) -> impl Future<Output = Result<Option<ServerCopy>, RemoteError>> + Send;
+
+    /// The size of the file `fresh`, and what is at `path` with its time: [`Self::size`] and [`Self::examine`], in one round
+    /// trip where the server bears it.
+    fn prove(
+        &mut self,
+        fresh: &RelPath,
+        path: &RelPath,
+    ) -> impl Future<Output = Result<(Option<u64>, Option<ServerCopy>), RemoteError>> + Send;
+
+    /// The content of the file `path`; one of more than `most` bytes is an error.
+    fn fetch(&mut self, path: &RelPath, most: usize) -> impl Future<Output = Result<Vec<u8>, RemoteError>> + Send;
 
     /// Asks for a sign of life (NOOP).
     fn ping(&mut self) -> impl Future<Output = Result<(), RemoteError>> + Send;

@@ -6,6 +6,7 @@
 
 mod aim;
 mod dir;
+mod explain;
 mod links;
 mod reach;
 pub mod read;
@@ -25,10 +26,11 @@ use crate::{
 
 use self::sight::Skip;
 pub use self::{
+    explain::{Sighting, explain},
     links::travels,
     reach::Reach,
     root::{Root, RootError},
-    rules::{IGNORE_FILE, Rules, RulesError},
+    rules::{IGNORE_FILE, Rule, Rules, RulesError},
     view::{Modes, Place, Symlinks, View},
 };
 

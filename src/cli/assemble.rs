@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use secrecy::SecretString;
@@ -11,9 +12,9 @@ use towline::{
     clock,
     config::{self, Config, PasswordSource},
     ftps::{self, ClientAuth, Pin, Profile, Timeouts, TlsSettings},
-    index::{Index, IndexError, Profiles, StateLock},
-    mirror::{Seats, Settings, index_file},
-    model::Mode,
+    index::{Index, Profiles, StateLock},
+    mirror::{Drift, OpenState, Opened, Seats, Settings, index_file, marker},
+    model::{Disposal, Mode, Retention},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
     scan::{Modes, Symlinks, View},
@@ -99,10 +100,33 @@ impl House {
         settings(mirror, seats, &self.state_dir)
     }
 
-    /// The index of `mirror`.
+    /// The index of `mirror`. A damaged one is moved aside and begun anew.
     pub(super) fn index(&self, mirror: &config::Mirror) -> Result<Index, Failure> {
+        let (index, aside) = self.opened(mirror)?;
+        if let Some(aside) = aside {
+            tracing::warn!(mirror = %mirror.name, kept = %aside.display(), "the state was damaged and is made anew: everything is sent again, nothing is removed");
+        }
+        Ok(index)
+    }
+
+    /// The same, for somebody who tells of it.
+    pub(super) fn opened(&self, mirror: &config::Mirror) -> Result<Opened, Failure> {
+        (self.opens(mirror))(false).map_err(|e| Failure::state(&index_file(&self.state_dir, &mirror.name), e))
+    }
+
+    /// How the index of `mirror` is opened.
+    pub(super) fn opens(&self, mirror: &config::Mirror) -> OpenState {
         let file = index_file(&self.state_dir, &mirror.name);
-        Index::open(&file, clock::now()).map_err(|e| Failure::state(&file, e))
+        Arc::new(move |damaged| {
+            let (mut index, aside) = Index::open_anew(&file, clock::now(), damaged)?;
+            if let Some(boot) = boot() {
+                let doubted = index.booted(&boot, clock::now())?;
+                if doubted > 0 {
+                    tracing::info!(doubted, "the machine was started anew: what was sent last is read again");
+                }
+            }
+            Ok((index, aside))
+        })
     }
 
     /// The remote of `mirror`, which remembers what it learns in the state directory.
@@ -117,14 +141,25 @@ impl House {
     }
 }
 
+/// What the system calls this machine; a random name where it has none, and then a state that was lost is nobody's.
+fn machine() -> String {
+    let id = std::fs::read_to_string("/etc/machine-id").ok().map(|id| id.trim().to_owned());
+    id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("{:032x}", fastrand::u128(..)))
+}
+
+/// What the system calls the machine's present start.
+fn boot() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
+}
+
 /// What was learnt about servers, which is kept in the state directory; whoever else has it open may do so.
 pub(super) fn profiles(state_dir: &Path) -> Result<Arc<Mutex<Profiles>>, Failure> {
     let learnt = state_dir.join("remotes.db");
-    let profiles = Profiles::open(&learnt).map_err(|e| {
-        let damaged = matches!(e, IndexError::Corrupt(_));
-        let failure = Failure::state(&learnt, e);
-        if damaged { failure.with_hint(Some("remove this file: what it says of the servers is learnt again")) } else { failure }
-    })?;
+    let (profiles, aside) = Profiles::open_anew(&learnt, clock::now()).map_err(|e| Failure::state(&learnt, e))?;
+    if let Some(aside) = aside {
+        tracing::warn!(kept = %aside.display(), "what was learnt of the servers was damaged: it is learnt again");
+    }
     Ok(Arc::new(Mutex::new(profiles)))
 }
 
@@ -188,7 +223,19 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
         ignore,
         quiet: mirror.quiet,
         full_scan: mirror.full_scan,
+        identity: marker::identity(&machine(), &index_file(state_dir, &mirror.name)),
         budget: Budget { files: mirror.delete_budget.files.into(), percent: mirror.delete_budget.percent },
+        drift: match mirror.drift {
+            config::Drift::KeepRemote => Drift::KeepRemote,
+            config::Drift::KeepBoth => Drift::KeepBoth,
+            config::Drift::Overwrite => Drift::Overwrite,
+        },
+        disposal: match mirror.delete {
+            config::Delete::Trash => Disposal::Trash,
+            config::Delete::Remove => Disposal::Remove,
+            config::Delete::Keep => Disposal::Keep,
+        },
+        retention: Retention { age: Duration::from_secs(u64::from(mirror.trash.days) * 86_400), bytes: mirror.trash.size },
         seats,
         clock: clock::now,
         observer: None,

@@ -21,8 +21,8 @@ use towline::{
     clock,
     ftps::{DataMode, Mode, Profile, Timeouts, TlsSettings},
     index::Index,
-    mirror::{Event, Handle, Mirror, Phase, Seats, Settings, Until},
-    model::{Done, Operation, Outcome},
+    mirror::{Drift, Event, Handle, Mirror, Phase, Seats, Settings, Until, marker::MARKER},
+    model::{Disposal, Done, Operation, Outcome, Retention, TRASH_DIR},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
     scan::View,
@@ -69,7 +69,7 @@ const EDITS: &[Edit] = &[
         fs::create_dir(dir.join("news.html"))?;
         fs::write(dir.join("news.html/today.txt"), "a directory now\n")
     }),
-    ("a file is removed", |dir| fs::remove_file(dir.join("notes.txt"))),
+    ("a file is removed: on the server it goes to the trash", |dir| fs::remove_file(dir.join("notes.txt"))),
     ("a directory is removed with all that is in it", |dir| fs::remove_dir_all(dir.join("news.html"))),
 ];
 
@@ -203,6 +203,9 @@ fn short(operation: &Operation) -> &'static str {
     match operation {
         Operation::MakeDir { .. } => "mkdir",
         Operation::RemoveFile { .. } => "removed",
+        Operation::Trash { .. } => "trashed",
+        Operation::Restore { .. } => "put back",
+        Operation::Expire { .. } => "expired",
         Operation::RemoveDir { .. } => "rmdir",
         Operation::SetMode { .. } => "chmod",
         Operation::Put { .. } | Operation::Rename { .. } | Operation::Link { .. } => operation.verb(),
@@ -235,7 +238,11 @@ fn mirror(
         ignore: Vec::new(),
         quiet: Duration::from_millis(200),
         full_scan: Duration::from_secs(3600),
+        identity: "demo".into(),
         budget: Budget { files: 50, percent: 25 },
+        drift: Drift::default(),
+        disposal: Disposal::Trash,
+        retention: Retention::default(),
         seats: Seats::new(4),
         clock: clock::now,
         observer: Some(Arc::new(move |event: &Event| drop(events.send(event.clone())))),
@@ -265,7 +272,7 @@ fn sample(dir: &Path) -> io::Result<()> {
     fs::write(dir.join("photo.raw"), photo)
 }
 
-/// Everything below `dir`: files with their bytes, directories without.
+/// Everything below `dir` but the trash: files with their bytes, directories without.
 fn tree(dir: &Path) -> io::Result<BTreeMap<PathBuf, Option<Vec<u8>>>> {
     let mut found = BTreeMap::new();
     let mut left = vec![dir.to_owned()];
@@ -273,6 +280,9 @@ fn tree(dir: &Path) -> io::Result<BTreeMap<PathBuf, Option<Vec<u8>>>> {
         for entry in fs::read_dir(&at)? {
             let path = entry?.path();
             let name = path.strip_prefix(dir).map_err(io::Error::other)?.to_owned();
+            if name == Path::new(TRASH_DIR) || name == Path::new(MARKER) {
+                continue;
+            }
             if path.is_dir() {
                 found.insert(name, None);
                 left.push(path);

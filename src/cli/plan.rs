@@ -68,6 +68,9 @@ async fn one(out: &mut Out, mirror: &config::Mirror, state_dir: &Path) -> Result
         };
         Failure::failed(e).with_hint(hint)
     })?;
+    if run.left > 0 {
+        lines.push(format!("leave {} on the server: gone here", show::count(run.left as u64, "name", "names")));
+    }
     let does = match (lines.is_empty(), run.held) {
         (false, _) => "would",
         (true, 0) => "nothing to do",

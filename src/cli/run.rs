@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use towline::{
     control,
     daemon::{Daemon, DaemonError},
-    mirror::{Mirror, MirrorError, Until},
+    mirror::{Keeper, MirrorError},
     watch::KernelWatcher,
 };
 
@@ -21,12 +21,12 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failure> {
     for config in &house.config.mirrors {
         let settings = house.settings(config)?;
         let watch = |root: PathBuf| KernelWatcher::start(&root);
-        let (mirror, handle) = Mirror::new(settings, house.index(config)?, house.remote(config).await?, Some(Arc::new(watch)))
-            .map_err(Failure::config)?;
+        let opened = house.opened(config)?;
+        let (mirror, handle) = Keeper::new(settings, house.opens(config), house.remote(config).await?, Some(Arc::new(watch)));
         handles.insert(config.name.clone(), handle);
         let stop = daemon.stop();
         daemon.task(format!("the mirror {}", config.name), async move {
-            let last = mirror.run(Until::Stopped, stop).await?;
+            let last = mirror.run(opened, stop).await?;
             let left = last.tally.pending_files + last.tally.pending_dirs + last.tally.pending_removals;
             tracing::info!(mirror = %last.name, left, "stopped");
             Ok(())

@@ -1,6 +1,9 @@
-//! `towline status`: what the running daemon does.
+//! `towline status`: what the running daemon does; `towline status PATH`: how one path is.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use towline::{
     clock,
@@ -9,17 +12,25 @@ use towline::{
     model::UnixMillis,
 };
 
-use super::{Context, Exit, Failure, assemble, show};
+use super::{Context, Exit, Failure, assemble, show, why};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  towline status --json | jq '.mirrors[].phase'")]
+#[command(after_help = "Example:\n  towline status --json | jq '.mirrors[].phase'\n  towline status ~/site/index.html")]
 pub(super) struct Args {
+    /// A path here, or below the mirror's directory [default: every mirror as a whole]
+    path: Option<PathBuf>,
+    /// The mirror that holds the path, where that is not clear from the path
+    #[arg(long, value_name = "NAME", requires = "path")]
+    mirror: Option<String>,
     /// Everything, as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn status(mut context: Context, args: Args) -> Result<Exit, Failure> {
+    if let Some(path) = &args.path {
+        return why::tell(context, path, args.mirror.as_deref(), args.json, false).await;
+    }
     let socket = assemble::socket(&context)?;
     let status = Client::new(&socket).status().await.map_err(|e| Failure::new(Exit::Unavailable, e))?;
     if args.json {
@@ -73,9 +84,16 @@ pub(super) fn write_details(out: &mut impl Write, mirror: &MirrorStatus, now: Un
             None => writeln!(out, "  {:<10} {}", job.verb, job.path)?,
         }
     }
+    // That the account was refused is said with the server.
+    if let (Some(why), None) = (&mirror.stopped, &mirror.link.why) {
+        writeln!(out, "  stopped    {why}")?;
+    }
     if let Some(halt) = &mirror.halt {
         writeln!(out, "  halted     {} (since {})", halt.why, show::ago(halt.since, now))?;
         writeln!(out, "             {}", halt.hint)?;
+        if halt.halt.can_be_rejected() {
+            writeln!(out, "             to leave on the server what would be removed, run `towline reject {}`", mirror.name)?;
+        }
     }
     if let Some(why) = &mirror.link.why {
         write!(out, "  server     {}: {why}", mirror.link.state)?;
@@ -112,7 +130,7 @@ pub(super) fn write_details(out: &mut impl Write, mirror: &MirrorStatus, now: Un
     write_skipped(out, mirror)?;
     match mirror.last_success {
         Some(at) => writeln!(out, "  last       change put on the server {}", show::ago(at, now))?,
-        None if mirror.phase == Phase::InSync => {}
+        None if matches!(mirror.phase, Phase::InSync | Phase::AsScanned) => {}
         None => writeln!(out, "  last       nothing was put on the server yet")?,
     }
     Ok(())

@@ -109,7 +109,10 @@ pub(super) struct MirrorTable {
     pub(super) full_scan: Field<String>,
     pub(super) delete: Field<String>,
     #[serde(default)]
+    pub(super) trash: Table<TrashTable>,
+    #[serde(default)]
     pub(super) delete_budget: Table<BudgetTable>,
+    pub(super) drift: Field<String>,
     pub(super) symlinks: Field<String>,
     pub(super) permissions: Field<WordOr<PermissionsTable>>,
 }
@@ -120,6 +123,14 @@ pub(super) struct MirrorTable {
 pub(super) struct PermissionsTable {
     pub(super) files: Field<String>,
     pub(super) directories: Field<String>,
+}
+
+/// `trash = { ... }`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrashTable {
+    pub(super) days: Field<i64>,
+    pub(super) size: Field<String>,
 }
 
 /// `delete_budget = { ... }`
@@ -214,6 +225,7 @@ impl Described for ProxyTable {
 impl Described for TimeoutsTable {}
 impl Described for MirrorTable {}
 impl Described for BudgetTable {}
+impl Described for TrashTable {}
 impl Described for PermissionsTable {
     const EXPECTED: &str = "\"server\", \"keep\" or { files = \"0644\", directories = \"0755\" }";
 }

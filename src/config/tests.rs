@@ -48,8 +48,10 @@ fn all_of_it() {
         ignore = ["*.tmp"]
         quiet = "1s"
         full_scan = "1 day"
-        delete = "remove"
+        delete = "keep"
+        trash = { days = 7, size = "500 MB" }
         delete_budget.files = 7
+        drift = "keep-both"
         symlinks = "follow"
         permissions = { files = "0640" }
         "#,
@@ -87,8 +89,10 @@ fn all_of_it() {
         ignore: vec!["*.tmp".into()],
         quiet: Duration::from_secs(1),
         full_scan: Duration::from_secs(86_400),
-        delete: Delete::Remove,
+        delete: Delete::Keep,
+        trash: Trash { days: 7, size: 500_000_000 },
         delete_budget: DeleteBudget { files: 7, percent: 25 },
+        drift: Drift::KeepBoth,
         symlinks: Symlinks::Follow,
         permissions: Permissions::Fixed { files: Some(0o640), directories: None },
     };
@@ -204,8 +208,10 @@ fn what_is_said_of_a_wrong_mirror() {
         ("mirror = [[]]", "1:11: found a list, expected a table"),
         ("[[mirror]]", "1:1: `name` is missing\n1:1: `source` is missing\n1:1: `remote` is missing\n1:1: `path` is missing"),
         (&both("delet = 1"), "10:1: unknown key `delet`; did you mean `delete`?"),
-        (&both("delete = \"trash\""), "10:10: delete: expected \"remove\""),
-        (&both("delete = \"keep\""), "10:10: delete: expected \"remove\""),
+        (&both("delete = \"bin\""), "10:10: delete: expected \"trash\", \"remove\" or \"keep\""),
+        (&both("trash = { days = 0 }"), "10:18: days: expected a number from 1 to 3650"),
+        (&both("trash = { size = \"1 zebibyte\" }"), "10:18: size: expected a size, as in 500MiB or 10GB"),
+        (&both("trash = { size = \"9999999TiB\" }"), "10:18: size: expected a size, as in 500MiB or 10GB"),
         (&both("delete_budget = { percent = 101 }"), "10:29: percent: expected a number from 0 to 100"),
         (&both("delete_budget = [50, 25]"), "10:17: found a list, expected a table"),
         (&both("delete_budget.file = 1"), "10:15: unknown key `file`; did you mean `files`?"),
@@ -392,6 +398,7 @@ fn the_example_shows_the_defaults() {
     assert_eq!(plain.remotes["web"].timeouts, Timeouts::default());
     assert_eq!(plain.remotes["web"].tls, Tls::default());
     assert_eq!(plain.mirrors[0].delete_budget, DeleteBudget::default());
+    assert_eq!(plain.mirrors[0].trash, Trash::default());
 }
 
 /// The keys of a table are asked from the code: it lists them where it meets one that it does not know.
@@ -416,6 +423,7 @@ fn the_example_shows_every_key() {
     );
     assert_eq!(shown(&remote["timeouts"]), keys("[remote.web.timeouts]\n"));
     assert_eq!(shown(mirror), keys("[[mirror]]\n"));
+    assert_eq!(shown(&mirror["trash"]), keys("[[mirror]]\n[mirror.trash]\n"));
     assert_eq!(shown(&mirror["delete_budget"]), keys("[[mirror]]\n[mirror.delete_budget]\n"));
     for source in keys("[remote.web.password]\n") {
         assert!(EXAMPLE.contains(&format!("{{ {source} = ")), "{source}");
@@ -424,7 +432,7 @@ fn the_example_shows_every_key() {
 
 /// Text that is nearly a configuration.
 fn tomlish() -> impl Strategy<Value = String> {
-    const WORDS: [&str; 44] = [
+    const WORDS: [&str; 45] = [
         "[remote.web]\n",
         "[[mirror]]\n",
         "[remote.web.tls]\n",
@@ -447,6 +455,7 @@ fn tomlish() -> impl Strategy<Value = String> {
         "path",
         "ignore",
         "quiet",
+        "trash",
         "delete_budget",
         "files",
         "=",

@@ -13,7 +13,7 @@ use super::{
     error::Place,
     file::{
         self, BudgetTable, Document, Field, MirrorTable, PasswordTable, PermissionsTable, RemoteTable, Table, TimeoutsTable,
-        TlsTable, WordOr,
+        TlsTable, TrashTable, WordOr,
     },
     value::{self, Bounds, Expected},
 };
@@ -236,7 +236,9 @@ impl Reader<'_> {
         let full_scan = self
             .optional("full_scan", table.full_scan, Mirror::DEFAULT_FULL_SCAN, |text| value::duration(&text, &Bounds::FULL_SCAN));
         let delete = self.optional("delete", table.delete, super::Delete::default(), |text| value::delete(&text));
+        let trash = self.trash(table.trash.0);
         let delete_budget = self.budget(table.delete_budget.0);
+        let drift = self.optional("drift", table.drift, super::Drift::default(), |text| value::drift(&text));
         let symlinks = self.optional("symlinks", table.symlinks, Symlinks::default(), |text| value::symlinks(&text));
         let permissions = self.permissions(table.permissions);
         let mirror = Mirror {
@@ -248,11 +250,20 @@ impl Reader<'_> {
             quiet: quiet?,
             full_scan: full_scan?,
             delete: delete?,
+            trash: trash?,
             delete_budget: delete_budget?,
+            drift: drift?,
             symlinks: symlinks?,
             permissions: permissions?,
         };
         Some(PlacedMirror { mirror, name_at, remote_at, path_at })
+    }
+
+    fn trash(&mut self, table: TrashTable) -> Option<super::Trash> {
+        let default = super::Trash::default();
+        let days = self.optional("days", table.days, default.days, |n| value::number(n, 1, 3650));
+        let size = self.optional("size", table.size, default.size, |text| value::size(&text));
+        Some(super::Trash { days: days?, size: size? })
     }
 
     fn budget(&mut self, table: BudgetTable) -> Option<DeleteBudget> {

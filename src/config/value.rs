@@ -7,7 +7,7 @@ use base64::Engine as _;
 use ignore::gitignore::GitignoreBuilder;
 use jiff::{SpanRelativeTo, fmt::friendly::SpanParser};
 
-use super::{DataMode, Delete, Mode, Origin, Permissions, ProxyKind, Symlinks, TlsVersion, Trust};
+use super::{DataMode, Delete, Drift, Mode, Origin, Permissions, ProxyKind, Symlinks, TlsVersion, Trust};
 use crate::model::RelPath;
 
 /// What a value should have been: the end of a sentence that begins with "expected".
@@ -164,9 +164,41 @@ pub(super) fn tls_version(text: &str) -> Result<TlsVersion, Expected> {
 /// `"remove"`.
 pub(super) fn delete(text: &str) -> Result<Delete, Expected> {
     match text {
+        "trash" => Ok(Delete::Trash),
         "remove" => Ok(Delete::Remove),
-        _ => Err("\"remove\"".into()),
+        "keep" => Ok(Delete::Keep),
+        _ => Err("\"trash\", \"remove\" or \"keep\"".into()),
     }
+}
+
+/// `"keep-remote"`, `"keep-both"` or `"overwrite"`.
+pub(super) fn drift(text: &str) -> Result<Drift, Expected> {
+    match text {
+        "keep-remote" => Ok(Drift::KeepRemote),
+        "keep-both" => Ok(Drift::KeepBoth),
+        "overwrite" => Ok(Drift::Overwrite),
+        _ => Err("\"keep-remote\", \"keep-both\" or \"overwrite\"".into()),
+    }
+}
+
+/// A number of bytes as people write it: `500MiB`, `10 GB`.
+pub(super) fn size(text: &str) -> Result<u64, Expected> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "b" => Some(1),
+        "kb" => Some(1_000),
+        "kib" => Some(1 << 10),
+        "mb" => Some(1_000_000),
+        "mib" => Some(1 << 20),
+        "gb" => Some(1_000_000_000),
+        "gib" => Some(1 << 30),
+        "tb" => Some(1_000_000_000_000),
+        "tib" => Some(1 << 40),
+        _ => None,
+    };
+    let bytes = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+    bytes.filter(|bytes| *bytes <= i64::MAX.cast_unsigned()).ok_or("a size, as in 500MiB or 10GB".into())
 }
 
 /// `"skip"`, `"follow"` or `"link"`.

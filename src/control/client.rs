@@ -6,15 +6,16 @@ use std::{
     time::Duration,
 };
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, time::timeout};
 
-use super::{Approved, Refusal, Status};
+use super::{Approved, Overwritten, Question, Refusal, Rejected, Status, UndoRequest, Undone, escape};
+use crate::mirror::Account;
 
-/// The whole exchange may take this long.
+/// The whole exchange may take this long, and as much longer as a question allows for a look.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The largest answer that is read.
 const LARGEST: usize = 16 << 20;
@@ -61,7 +62,7 @@ impl Client {
     /// # Errors
     /// When no daemon answers.
     pub async fn status(&self) -> Result<Status, ClientError> {
-        self.ask(Method::GET, "/v1/status").await
+        self.ask(Method::GET, "/v1/status", Bytes::new(), PATIENCE).await
     }
 
     /// Releases the removals that wait in the mirror `name`.
@@ -69,22 +70,66 @@ impl Client {
     /// # Errors
     /// When no daemon answers, there is no such mirror, or nothing waits.
     pub async fn approve(&self, name: &str) -> Result<Approved, ClientError> {
-        self.ask(Method::POST, &format!("/v1/mirrors/{}/approve", escape(name))).await
+        self.ask(Method::POST, &format!("/v1/mirrors/{}/approve", escape(name.as_bytes())), Bytes::new(), PATIENCE).await
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
+    /// Lets the mirror `name` overwrite what was changed on the server, at and below `path` or anywhere.
+    ///
+    /// # Errors
+    /// When no daemon answers, there is no such mirror, or the path is none.
+    pub async fn overwrite(&self, name: &str, path: Option<&str>) -> Result<Overwritten, ClientError> {
+        let parts = path.into_iter().flat_map(|path| path.split('/'));
+        let below: String = parts.map(|part| format!("/{}", escape(part.as_bytes()))).collect();
+        let path = format!("/v1/mirrors/{}/overwrite{below}", escape(name.as_bytes()));
+        self.ask(Method::POST, &path, Bytes::new(), PATIENCE).await
+    }
+
+    /// Drops the removals that wait in the mirror `name`.
+    ///
+    /// # Errors
+    /// As [`Self::approve`].
+    pub async fn reject(&self, name: &str) -> Result<Rejected, ClientError> {
+        self.ask(Method::POST, &format!("/v1/mirrors/{}/reject", escape(name.as_bytes())), Bytes::new(), PATIENCE).await
+    }
+
+    /// What the mirror `name` knows of a path. The answer may take as long as the question allows.
+    ///
+    /// # Errors
+    /// When no daemon answers, or there is no such mirror.
+    pub async fn account(&self, name: &str, question: &Question) -> Result<Account, ClientError> {
+        let path = format!("/v1/mirrors/{}/account?{question}", escape(name.as_bytes()));
+        self.ask(Method::GET, &path, Bytes::new(), PATIENCE + question.within).await
+    }
+
+    /// Puts back what was removed from the mirror `name`, or tells what would be.
+    ///
+    /// # Errors
+    /// When no daemon answers, or there is no such mirror.
+    pub async fn undo(&self, name: &str, asked: &UndoRequest) -> Result<Undone, ClientError> {
+        let body = serde_json::to_vec(asked).map_err(broken)?;
+        self.ask(Method::POST, &format!("/v1/mirrors/{}/undo", escape(name.as_bytes())), body.into(), PATIENCE).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<T, ClientError> {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|source| ClientError::NotRunning { socket: self.socket.clone(), source })?;
-        timeout(PATIENCE, exchange(stream, method, path)).await.map_err(|_| ClientError::Timeout(PATIENCE))?
+        timeout(patience, exchange(stream, method, path, body)).await.map_err(|_| ClientError::Timeout(patience))?
     }
 }
 
-async fn exchange<T: DeserializeOwned>(stream: UnixStream, method: Method, path: &str) -> Result<T, ClientError> {
+async fn exchange<T: DeserializeOwned>(stream: UnixStream, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let driver = tokio::spawn(connection);
-    let request =
-        Request::builder().method(method).uri(path).header("host", "towline").body(Empty::<Bytes>::new()).map_err(broken)?;
+    let request = Request::builder().method(method).uri(path).header("host", "towline");
+    let request = if body.is_empty() { request } else { request.header("content-type", "application/json") };
+    let request = request.body(Full::new(body)).map_err(broken)?;
     let response = sender.send_request(request).await.map_err(broken)?;
     let status = response.status();
     let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(ClientError::Broken)?.to_bytes();
@@ -99,15 +144,4 @@ async fn exchange<T: DeserializeOwned>(stream: UnixStream, method: Method, path:
 
 fn broken(e: impl std::error::Error + Send + Sync + 'static) -> ClientError {
     ClientError::Broken(Box::new(e))
-}
-
-/// Percent-encodes what may not stand in a path segment (RFC 3986, section 3.3).
-fn escape(segment: &str) -> String {
-    segment
-        .bytes()
-        .map(|b| match b {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(b).to_string(),
-            _ => format!("%{b:02X}"),
-        })
-        .collect()
 }

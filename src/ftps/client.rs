@@ -1,6 +1,7 @@
 //! A conversation with one server in verbs: connect, store, rename, look. It keeps what was learnt and reconnects where the
 //! choice of TLS versions demands it; what a failure means for the mirror is decided above.
 
+mod copy;
 mod find;
 mod list;
 mod rename;
@@ -47,6 +48,15 @@ pub struct Found {
     pub kind: ListedKind,
     /// Bytes, for a file.
     pub size: Option<u64>,
+}
+
+/// What is at a path, and when it was last modified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dated {
+    /// What.
+    pub found: Found,
+    /// Whole seconds since the Unix epoch, where the server says so.
+    pub modified: Option<i64>,
 }
 
 impl<D: Dial> Client<D> {

@@ -150,6 +150,36 @@ pub(super) async fn list<D: Dial>(
     command: &Command,
     mut parser: ListingParser,
 ) -> Result<Received, Error> {
+    let (reply, closed) = receive(endpoint, connection, command, &mut |bytes| Ok(parser.feed(bytes)?)).await?;
+    let listing = if closed { parser.finish()? } else { parser.cut() };
+    Ok(Received { listing, reply, closed })
+}
+
+/// Reads a file to its end; one of more than `most` bytes is an error.
+pub(super) async fn fetch<D: Dial>(
+    endpoint: &Endpoint<D>,
+    connection: &mut Connection<D::Stream>,
+    command: &Command,
+    most: usize,
+) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    let mut take = |bytes: &[u8]| {
+        body.extend_from_slice(bytes);
+        if body.len() > most { Err(Error::data(std::io::ErrorKind::FileTooLarge.into())) } else { Ok(()) }
+    };
+    match receive(endpoint, connection, command, &mut take).await? {
+        (_, true) => Ok(body),
+        (_, false) => Err(Error::data(std::io::ErrorKind::UnexpectedEof.into())),
+    }
+}
+
+/// Takes in what the server sends; gives its last reply, and whether the data connection ended as it should.
+async fn receive<D: Dial>(
+    endpoint: &Endpoint<D>,
+    connection: &mut Connection<D::Stream>,
+    command: &Command,
+    take: &mut (dyn FnMut(&[u8]) -> Result<(), Error> + Send),
+) -> Result<(Reply, bool), Error> {
     let verb = command.verb();
     let Opened { mut data, mut transfer, mut complete } = open(endpoint, connection, None, command).await?;
     let control = &mut connection.control;
@@ -163,7 +193,7 @@ pub(super) async fn list<D: Dial>(
                 Err(_) => return Err(Error::Timeout(Wait::Stall)),
                 Ok(Ok(0)) => break None,
                 Ok(Ok(read)) => {
-                    parser.feed(&chunk[..read])?;
+                    take(&chunk[..read])?;
                     progress += read;
                     if progress >= PROGRESS {
                         (stalls_at, progress) = (Instant::now() + stall, 0);
@@ -192,11 +222,9 @@ pub(super) async fn list<D: Dial>(
         }
     };
     match broken {
-        Some(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Ok(Received { listing: parser.cut(), reply, closed: false })
-        }
+        Some(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok((reply, false)),
         Some(error) => Err(Error::data(error)),
-        None => Ok(Received { listing: parser.finish()?, reply, closed: true }),
+        None => Ok((reply, true)),
     }
 }
 

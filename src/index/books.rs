@@ -34,6 +34,11 @@ impl<'c> Books<'c> {
         &self.tx
     }
 
+    /// The time that this transaction goes by.
+    pub(super) fn now(&self) -> UnixMillis {
+        self.now
+    }
+
     /// Whether names that differ in case only are one on the server.
     pub(super) fn folds(&self) -> bool {
         self.folds
@@ -53,10 +58,37 @@ impl<'c> Books<'c> {
         })
     }
 
+    /// Applies `change` to every row. How many times that was `true`.
+    pub(super) fn change_all(&mut self, change: impl FnMut(&mut Held) -> bool) -> Result<usize, IndexError> {
+        let (first, end) = rows::range(None);
+        self.change_pages(first, change, |db, after| {
+            rows::select(db, include_str!("sql/below.sql"), (after, &end, rows::limit(PAGE)))
+        })
+    }
+
     /// Applies `change` to every row with a problem. How many times that was `true`.
     pub(super) fn change_problems(&mut self, change: impl FnMut(&mut Held) -> bool) -> Result<usize, IndexError> {
         self.change_pages(Vec::new(), change, |db, after| {
             rows::select(db, include_str!("sql/problems.sql"), (after, rows::limit(PAGE)))
+        })
+    }
+
+    /// Applies `change` to every row of a file that was recorded with a ctime behind this one. How many times that was `true`.
+    pub(super) fn change_recent(&mut self, ctime_ns: i64, change: impl FnMut(&mut Held) -> bool) -> Result<usize, IndexError> {
+        self.change_pages(Vec::new(), change, |db, after| {
+            rows::select(db, include_str!("sql/recent.sql"), (after, ctime_ns, rows::limit(PAGE)))
+        })
+    }
+
+    /// How many files are gone here and not on the server.
+    pub(super) fn vanished_files(&self) -> u64 {
+        self.totals.vanished_files
+    }
+
+    /// Applies `change` to every row of which nothing is here any more. How many times that was `true`.
+    pub(super) fn change_vanished(&mut self, change: impl FnMut(&mut Held) -> bool) -> Result<usize, IndexError> {
+        self.change_pages(Vec::new(), change, |db, after| {
+            rows::select(db, include_str!("sql/vanished.sql"), (after, rows::limit(PAGE)))
         })
     }
 
@@ -97,6 +129,9 @@ impl<'c> Books<'c> {
         new.tidy(self.now);
         if new != *old {
             rows::put(&self.tx, &new)?;
+            if old.recorded.is_none() && new.recorded.is_some() {
+                self.tx.prepare_cached(include_str!("sql/left_delete.sql"))?.execute([new.path.to_key()])?;
+            }
             self.totals.replace(old, &new);
         }
         Ok(answer)

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::{
-    IndexError,
+    IndexError, aside,
     lock::{make_dir, private_file},
 };
 
@@ -24,7 +24,7 @@ pub(super) fn read_write(file: &Path, scripts: &[&str]) -> Result<Connection, In
     check(&db, scripts)?;
     db.execute_batch(include_str!("sql/pragmas.sql"))?;
     db.set_prepared_statement_cache_capacity(64);
-    migrate(&mut db, scripts)?;
+    migrate(&mut db, file, scripts)?;
     Ok(db)
 }
 
@@ -45,9 +45,14 @@ fn check(db: &Connection, scripts: &[&str]) -> Result<usize, IndexError> {
     }
 }
 
-fn migrate(db: &mut Connection, scripts: &[&str]) -> Result<(), IndexError> {
-    if check(db, scripts)? == scripts.len() {
+/// In one transaction, after a copy was made of what there is.
+fn migrate(db: &mut Connection, file: &Path, scripts: &[&str]) -> Result<(), IndexError> {
+    let found = check(db, scripts)?;
+    if found == scripts.len() {
         return Ok(());
+    }
+    if found > 0 {
+        aside::back_up(db, file, version(found))?;
     }
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Read again: another process may have been faster.
@@ -79,6 +84,22 @@ mod tests {
         assert_eq!(check(&db, &[ONE, TWO]).unwrap(), 2);
         drop(db);
         drop(read_write(&file, &[ONE, TWO]).unwrap());
+        let kept = read_only(&dir.path().join("state.db.schema-1"), &[ONE]).unwrap();
+        assert_eq!(kept.query_row("SELECT x FROM a", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&dir.path().join("state.db.schema-1").metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn without_a_copy_nothing_is_brought_up_to_date() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("state.db");
+        drop(read_write(&file, &[ONE]).unwrap());
+        std::fs::create_dir_all(dir.path().join("state.db.schema-1/taken")).unwrap();
+        assert!(matches!(read_write(&file, &[ONE, TWO]), Err(IndexError::Open { .. })));
+        assert!(!dir.path().join("state.db.copy").exists());
+        assert_eq!(check(&read_write(&file, &[ONE]).unwrap(), &[ONE]).unwrap(), 1);
     }
 
     #[test]

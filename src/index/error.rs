@@ -75,7 +75,7 @@ impl IndexError {
             Self::Full(_) => Some("free space on the disk that holds the state directory"),
             Self::Io(_) => Some("check the disk that holds the state directory, and its permissions"),
             Self::Corrupt(_) => Some(
-                "move the file away (and those beside it that end in -wal and -shm) and start again: everything is then sent again",
+                "`towline run` and `towline sync` keep it aside and begin a new one: everything is then sent again, and nothing is removed",
             ),
             Self::Lost | Self::NoSuchJob(_) | Self::Unwritable(_) | Self::Sqlite(_) => None,
         }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::model::{Entry, Problem, RelPath, Row, UnixMillis};
+use crate::model::{Entry, Fingerprint, Problem, Reason, RelPath, Row, UnixMillis};
 
 /// A time to try again that lies further ahead than this was set by a wall clock that has jumped since: no backoff is
 /// that long.
-pub(super) const FURTHEST_RETRY: Duration = Duration::from_secs(2 * 60 * 60);
+pub const FURTHEST_RETRY: Duration = Duration::from_secs(360);
 
 /// One row of the entry table. With neither side it stands for no row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,11 +113,37 @@ impl Held {
         parked
     }
 
+    /// Where it is parked for drift at or below `prefix`: what is there may be anything, and may be replaced.
+    pub(super) fn give_up_drift(&mut self, prefix: Option<&RelPath>) -> bool {
+        let drift = self.problem.as_ref().is_some_and(|problem| problem.reason == Reason::Drift);
+        let chosen = drift && prefix.is_none_or(|prefix| self.path.is_at_or_below(prefix));
+        if chosen {
+            let size = match self.recorded {
+                Some(Entry::File { print, .. }) => print.size,
+                _ => 0,
+            };
+            self.record(Some(Entry::file(Fingerprint::unknown(size), None)));
+        }
+        chosen
+    }
+
     /// What failed is due again, and its attempts are forgotten. Whether there was something to forget.
     pub(super) fn start_over(&mut self) -> bool {
         let failed = self.problem.is_some() || self.attempts > 0;
         self.clear();
         failed
+    }
+
+    /// The file may not be what it was when it was sent, whatever its times say. What the server holds is still known: it is
+    /// read and compared with that, and sent if it is something else. Whether there is a file recorded.
+    pub(super) fn doubt_content(&mut self) -> bool {
+        if let Some(Entry::File { digest, .. }) = &mut self.observed {
+            *digest = None;
+        }
+        let Some(Entry::File { print, .. }) = &mut self.recorded else { return false };
+        // A time that no file has.
+        print.ctime_ns = i64::MIN;
+        true
     }
 
     /// A rule ignores the path now. Whether anything was known of it.

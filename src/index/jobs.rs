@@ -3,8 +3,10 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::{IndexError, books::Books, fold, rows};
-use crate::model::{Done, Entry, Fingerprint, Job, JobId, Kind, Mode, Operation, Outcome, RelPath, Settlement, Stat, UnixMillis};
+use super::{IndexError, books::Books, fold, rows, trash};
+use crate::model::{
+    Done, Entry, Fingerprint, Job, JobId, Kind, Mode, Operation, Outcome, RelPath, Settlement, Stat, UnixMillis, is_trash,
+};
 
 pub(super) fn begin(
     books: &Books<'_>,
@@ -37,6 +39,11 @@ pub(super) fn settle(books: &mut Books<'_>, settlements: &[Settlement]) -> Resul
             Outcome::Untouched => true,
             Outcome::Failed(problem) | Outcome::InDoubt(problem) => {
                 books.change(promise.job.operation.path(), |held| held.fail(problem, *retry_at))?;
+                if let (Outcome::Failed(_), Operation::Restore { place, .. } | Operation::Expire { place, .. }) =
+                    (outcome, &promise.job.operation)
+                {
+                    trash::failed(books, place, *retry_at)?;
+                }
                 matches!(outcome, Outcome::Failed(_))
             }
         };
@@ -119,6 +126,13 @@ impl Promise {
                 self.record(books, from, None)?;
                 self.record(books, to, Some(Entry::File { print: *print, digest: digest.or(carried), mode: *mode }))?;
             }
+            (Operation::Trash { path, place }, Done::AsPlanned) => {
+                let recorded = rows::get(books.db(), path)?.and_then(|held| held.recorded);
+                trash::put(books, place, path, recorded)?;
+                self.record(books, path, None)?;
+            }
+            (Operation::Restore { place, path }, Done::AsPlanned) => Self::left(books, place, path)?,
+            (Operation::Expire { place, .. }, Done::AsPlanned) => trash::delete(books, place)?,
             (Operation::Put { .. }, Done::AsPlanned) | (_, Done::Holds { .. }) => return Ok(false),
         }
         Ok(true)
@@ -139,16 +153,49 @@ impl Promise {
             Operation::SetMode { path, .. } | Operation::RemoveFile { path } | Operation::RemoveDir { path } => {
                 self.kept(books, path, told(path))
             }
-            Operation::Rename { from, to, print, .. } => match (told(from), told(to)) {
+            Operation::Rename { from, to, print, retime, .. } => match (told(from), told(to)) {
                 (None, Some(Stat { kind: Kind::File, size })) if size.is_none_or(|size| size == print.size) => {
                     self.fulfil(books, &Done::AsPlanned).map(|_| ())
                 }
                 (at_from, at_to) => {
-                    self.kept(books, from, at_from)?;
+                    // It may have got another time already.
+                    if *retime {
+                        self.told(books, from, at_from)?;
+                    } else {
+                        self.kept(books, from, at_from)?;
+                    }
                     self.told(books, to, at_to)
                 }
             },
+            Operation::Trash { path, place } => {
+                if let Some(stat) = told(place) {
+                    let recorded = rows::get(books.db(), path)?.and_then(|held| held.recorded);
+                    trash::put(books, place, path, recorded.or(Some(stat.to_entry())))?;
+                }
+                self.kept(books, path, told(path))
+            }
+            Operation::Restore { place, path } => match (told(place), told(path)) {
+                (Some(_), _) => Ok(()),
+                (None, Some(_)) => Self::left(books, place, path),
+                (None, None) => trash::delete(books, place),
+            },
+            Operation::Expire { place, .. } => match told(place) {
+                Some(_) => Ok(()),
+                None => trash::delete(books, place),
+            },
         }
+    }
+
+    /// What was in the trash is at `path` again, and Towline's no more.
+    fn left(books: &mut Books<'_>, place: &RelPath, path: &RelPath) -> Result<(), IndexError> {
+        // It took the name from nothing: a record of something there was wrong.
+        let unknown = Stat { kind: Kind::File, size: None }.to_entry();
+        books.change(path, |held| {
+            if held.recorded.is_some() {
+                held.told(Some(unknown));
+            }
+        })?;
+        trash::restored(books, place)
     }
 
     /// A settled result. What is pending there still became so after this was begun.
@@ -198,8 +245,15 @@ impl Promise {
                 target: rows::digest(row, 9)?.ok_or_else(|| IndexError::corrupt("a link without a target"))?,
             },
             "set-mode" => Operation::SetMode { path, mode: mode.ok_or_else(|| IndexError::corrupt("permissions without any"))? },
-            "remove-file" => Operation::RemoveFile { path },
+            "remove-file" | "remove-dir" if is_trash(&path) => {
+                Operation::Expire { place: path, kind: if verb == "remove-dir" { Kind::Dir } else { Kind::File } }
+            }
+            "remove-file" => match optional(row, 3)? {
+                Some(place) => Operation::Trash { path, place },
+                None => Operation::RemoveFile { path },
+            },
             "remove-dir" => Operation::RemoveDir { path },
+            _ if is_trash(&rows::path(row, 3)?) => Operation::Restore { place: rows::path(row, 3)?, path },
             _ => Operation::Rename {
                 from: rows::path(row, 3)?,
                 to: path,
@@ -209,15 +263,20 @@ impl Promise {
                 retime: row.get(15)?,
             },
         };
-        let temp = match row.get_ref(4)?.as_blob_or_null().map_err(IndexError::corrupt)? {
-            None => None,
-            Some(_) => Some(rows::path(row, 4)?),
-        };
+        let temp = optional(row, 4)?;
         Ok(Self {
             job: Job { id: JobId(row.get(0)?), operation, temp },
             begun: UnixMillis(row.get(11)?),
             forgotten: row.get(13)?,
         })
+    }
+}
+
+/// The path in column `at`, if there is one.
+fn optional(row: &Row<'_>, at: usize) -> Result<Option<RelPath>, IndexError> {
+    match row.get_ref(at)?.as_blob_or_null().map_err(IndexError::corrupt)? {
+        None => Ok(None),
+        Some(_) => rows::path(row, at).map(Some),
     }
 }
 
@@ -239,6 +298,10 @@ fn insert(db: &Connection, operation: &Operation, now: UnixMillis) -> Result<Job
         Operation::SetMode { mode, .. } => ("set-mode", None, None, None, None, Some(*mode)),
         Operation::RemoveFile { .. } => ("remove-file", None, None, None, None, None),
         Operation::RemoveDir { .. } => ("remove-dir", None, None, None, None, None),
+        Operation::Trash { place, .. } => ("remove-file", Some(place), None, None, None, None),
+        Operation::Restore { place, .. } => ("rename", Some(place), None, None, None, None),
+        Operation::Expire { kind: Kind::Dir, .. } => ("remove-dir", None, None, None, None, None),
+        Operation::Expire { .. } => ("remove-file", None, None, None, None, None),
         Operation::Rename { from, print, digest, mode, retime, .. } => {
             retimes = *retime;
             ("rename", Some(from), Some(print), *digest, None, *mode)

@@ -17,6 +17,33 @@ pub struct Deletes {
     pub recorded: u64,
 }
 
+/// Files of which the server has another content under the same name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// How many.
+    pub files: u64,
+    /// How many of them are empty now, and were not.
+    pub emptied: u64,
+    /// Some of the others.
+    pub sample: Vec<RelPath>,
+}
+
+/// Files in [`Changes::sample`].
+const SAMPLE: usize = 64;
+
+pub(super) fn changes(db: &Connection, ordinary: u64) -> Result<Changes, IndexError> {
+    let totals = books::totals(db)?;
+    // Few changes need no counting.
+    if totals.pending_files <= ordinary || totals.pending_files.saturating_mul(2) <= totals.recorded_files {
+        return Ok(Changes::default());
+    }
+    let (files, emptied): (i64, i64) =
+        db.prepare_cached(include_str!("sql/changes.sql"))?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sample = rows::select(db, include_str!("sql/changed.sql"), [rows::limit(SAMPLE)])?;
+    let sample = sample.into_iter().map(|held| held.path).collect();
+    Ok(Changes { files: files.cast_unsigned(), emptied: emptied.cast_unsigned(), sample })
+}
+
 pub(super) fn sources(db: &Connection, window: &[Row], now: UnixMillis) -> Result<Vec<Row>, IndexError> {
     if books::totals(db)?.vanished_files == 0 {
         return Ok(Vec::new());

@@ -14,16 +14,22 @@ pub enum Note {
     Created,
     /// Which directory the root was when it was last scanned: a [`crate::model::RootIdentity`].
     Root,
+    /// By which path the root was configured when it was last scanned or approved: a string.
+    Source,
     /// Why deletes are held back, and since when.
     Hold,
     /// Which deletes an operator has approved.
     Approval,
     /// How the link to the server is: attempts, and when to try again.
     Link,
+    /// What binds this state to a directory on the server: whose marker is in it.
+    Marker,
     /// When the two trees were last known to be equal.
     LastSuccess,
     /// When the whole tree was last scanned without an error.
     LastFullScan,
+    /// Which start of the machine it was when the index was last opened, as the system names it.
+    Boot,
 }
 
 impl Note {
@@ -33,11 +39,14 @@ impl Note {
             Self::Instance => "instance",
             Self::Created => "created",
             Self::Root => "root",
+            Self::Source => "source",
             Self::Hold => "hold",
             Self::Approval => "approval",
             Self::Link => "link",
+            Self::Marker => "marker",
             Self::LastSuccess => "last-success",
             Self::LastFullScan => "last-full-scan",
+            Self::Boot => "boot",
         }
     }
 }

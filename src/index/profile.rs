@@ -1,11 +1,11 @@
 //! [`Profiles`]: what was learnt about servers, in a file of its own, because several mirrors may use one server.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{IndexError, connect};
+use super::{IndexError, aside, connect};
 use crate::model::UnixMillis;
 
 const SCHEMA: [&str; 1] = [include_str!("schema/remotes/0001.sql")];
@@ -23,6 +23,20 @@ impl Profiles {
     /// As for [`super::Index::open`].
     pub fn open(file: &Path) -> Result<Self, IndexError> {
         Ok(Self { db: connect::read_write(file, &SCHEMA)? })
+    }
+
+    /// As [`super::Index::open_anew`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_anew(file: &Path, now: UnixMillis) -> Result<(Self, Option<PathBuf>), IndexError> {
+        match Self::open(file) {
+            Err(IndexError::Corrupt(_)) => {
+                let aside = aside::move_aside(file, now)?;
+                Self::open(file).map(|profiles| (profiles, aside))
+            }
+            opened => opened.map(|profiles| (profiles, None)),
+        }
     }
 
     /// What was learnt about `endpoint`. Nothing, if that was written in a form that is not understood (any more).

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use rusqlite::Connection;
+use serde::de::DeserializeOwned;
 
-use super::{IndexError, SCHEMA, connect, lock::private_file, rows};
+use super::{IndexError, Ledger, Note, SCHEMA, connect, ledger, lock::private_file, notes, rows};
 use crate::model::{Entry, RelPath};
 
 /// Rows read at a time. Between two pages no transaction is open, so that the log can be checkpointed.
@@ -26,11 +27,31 @@ impl Reader {
         Ok(Self { db: connect::read_only(file, &SCHEMA)? })
     }
 
+    pub(super) fn db(&self) -> &Connection {
+        &self.db
+    }
+
     /// What was observed at and below `prefix` (`None`: everywhere), in preorder. Pages are read as they are needed;
     /// what is written meanwhile may be in later pages.
     pub fn under(&mut self, prefix: Option<&RelPath>) -> Under<'_> {
         let (next, end) = rows::range(prefix);
         Under { db: &self.db, next, end, page: Vec::new().into_iter(), last: false }
+    }
+
+    /// As [`super::Index::ledger`].
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn ledger(&self, path: Option<&RelPath>) -> Result<Ledger, IndexError> {
+        ledger::ledger(&self.db, path)
+    }
+
+    /// A noted fact.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds no `T` under this name.
+    pub fn note<T: DeserializeOwned>(&self, note: Note) -> Result<Option<T>, IndexError> {
+        notes::get(&self.db, note)
     }
 
     /// Writes a consistent copy to `file`, which must not exist or be empty.

@@ -1,11 +1,14 @@
 //! The index's verbs from outside, one child per room; the property test is in `model`.
 
+mod boot;
 mod files;
 mod fold;
 mod jobs;
+mod ledger;
 mod model;
 mod moves;
 mod queue;
+mod trash;
 
 use tempfile::TempDir;
 

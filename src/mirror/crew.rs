@@ -14,13 +14,14 @@ use tokio::{
 };
 
 use super::{
+    drift::Care,
+    marker::{Marking, Stand},
     seats::{Member, Seat, Seats},
     worker::{self, Answers, Report},
 };
 use crate::{
     model::Job,
     remote::{Class, Remote, RemoteError, Session},
-    scan::Place,
 };
 
 /// An idle session is closed after this; every server measured waits at least five minutes.
@@ -55,6 +56,8 @@ pub(super) enum End {
     Answered(Answers),
     /// No session could be had: nothing was tried.
     NoSession(RemoteError),
+    /// The directory on the server is not what it was taken for: nothing was tried.
+    Unbound,
     /// The question was not answered.
     Unanswered(RemoteError),
     /// The task panicked: nobody knows how far it came.
@@ -85,20 +88,26 @@ impl<S: Session> Placed<S> {
 
 pub(super) struct Crew<R: Remote> {
     remote: Arc<R>,
-    place: Place,
     seats: Member,
     idle: Vec<(Placed<R::Session>, Instant)>,
     tasks: JoinSet<Finished<R::Session>>,
     running: HashMap<Id, Running>,
     ready: mpsc::UnboundedSender<()>,
+    marking: Arc<Marking>,
 }
 
 impl<R: Remote> Crew<R> {
     /// A crew, and where it tells of each task that has its session.
-    pub(super) fn new(remote: Arc<R>, place: Place, seats: &Seats) -> (Self, mpsc::UnboundedReceiver<()>) {
+    pub(super) fn new(remote: Arc<R>, seats: &Seats) -> (Self, mpsc::UnboundedReceiver<()>) {
         let (ready, readied) = mpsc::unbounded_channel();
         let (idle, tasks, running) = (Vec::new(), JoinSet::new(), HashMap::new());
-        (Self { remote, place, seats: seats.join(), idle, tasks, running, ready }, readied)
+        let marking = Arc::new(Marking::new(remote.target()));
+        (Self { remote, seats: seats.join(), idle, tasks, running, ready, marking }, readied)
+    }
+
+    /// Whose the directory on the server is.
+    pub(super) fn marking(&self) -> &Marking {
+        &self.marking
     }
 
     /// How many sessions this mirror may have now.
@@ -136,23 +145,32 @@ impl<R: Remote> Crew<R> {
         self.running.len() + self.idle.len()
     }
 
-    /// Starts `task` on a warm session if there is one, else on a new one.
-    pub(super) fn start(&mut self, task: Task) {
+    /// Starts `task` on a warm session if there is one, else on a new one. The abilities in `care` are those of the moment.
+    pub(super) fn start(&mut self, task: Task, mut care: Care) {
         let warm = self.idle.pop();
         let opened = self.ready.clone();
-        let (remote, place) = (Arc::clone(&self.remote), self.place.clone());
+        let remote = Arc::clone(&self.remote);
+        let marking = Arc::clone(&self.marking);
         let seat = self.seats.seat();
         let sent = Arc::new(AtomicU64::new(0));
         let running = Running { task: task.clone(), sent: Arc::clone(&sent) };
         let handle = self.tasks.spawn(async move {
-            let Placed { mut session, seat } = match ready(&*remote, warm, seat).await {
-                Ok(placed) => placed,
+            let (Placed { mut session, seat }, fresh) = match ready(&*remote, warm, seat).await {
+                Ok(found) => found,
                 Err(e) => return (End::NoSession(e), None),
             };
+            if fresh || marking.stand() == Stand::Unknown {
+                match marking.check(&mut session).await {
+                    Ok(true) => {}
+                    Ok(false) => return (End::Unbound, Some(Placed { session, seat })),
+                    Err(e) => return (End::NoSession(e), None),
+                }
+            }
             let _ = opened.send(());
             match task {
                 Task::Run(job) => {
-                    let report = worker::run(&mut session, &job, &place, sent, &remote.abilities()).await;
+                    care.abilities = remote.abilities();
+                    let report = worker::run(&mut session, &job, &care, sent).await;
                     let dead = report.trouble.as_ref().is_some_and(|e| !e.session_survives());
                     (End::Ran(Box::new(report)), (!dead).then_some(Placed { session, seat }))
                 }
@@ -244,21 +262,21 @@ fn close<S: Session>(sessions: Vec<(Placed<S>, Instant)>) {
     }
 }
 
-/// A session that answers: the warm one if it still does, else a new one, for which a seat is waited.
+/// A session that answers: the warm one if it still does, else a new one, for which a seat is waited; and whether it is new.
 async fn ready<R: Remote>(
     remote: &R,
     warm: Option<(Placed<R::Session>, Instant)>,
     seat: impl Future<Output = Option<Seat>>,
-) -> Result<Placed<R::Session>, RemoteError> {
+) -> Result<(Placed<R::Session>, bool), RemoteError> {
     let seat = match warm {
         None => seat.await.ok_or_else(|| RemoteError::new(Class::Transient, "the mirrors of this remote have ended"))?,
         Some((Placed { session, seat }, _)) if session.is_stale() => {
             let _ = timeout(GOOD_BYE, session.close()).await;
             seat
         }
-        Some((placed, since)) if since.elapsed() < TRUST_IDLE => return Ok(placed),
+        Some((placed, since)) if since.elapsed() < TRUST_IDLE => return Ok((placed, false)),
         Some((Placed { mut session, seat }, _)) => match session.ping().await {
-            Ok(()) => return Ok(Placed { session, seat }),
+            Ok(()) => return Ok((Placed { session, seat }, false)),
             Err(e) => {
                 tracing::debug!(error = %e, "an idle session had ended");
                 // It must not count as a login that is up.
@@ -267,5 +285,5 @@ async fn ready<R: Remote>(
             }
         },
     };
-    Ok(Placed { session: remote.connect().await?, seat })
+    Ok((Placed { session: remote.connect().await?, seat }, true))
 }

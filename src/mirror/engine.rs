@@ -1,39 +1,51 @@
 //! The loop. Each turn: keep watching, look where something changed, plan and start what may be done, tell; then wait
 //! for the first of an event, an ended job, a command, an alarm.
 
+mod asking;
 mod dry;
 mod guarding;
+mod housing;
 mod looking;
+mod recovering;
 mod settling;
 mod telling;
+mod trashing;
+#[cfg(test)]
+mod truth;
+mod waiting;
 
 use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
-    task::{JoinError, JoinHandle},
+    task::JoinHandle,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
+pub use asking::account_at_rest;
 pub use dry::{DryRun, DryRunError, dry_run};
+pub use guarding::reject;
+use waiting::{finished, hear, listen};
 
 use super::{
     Command, Event, Handle, MirrorError, Settings, Until,
     books::Books,
     crew::{Crew, Task},
+    drift::Care,
     look::Seen,
+    marker::{Bond, Stand},
     retry::{Link, State},
     schedule::Schedule,
     status::{Counters, HaltNote, MirrorStatus, UnseenStatus, WatchStatus},
 };
 use crate::{
-    index::{Index, IndexError, Note, Tally},
-    model::{Abilities, Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
+    index::{FURTHEST_RETRY, Index, IndexError, Tally},
+    model::{Abilities, Entry, Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
     plan::{self, Approval, Policy, Removals, Stage},
     remote::Remote,
     scan::{Reach, Rules, Skipped},
-    watch::{Hint, Settle, WatchError, Watcher},
+    watch::{Settle, WatchError, Watcher},
 };
 
 /// Rows planned at once. The larger, the more is planned as one whole; 4,096 rows are planned in a few milliseconds.
@@ -46,8 +58,6 @@ const PROMISES: usize = 48;
 const ROOT_AGAIN: Duration = Duration::from_secs(2);
 /// How often the root's identity is looked at.
 const GLANCE: Duration = Duration::from_secs(5);
-/// A retry further ahead than this was written by another clock: it is due.
-const FAR_AHEAD: Duration = Duration::from_secs(2 * 3600);
 /// A watcher that could not be started is tried again after this.
 const WATCH_AGAIN: Duration = Duration::from_secs(30);
 /// The full-scan interval while the kernel does not tell of everything.
@@ -111,6 +121,10 @@ pub struct Mirror<R: Remote, W> {
     fresh: bool,
     root: Rooted,
     known_root: Option<RootIdentity>,
+    /// The configuration names another root than the one that is known.
+    renamed: bool,
+    /// The index knows by which name it is configured.
+    named: bool,
     halt: Option<HaltNote>,
     approval: Option<Approval>,
     /// Deletes done under the approval since it was last reckoned up.
@@ -141,7 +155,10 @@ pub struct Mirror<R: Remote, W> {
     folds: bool,
     /// The server did not set permissions that it was asked for.
     mode_unset: bool,
+    trash: trashing::Trash,
     crew: Crew<R>,
+    /// What binds the index to the directory on the server, as it is noted there.
+    bond: Option<Bond>,
     readied: mpsc::UnboundedReceiver<()>,
     link: Link,
     status: watch::Sender<Arc<MirrorStatus>>,
@@ -160,6 +177,8 @@ pub struct Mirror<R: Remote, W> {
     planned_at: UnixMillis,
     /// Whether the index holds a note of the link's wait.
     link_noted: bool,
+    /// Who asked for an account of a path and waits for a look.
+    asks: Vec<asking::Ask>,
 }
 
 /// A job of which nobody knows what became of it.
@@ -185,18 +204,20 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         remote: Arc<R>,
         start_watch: StartWatch<W>,
     ) -> Result<(Self, Handle), MirrorError> {
-        let rules = Rules::new(&settings.source, &settings.ignore)?;
+        let rules = Rules::new(&settings.source, &settings.patterns())?;
         let (status, status_rx) =
             watch::channel(Arc::new(MirrorStatus { name: settings.name.clone(), ..MirrorStatus::default() }));
         let (command_tx, commands) = mpsc::channel(8);
-        let (crew, readied) = Crew::new(Arc::clone(&remote), settings.place(), &settings.seats);
+        let (crew, readied) = Crew::new(Arc::clone(&remote), &settings.seats);
         let (now, abilities) = (Instant::now(), remote.abilities());
         let mirror = Self {
             remote,
             abilities,
             folds: false,
             mode_unset: false,
+            trash: trashing::Trash::new(now),
             crew,
+            bond: None,
             readied,
             link: Link::new(),
             settle: Settle::new(settings.quiet),
@@ -218,6 +239,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             fresh: false,
             root: Rooted::Unknown,
             known_root: None,
+            renamed: false,
+            named: false,
             halt: None,
             approval: None,
             approved_done: 0,
@@ -247,6 +270,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             next_retry: None,
             planned_at: UnixMillis(i64::MIN),
             link_noted: false,
+            asks: Vec::new(),
             settings,
         };
         Ok((mirror, Handle { status: status_rx, commands: command_tx }))
@@ -287,45 +311,6 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.wind_down().await
     }
 
-    /// Takes up what an earlier process left: jobs in doubt, backoff, halts.
-    async fn recover(&mut self, until: Until) -> Result<(), IndexError> {
-        let wall = self.wall();
-        let (doubts, link, root, halt, approval, last_success, last_full_scan, tally) = self
-            .books
-            .with(move |index| {
-                // Somebody who asks for a single pass wants everything tried; a daemon only what waits for nothing else.
-                if until == Until::Settled {
-                    index.start_over()?
-                } else {
-                    index.release()?
-                };
-                Ok((
-                    index.in_doubt()?,
-                    index.note(Note::Link)?,
-                    index.note(Note::Root)?,
-                    index.note(Note::Hold)?,
-                    index.note(Note::Approval)?,
-                    index.note(Note::LastSuccess)?,
-                    index.note(Note::LastFullScan)?,
-                    index.tally(wall)?,
-                ))
-            })
-            .await?;
-        for job in doubts {
-            self.doubt(job);
-        }
-        self.link_noted = link.is_some();
-        // A single pass was asked for by somebody: it tries at once.
-        if let Some(note) = link.filter(|_| until == Until::Stopped) {
-            self.link.restore(note, self.wall(), Instant::now());
-        }
-        (self.known_root, self.halt, self.approval) = (root, halt, approval);
-        (self.last_success, self.last_full_scan) = (last_success, last_full_scan);
-        self.fresh = tally.recorded_files == 0 && tally.pending_removals == 0;
-        self.tally = tally;
-        Ok(())
-    }
-
     /// The wall clock.
     pub(super) fn wall(&self) -> UnixMillis {
         (self.settings.clock)()
@@ -335,7 +320,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     fn wake_retries(&mut self) {
         let wall = self.wall();
         // Once is enough: while the server cannot be used nothing is planned, and this would come true at every turn.
-        if !self.stale && self.next_retry.is_some_and(|at| at <= wall || at.since(wall) > FAR_AHEAD) {
+        if !self.stale && self.next_retry.is_some_and(|at| at <= wall || at.since(wall) > FURTHEST_RETRY) {
             self.next_retry = None;
             self.stale = true;
             self.untold = true;
@@ -359,18 +344,24 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     async fn start_jobs(&mut self) -> Result<(), IndexError> {
         let now = Instant::now();
         self.crew.trim(now);
+        if self.crew.len() == 0 && self.crew.marking().stand() == Stand::Elsewhere {
+            self.move_house().await?;
+        }
         while self.allowance(now) > 0
             && let Some(doubt) = self.next_doubt(now)
         {
-            self.start(Task::Resolve(doubt.job, doubt.asked));
+            self.start(Task::Resolve(doubt.job, doubt.asked), Vec::new());
         }
         if self.allowance(now) > 0 || self.crew.len() > 0 {
             self.plan_ahead().await?;
+            self.tend_trash(now).await?;
         }
         while self.allowance(now) > 0
             && let Some(job) = self.schedule.next()
         {
-            self.start(Task::Run(job));
+            let paths: Vec<RelPath> = job.operation.touches().cloned().collect();
+            let recorded = self.books.with(move |index| index.recorded(&paths)).await?;
+            self.start(Task::Run(job), recorded);
         }
         self.crew.make_way();
         Ok(())
@@ -378,11 +369,15 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     /// How many more tasks may be started.
     fn allowance(&mut self, now: Instant) -> usize {
+        if self.crew.marking().bars() {
+            return 0;
+        }
         self.link.allowance(self.crew.len(), self.crew.share(), now)
     }
 
-    fn start(&mut self, task: Task) {
-        self.crew.start(task);
+    fn start(&mut self, task: Task, recorded: Vec<Option<Entry>>) {
+        let (abilities, drift, now) = (self.abilities, self.settings.drift, self.wall());
+        self.crew.start(task, Care { place: self.settings.place(), abilities, drift, recorded, now });
         self.link.started();
         self.untold = true;
     }
@@ -411,6 +406,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 // A full server is helped by removals, and only every other pass tries whether a put fits again.
                 self.make_room = self.link.is_full() && !self.make_room;
                 self.stale |= self.make_room;
+                if self.make_room {
+                    self.take_out_the_trash().await?;
+                }
                 self.pass = if self.make_room { Pass::Vacate { before: None } } else { Pass::Fill { after: None } };
             }
             let (window, stage, next) = self.next_window().await?;
@@ -418,7 +416,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             for path in self.doubtful.iter().chain(self.unsure.iter()).chain(self.reviewed.iter()) {
                 busy.insert(path.clone());
             }
-            let policy = Policy { removals: self.removals, abilities: self.remote.abilities() };
+            let policy = Policy {
+                removals: trashing::as_planned(self.settings.disposal, self.removals),
+                abilities: self.remote.abilities(),
+            };
             let plan = plan::plan(&window, &stage, policy, &busy);
             // While nothing is done, rows that wait do so for their time, or are parked.
             self.left_out |= plan.deferred > 0;
@@ -428,7 +429,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.untold = true;
             }
             self.pass = next;
-            self.backlog.extend(plan.steps.into_iter().map(|step| step.operation));
+            self.dispose(plan.steps).await?;
             if !plan.records.is_empty() {
                 let wall = self.wall();
                 self.books.with(move |index| index.record(&plan.records, wall)).await?;
@@ -498,6 +499,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             self.crew.trims_at(),
             retry,
             doubt,
+            self.trash.wakes_at(now),
             Some(self.glance_at).filter(|_| self.glance.is_none() && self.start_watch.is_some()),
             Some(self.watch_again).filter(|_| self.start_watch.is_some() && self.watcher.is_none() && self.starting.is_none()),
             self.told_again(),
@@ -513,6 +515,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     async fn pass_is_over(&mut self) -> Result<bool, IndexError> {
         if self.root == Rooted::Missing {
             return Ok(true);
+        }
+        if matches!(self.crew.marking().stand(), Stand::Foreign(_)) && self.looking.is_none() {
+            return Ok(self.crew.len() == 0);
         }
         match self.link.state() {
             State::Stopped { .. } => return Ok(self.crew.len() == 0),
@@ -554,26 +559,5 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if let Some(observer) = &self.settings.observer {
             observer(event);
         }
-    }
-}
-
-async fn hear(looking: &mut Option<mpsc::Receiver<Seen>>) -> Option<Seen> {
-    match looking {
-        Some(looking) => looking.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
-    let Some(running) = task else { return std::future::pending().await };
-    let result = running.await;
-    *task = None;
-    result
-}
-
-async fn listen<W: Watcher>(watcher: &mut Option<W>) -> Hint {
-    match watcher {
-        Some(watcher) => watcher.next().await,
-        None => std::future::pending().await,
     }
 }

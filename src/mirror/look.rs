@@ -8,7 +8,7 @@ use super::body;
 use crate::{
     index::{IndexError, Reader},
     model::{Digest, Entry, Fingerprint, RelPath, RootIdentity},
-    scan::{self, Found, Known, Place, RootError, Rules, Summary},
+    scan::{self, Found, Known, Place, RootError, Rules, ScanError, Summary, read::open_file},
     watch::Dirty,
 };
 
@@ -29,6 +29,8 @@ pub(super) enum Seen {
     Scanned { summary: Summary, rules: Rules, empty: bool },
     /// The scan could not go on. The last message.
     Failed { why: String, rules: Rules },
+    /// What is known could not be read. The last message.
+    Unknown(IndexError),
     /// A file's content.
     Digest(RelPath, Fingerprint, Digest),
     /// No more digests. The last message.
@@ -66,7 +68,8 @@ pub(super) fn scan(place: Place, rules: Rules, dirty: Dirty, reader: Reader) -> 
         });
         let last = match result {
             Ok(summary) => Seen::Scanned { summary, rules, empty: root.is_empty().unwrap_or(false) },
-            Err(e) => Seen::Failed { why: e.to_string(), rules },
+            Err(ScanError::Known(e)) => Seen::Unknown(e),
+            Err(e @ ScanError::Stopped) => Seen::Failed { why: e.to_string(), rules },
         };
         let _ = tx.blocking_send(last);
     });
@@ -92,4 +95,16 @@ pub(super) fn digest(place: Place, files: Vec<(RelPath, Fingerprint)>) -> mpsc::
         let _ = tx.blocking_send(Seen::Digested);
     });
     rx
+}
+
+/// How many of these files begin with a block of NULs: what a file system leaves of files that were being written when the
+/// power went.
+pub(super) fn nulls(place: &Place, files: &[RelPath]) -> u64 {
+    let Ok(root) = place.open() else { return 0 };
+    let is_null = |path: &&RelPath| {
+        let mut block = [1; 4096];
+        let read = open_file(&root, path).ok().and_then(|mut file| file.read(&mut block).ok());
+        read.is_some_and(|n| n > 0 && block[..n].iter().all(|b| *b == 0))
+    };
+    files.iter().filter(is_null).count() as u64
 }

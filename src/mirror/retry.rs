@@ -204,6 +204,7 @@ mod tests {
             let wait = backoff(attempts, chance);
             prop_assert!((SHORTEST..=LONGEST).contains(&wait));
             prop_assert!(wait <= backoff(attempts.saturating_add(1), chance));
+            prop_assert!(wait < crate::index::FURTHEST_RETRY, "the index would take it for the work of another clock");
         }
     }
 

@@ -18,6 +18,9 @@ pub enum Phase {
     Syncing,
     /// Everything that was seen is on the server, and nothing is left to look at.
     InSync,
+    /// As of the last look everything is on the server, but the kernel does not tell of every change: what came since is
+    /// found by the next look.
+    AsScanned,
     /// Something is left to do; it waits for its next attempt.
     Waiting,
     /// Removals wait for `towline approve`; everything else is on the server or waits.
@@ -36,6 +39,7 @@ impl Phase {
             Self::Scanning => "scanning",
             Self::Syncing => "syncing",
             Self::InSync => "in sync",
+            Self::AsScanned => "in sync at the last scan",
             Self::Waiting => "waiting",
             Self::Halted => "halted",
             Self::Parked => "parked",
@@ -185,8 +189,17 @@ pub struct Counters {
     /// Permissions set, where nothing else was to be done.
     #[serde(default)]
     pub modes: u64,
-    /// Files and directories removed.
+    /// Files and directories removed; what went to the trash, too.
     pub removals: u64,
+    /// Files put back from the trash.
+    #[serde(default)]
+    pub restored: u64,
+    /// Files and directories removed from the trash, since they were in it for long or it was too large.
+    #[serde(default)]
+    pub expired: u64,
+    /// Files and directories that are gone here and were left on the server.
+    #[serde(default)]
+    pub left: u64,
     /// Jobs that failed or were left in doubt.
     pub failures: u64,
 }

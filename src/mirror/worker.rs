@@ -1,10 +1,15 @@
 //! Does one job on the server, and finds out what became of a job that is in doubt. Every step of a put is here, in order.
 
+mod trash;
+
 use std::sync::{Arc, atomic::AtomicU64};
 
-use super::body::{self, FileBody};
+use super::{
+    body::{self, FileBody},
+    drift::{self, Aside, Care, Drift},
+};
 use crate::{
-    model::{Abilities, Digest, Done, Job, Mode, Operation, Outcome, Problem, Reason, RelPath, Stat},
+    model::{Digest, Done, Job, Kind, Mode, Operation, Outcome, Problem, Reason, RelPath, Stat},
     remote::{Class, RemoteError, Session},
     scan::{Place, travels},
 };
@@ -18,11 +23,18 @@ pub(super) struct Report {
     pub(super) look_again: bool,
     /// The server did not set the permissions.
     pub(super) mode_unset: bool,
+    /// What was found out of a path that is not the job's own.
+    pub(super) aside: Option<Aside>,
 }
 
 impl Report {
-    fn of(outcome: Outcome) -> Self {
-        Self { outcome, trouble: None, look_again: false, mode_unset: false }
+    pub(super) fn of(outcome: Outcome) -> Self {
+        Self { outcome, trouble: None, look_again: false, mode_unset: false, aside: None }
+    }
+
+    /// The server's copy is not what was recorded, and stays.
+    pub(super) fn drifted(why: &str) -> Self {
+        Self::of(Outcome::Failed(drift::problem(why)))
     }
 
     /// The same, where it went well, with this for a result.
@@ -34,7 +46,7 @@ impl Report {
     }
 
     /// A failure on the way: dead sessions leave doubt, refusals are clear.
-    fn failed(error: RemoteError) -> Self {
+    pub(super) fn failed(error: RemoteError) -> Self {
         let problem = problem(&error);
         if !error.session_survives() {
             return Self { trouble: Some(error), ..Self::of(Outcome::InDoubt(problem)) };
@@ -56,29 +68,25 @@ pub(super) fn problem(error: &RemoteError) -> Problem {
     Problem::new(reason, error)
 }
 
-/// Does `job`. `place` is the local directory; `sent` counts the bytes that went out.
-pub(super) async fn run<S: Session>(
-    session: &mut S,
-    job: &Job,
-    place: &Place,
-    sent: Arc<AtomicU64>,
-    abilities: &Abilities,
-) -> Report {
+/// A larger file is not sent before its copy on the server was compared: a round trip is little beside it.
+const LARGE: u64 = 256 * 1024;
+
+/// Does `job`; `sent` counts the bytes that went out.
+pub(super) async fn run<S: Session>(session: &mut S, job: &Job, care: &Care, sent: Arc<AtomicU64>) -> Report {
+    let Care { place, abilities, .. } = care;
     // Found out before a body is sent: of a put only the last command names the path itself.
     if job.operation.touches().any(RelPath::breaks_lines) {
         return Report::of(Outcome::Failed(Problem::new(Reason::Name, "it has a line break in it")));
     }
     // The session that this job brought about may have shown it: the plan was made before.
-    let filled = match &job.operation {
-        Operation::Put { path, .. } | Operation::Link { path, .. } | Operation::MakeDir { path, .. } => Some(path),
-        Operation::Rename { to, .. } => Some(to),
-        Operation::SetMode { .. } | Operation::RemoveFile { .. } | Operation::RemoveDir { .. } => None,
-    };
-    if let Some(why) = filled.and_then(|path| abilities.alters(path)) {
+    if let Some(why) = job.operation.fills().and_then(|path| abilities.alters(path)) {
         return Report::of(Outcome::Failed(Problem::new(Reason::Altered, why)));
     }
+    if let Some(report) = drift::before(session, job, care).await {
+        return report;
+    }
     let done = match &job.operation {
-        Operation::Put { path, .. } => return put(session, job, path, place, sent).await,
+        Operation::Put { path, .. } => return put(session, job, path, care, sent).await,
         Operation::Link { path, target } => return link(session, job, path, target, place).await,
         Operation::Rename { from, to, .. } => return rename(session, job, from, to).await,
         Operation::MakeDir { path, mode, .. } => match session.make_dir(path).await {
@@ -86,19 +94,35 @@ pub(super) async fn run<S: Session>(
             Err(e) => Err(e),
         },
         Operation::SetMode { path, mode } => return adorned(session, path, None, Some(*mode)).await,
+        Operation::Trash { path, place } => return trash::put_in(session, path, place).await,
+        Operation::Restore { place, path } => return trash::put_back(session, place, path).await,
         Operation::RemoveFile { path } => session.remove_file(path).await,
-        Operation::RemoveDir { path } => session.remove_dir(path).await,
+        Operation::RemoveDir { path } | Operation::Expire { place: path, kind: Kind::Dir } => session.remove_dir(path).await,
+        Operation::Expire { place, .. } => session.remove_file(place).await,
     };
     done.map_or_else(Report::failed, |()| Report::of(Outcome::Done(Done::AsPlanned)))
 }
 
-async fn put<S: Session>(session: &mut S, job: &Job, path: &RelPath, place: &Place, sent: Arc<AtomicU64>) -> Report {
+async fn put<S: Session>(session: &mut S, job: &Job, path: &RelPath, care: &Care, sent: Arc<AtomicU64>) -> Report {
+    let place = &care.place;
     let (Operation::Put { print: planned, equal_to, mode, .. }, Some(temp)) = (&job.operation, &job.temp) else {
         return Report::of(Outcome::Failed(Problem::new(Reason::Connection, "a put without a temporary name")));
     };
-    if let Some(digest) = equal_to {
+    let mut held = None;
+    if equal_to.is_some() || planned.size >= LARGE {
+        let found = match session.examine(path).await {
+            Ok(found) => found,
+            Err(e) => return Report::failed(e),
+        };
+        if let (Some(why), Drift::KeepRemote) = (care.objection(0, found.as_ref(), Some(planned)), care.drift) {
+            return Report::drifted(&why);
+        }
+        // What is gone, or not as it was recorded, is not equal to anything.
+        held = equal_to.filter(|_| found.is_some() && care.objection(0, found.as_ref(), None).is_none());
+    }
+    if let Some(digest) = held {
         match body::digest(place.clone(), path.clone()).await {
-            Ok(content) if content.digest == *digest => {
+            Ok(content) if content.digest == digest => {
                 // The server holds this content already.
                 let report = adorned(session, path, Some(content.print.mtime_ns), *mode).await;
                 let done = Done::Holds { print: content.print, digest: content.digest, sent: 0 };
@@ -120,19 +144,31 @@ async fn put<S: Session>(session: &mut S, job: &Job, path: &RelPath, place: &Pla
         Some(Ok(_)) | None => return swept(session, temp, unread(&body::Unread::Changing)).await,
         Some(Err(e)) => return swept(session, temp, unread(&e)).await,
     };
-    match session.size(temp).await {
-        Ok(Some(size)) if size == bytes => {}
-        Ok(size) => {
+    let found = match session.prove(temp, path).await {
+        Ok((Some(size), found)) if size == bytes => found,
+        Ok((size, _)) => {
             let found = size.map_or_else(|| "no file".to_owned(), |n| format!("{n} bytes"));
             let problem = Problem::new(Reason::Proof, format_args!("sent {bytes} bytes, the server holds {found}"));
             return swept(session, temp, Report::of(Outcome::Failed(problem))).await;
         }
         Err(e) if e.session_survives() => return swept(session, temp, Report::failed(e)).await,
         Err(e) => return Report::failed(e),
-    }
+    };
     let report = adorned(session, temp, Some(content.print.mtime_ns), *mode).await;
     if report.trouble.is_some() {
         return report;
+    }
+    if let Some(why) = care.objection(0, found.as_ref(), Some(&content.print)) {
+        match care.drift {
+            Drift::KeepRemote => return swept(session, temp, Report::drifted(&why)).await,
+            // For a moment there is nothing at the path: theirs may not be lost, and ours may not come before it is away.
+            Drift::KeepBoth => match care.set_aside(session, path).await {
+                Ok(()) => {}
+                Err(e) if e.session_survives() => return swept(session, temp, Report::failed(e)).await,
+                Err(e) => return Report::failed(e),
+            },
+            Drift::Overwrite => {}
+        }
     }
     match session.rename(temp, path).await {
         Ok(()) => {}
@@ -215,6 +251,10 @@ async fn rename<S: Session>(session: &mut S, job: &Job, from: &RelPath, to: &Rel
     }
     let refusal = match session.rename(from, to).await {
         Ok(()) => return report,
+        // It has another time by now than is recorded: let the server be asked.
+        Err(e) if e.class == Class::Refused && *retime => {
+            return Report { outcome: Outcome::InDoubt(problem(&e)), ..Report::failed(e) };
+        }
         Err(e) if e.class == Class::Refused => e,
         Err(e) => return Report::failed(e),
     };

@@ -19,6 +19,9 @@ pub struct Abilities {
     pub chmod: Option<bool>,
     /// Symbolic links can be made (SITE SYMLINK).
     pub symlink: Option<bool>,
+    /// A modification time that was set is told again to the second.
+    #[serde(default)]
+    pub times: Option<bool>,
 }
 
 impl Abilities {
@@ -31,6 +34,7 @@ impl Abilities {
         non_utf8: None,
         chmod: None,
         symlink: None,
+        times: None,
     };
 
     /// Whether names that differ in case only are known to be one.

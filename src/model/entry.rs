@@ -221,4 +221,38 @@ pub struct RootIdentity {
     pub device: u64,
     /// The inode number (`st_ino`).
     pub inode: u64,
+    /// The file system's own number (`f_fsid`); 0 where it has none, or nobody asked for it.
+    #[serde(default)]
+    pub filesystem: u64,
+}
+
+impl RootIdentity {
+    /// Whether nothing speaks against both being one directory: device numbers are given anew after an unmount, and every
+    /// fresh file system of a kind has its root at the same inode.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let filesystem = self.filesystem == other.filesystem || self.filesystem == 0 || other.filesystem == 0;
+        (self.device, self.inode) == (other.device, other.inode) && filesystem
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_is_known_by_its_file_system_too() {
+        let root = |device, inode, filesystem| RootIdentity { device, inode, filesystem };
+        for (a, b, like) in [
+            (root(1, 2, 3), root(1, 2, 3), true),
+            (root(1, 2, 3), root(1, 2, 4), false),
+            (root(1, 2, 0), root(1, 2, 4), true),
+            (root(1, 2, 3), root(1, 2, 0), true),
+            (root(1, 2, 3), root(2, 2, 3), false),
+            (root(1, 2, 0), root(1, 3, 0), false),
+        ] {
+            assert_eq!((a.is_like(&b), b.is_like(&a)), (like, like), "{a:?} {b:?}");
+        }
+        // As earlier versions noted it.
+        assert_eq!(serde_json::from_str::<RootIdentity>(r#"{"device":1,"inode":2}"#).expect("plain data"), root(1, 2, 0));
+    }
 }

@@ -65,10 +65,31 @@ pub enum Operation {
         /// Whether the copy has another time of modification than the local file.
         retime: bool,
     },
+    /// Move a file or a link to the trash.
+    Trash {
+        /// Where it is.
+        path: RelPath,
+        /// Where it goes, in the trash.
+        place: RelPath,
+    },
+    /// Put a file or a link back from the trash, if there is nothing in its place.
+    Restore {
+        /// Where it is, in the trash.
+        place: RelPath,
+        /// Where it goes.
+        path: RelPath,
+    },
+    /// Remove something from the trash: a file or a link, or an empty directory of it.
+    Expire {
+        /// Where it is, in the trash.
+        place: RelPath,
+        /// A directory, or something else.
+        kind: Kind,
+    },
 }
 
 impl Operation {
-    /// The path that the operation fills or vacates; for a rename the new name.
+    /// The path that the operation fills or vacates; for a rename the new name, and never the one in the trash if there is another.
     pub fn path(&self) -> &RelPath {
         match self {
             Self::MakeDir { path, .. }
@@ -76,15 +97,19 @@ impl Operation {
             | Self::Link { path, .. }
             | Self::SetMode { path, .. }
             | Self::RemoveFile { path }
-            | Self::RemoveDir { path } => path,
+            | Self::RemoveDir { path }
+            | Self::Trash { path, .. }
+            | Self::Restore { path, .. }
+            | Self::Expire { place: path, .. } => path,
             Self::Rename { to, .. } => to,
         }
     }
 
-    /// Every path that the operation touches: one, or two for a rename.
+    /// Every path that the operation touches: one, or two where something is renamed.
     pub fn touches(&self) -> impl Iterator<Item = &RelPath> {
         let from = match self {
             Self::Rename { from, .. } => Some(from),
+            Self::Trash { place, .. } | Self::Restore { place, .. } => Some(place),
             _ => None,
         };
         std::iter::once(self.path()).chain(from)
@@ -95,13 +120,18 @@ impl Operation {
         match self {
             Self::MakeDir { path, .. } | Self::Put { path, .. } | Self::Link { path, .. } => Some(path),
             Self::Rename { to, .. } => Some(to),
-            Self::SetMode { .. } | Self::RemoveFile { .. } | Self::RemoveDir { .. } => None,
+            Self::Restore { path, .. } => Some(path),
+            Self::SetMode { .. }
+            | Self::RemoveFile { .. }
+            | Self::RemoveDir { .. }
+            | Self::Trash { .. }
+            | Self::Expire { .. } => None,
         }
     }
 
-    /// Whether it takes something off the server without putting it elsewhere.
+    /// Whether it takes something off the server without putting it elsewhere (but in the trash).
     pub fn removes(&self) -> bool {
-        matches!(self, Self::RemoveFile { .. } | Self::RemoveDir { .. })
+        matches!(self, Self::RemoveFile { .. } | Self::RemoveDir { .. } | Self::Trash { .. } | Self::Expire { .. })
     }
 
     /// A rename that changes nothing but the case of letters.
@@ -119,6 +149,9 @@ impl Operation {
             Self::RemoveFile { .. } => "remove",
             Self::RemoveDir { .. } => "remove directory",
             Self::Rename { .. } => "rename",
+            Self::Trash { .. } => "move to the trash",
+            Self::Restore { .. } => "put back",
+            Self::Expire { .. } => "remove from the trash",
         }
     }
 }
@@ -185,6 +218,17 @@ pub struct Stat {
     pub kind: Kind,
     /// Bytes, for a file.
     pub size: Option<u64>,
+}
+
+/// A copy on the server, as it is compared with what is recorded of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerCopy {
+    /// File, directory or link.
+    pub kind: Kind,
+    /// Bytes, for a file.
+    pub size: Option<u64>,
+    /// Last modification in whole seconds since the Unix epoch, where the server says so.
+    pub modified: Option<i64>,
 }
 
 impl Stat {

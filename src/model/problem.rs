@@ -37,6 +37,8 @@ pub enum Reason {
     Proof,
     /// The server is full, or the account is over its quota.
     Full,
+    /// The server's copy is not what was recorded of it: somebody else changed it.
+    Drift,
     /// The connection was lost on the way.
     Connection,
 }
@@ -49,7 +51,8 @@ impl Problem {
 
     /// Whether trying again without any change can help; if not, the path is parked.
     pub fn is_transient(&self) -> bool {
-        !matches!(self.reason, Reason::Name | Reason::Refused | Reason::NotEmpty | Reason::Link) && !self.is_judged()
+        !matches!(self.reason, Reason::Name | Reason::Refused | Reason::NotEmpty | Reason::Link | Reason::Drift)
+            && !self.is_judged()
     }
 
     /// Whether it was found by looking at names and at what the server can do, so that each plan finds out anew.
@@ -84,6 +87,9 @@ impl Problem {
             Reason::Unreadable => "give the user that runs towline read permission, or add the path to the ignore rules",
             Reason::Proof => "it is sent again; if this repeats, something on the server alters uploads",
             Reason::Full => "free space on the server or raise the quota; uploads go on by themselves then",
+            Reason::Drift => {
+                "look at the server's copy; `towline approve MIRROR PATH` overwrites it, `drift` in the configuration says what becomes of all such; it is looked at again at each full scan"
+            }
             Reason::Connection => "it is tried again by itself",
         }
     }
@@ -104,6 +110,7 @@ impl std::fmt::Display for Problem {
             Reason::Unreadable => "cannot be read",
             Reason::Proof => "copy on the server could not be proven",
             Reason::Full => "no space on the server",
+            Reason::Drift => "changed on the server by somebody else",
             Reason::Connection => "connection lost",
         };
         if self.detail.is_empty() { f.write_str(what) } else { write!(f, "{what}: {}", self.detail) }

@@ -42,6 +42,25 @@ pub enum Root {
     },
 }
 
+/// Files whose content would be replaced on the server, where those are many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// How many.
+    pub files: u64,
+    /// So many of them are empty now, or begin with a block of NULs; an estimate.
+    pub spoilt: u64,
+}
+
+impl Changed {
+    /// No more than so many changes are ordinary, whatever became of the files.
+    pub const ORDINARY: u64 = 50;
+
+    /// Whether most files lost their content, and that are most of all: no program does that, a crash does.
+    pub fn is_loss(&self, recorded: u64) -> bool {
+        self.files > Self::ORDINARY && self.files.saturating_mul(2) > recorded && self.spoilt.saturating_mul(2) > self.files
+    }
+}
+
 /// A person's consent to the deletes that waited when it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Approval {
@@ -49,15 +68,19 @@ pub struct Approval {
     pub deletes: u64,
     /// The root that was found when it was given, if that was another than the one mirrored until then.
     pub root: Option<RootIdentity>,
+    /// How many files may be replaced by such as lost their content.
+    #[serde(default)]
+    pub changes: u64,
 }
 
 impl Approval {
-    /// What is left of it after `done` deletes, when `waiting` are still to come; `None` when it is used up. A delete that
+    /// What is left of it after `done` deletes, when `waiting` are still to come and `changed` files to be replaced; `None` when it is used up. A delete that
     /// is not wanted any more (the file is back) does not leave room for another.
     #[must_use]
-    pub fn after(self, done: u64, waiting: u64) -> Option<Self> {
+    pub fn after(self, done: u64, waiting: u64, changed: u64) -> Option<Self> {
+        let changes = self.changes.min(changed);
         let deletes = self.deletes.saturating_sub(done).min(waiting);
-        (deletes > 0 || self.root.is_some()).then_some(Self { deletes, ..self })
+        (deletes > 0 || self.root.is_some() || changes > 0).then_some(Self { deletes, changes, ..self })
     }
 }
 
@@ -74,6 +97,8 @@ pub struct Facts {
     pub recorded: u64,
     /// Files deleted in the last ten minutes without an approval: many small deletes are one large one.
     pub recent: u64,
+    /// Files whose content would be replaced.
+    pub changed: Changed,
     /// What a person consented to.
     pub approved: Option<Approval>,
 }
@@ -96,6 +121,22 @@ pub enum Halt {
         /// The one that is there now.
         found: RootIdentity,
     },
+    /// The directory on the server is another state's, by its marker: nothing at all is done.
+    MarkerForeign {
+        /// What its marker says, in words.
+        found: String,
+    },
+    /// The marker that was in the directory on the server is not there any more.
+    MarkerMissing,
+    /// Most files have lost their content here.
+    ContentLost {
+        /// How many differ from the server's.
+        changed: u64,
+        /// How many of those are empty or begin with NULs.
+        spoilt: u64,
+        /// Files on the server.
+        recorded: u64,
+    },
     /// More deletes than the budget.
     OverBudget {
         /// Files deleted lately and files to be deleted.
@@ -110,6 +151,19 @@ pub enum Halt {
 }
 
 impl Halt {
+    /// Whether the marker on the server is the reason, and not the deletes that wait.
+    pub fn is_of_marker(&self) -> bool {
+        matches!(self, Self::MarkerForeign { .. } | Self::MarkerMissing)
+    }
+
+    /// Whether it is removals that wait, which can be dropped.
+    pub fn can_be_rejected(&self) -> bool {
+        match self {
+            Self::RootEmptied { .. } | Self::RootReplaced { .. } | Self::OverBudget { .. } => true,
+            Self::RootMissing | Self::MarkerForeign { .. } | Self::MarkerMissing | Self::ContentLost { .. } => false,
+        }
+    }
+
     /// What an operator can do about it; `mirror` is the mirror's name.
     pub fn hint(&self, mirror: &str) -> String {
         match self {
@@ -125,6 +179,21 @@ impl Halt {
             Self::RootReplaced { .. } => {
                 format!(
                     "if this is the directory to mirror from now on, run `towline approve {mirror}`; if not, restore or mount the other"
+                )
+            }
+            Self::MarkerForeign { .. } => {
+                format!(
+                    "stop whatever else mirrors to it, or correct `path` and `remote`; if this mirror is to take it over, run `towline approve {mirror}`"
+                )
+            }
+            Self::MarkerMissing => {
+                format!(
+                    "if the directory was moved, emptied or restored on the server, mend that or correct `path`; if only the file .towline-mirror is gone, run `towline approve {mirror}`"
+                )
+            }
+            Self::ContentLost { .. } => {
+                format!(
+                    "if this is meant, run `towline approve {mirror}`; if not, restore the files here; the server has them as they were"
                 )
             }
             Self::OverBudget { .. } => {
@@ -146,6 +215,19 @@ impl fmt::Display for Halt {
             Self::RootReplaced { .. } => {
                 f.write_str("the source is another directory than the one mirrored so far: deletes wait")
             }
+            Self::MarkerForeign { found } => {
+                write!(
+                    f,
+                    "the directory on the server has another marker than this mirror's, {found}: nothing is sent or deleted"
+                )
+            }
+            Self::MarkerMissing => {
+                f.write_str("the directory on the server has lost this mirror's marker and may be another one: deletes wait")
+            }
+            Self::ContentLost { changed, spoilt, recorded } => write!(
+                f,
+                "{changed} of {recorded} files changed, and about {spoilt} of them are empty or filled with NULs: they are not sent, deletes wait"
+            ),
             Self::OverBudget { deletes, recorded, files, percent } => write!(
                 f,
                 "{deletes} of {recorded} files would be deleted, which is more than {files} files and more than {percent} %: deletes wait"
@@ -166,6 +248,10 @@ pub fn guard(facts: &Facts, budget: Budget) -> Option<Halt> {
         }
         Root::Replaced { .. } | Root::Same => {}
     }
+    if facts.changed.is_loss(facts.recorded) && facts.approved.is_none_or(|a| a.changes < facts.changed.files) {
+        let Changed { files: changed, spoilt } = facts.changed;
+        return Some(Halt::ContentLost { changed, spoilt, recorded: facts.recorded });
+    }
     if facts.approved.is_some_and(|a| a.deletes > 0 && a.deletes >= facts.waiting) {
         return None;
     }
@@ -185,17 +271,25 @@ pub fn guard(facts: &Facts, budget: Budget) -> Option<Halt> {
 mod tests {
     use super::*;
 
-    const OLD: RootIdentity = RootIdentity { device: 1, inode: 2 };
-    const NEW: RootIdentity = RootIdentity { device: 1, inode: 3 };
+    const OLD: RootIdentity = RootIdentity { device: 1, inode: 2, filesystem: 0 };
+    const NEW: RootIdentity = RootIdentity { device: 1, inode: 3, filesystem: 0 };
     const REPLACED: Root = Root::Replaced { recorded: OLD, found: NEW };
     const BUDGET: Budget = Budget { files: 50, percent: 25 };
 
     fn facts() -> Facts {
-        Facts { root: Root::Same, root_empty: false, waiting: 0, recorded: 1000, recent: 0, approved: None }
+        Facts {
+            root: Root::Same,
+            root_empty: false,
+            waiting: 0,
+            recorded: 1000,
+            recent: 0,
+            changed: Changed::default(),
+            approved: None,
+        }
     }
 
     fn approved(deletes: u64, root: Option<RootIdentity>) -> Option<Approval> {
-        Some(Approval { deletes, root })
+        Some(Approval { deletes, root, changes: 0 })
     }
 
     fn over(deletes: u64, recorded: u64) -> Option<Halt> {
@@ -256,13 +350,34 @@ mod tests {
     }
 
     #[test]
+    fn lost_content_halts_until_it_is_approved() {
+        let changed = |files, spoilt| Changed { files, spoilt };
+        let lost = |changed, spoilt| Some(Halt::ContentLost { changed, spoilt, recorded: 1000 });
+        let consent = |changes| Some(Approval { deletes: 0, root: None, changes });
+        for (what, changed, approved, halt) in [
+            ("nearly all changed", changed(900, 0), None, None),
+            ("most are empty", changed(900, 451), None, lost(900, 451)),
+            ("as many are", changed(900, 450), None, None),
+            ("half of the mirror", changed(500, 500), None, None),
+            ("more than half", changed(501, 501), None, lost(501, 501)),
+            ("approved", changed(501, 501), consent(501), None),
+            ("approved, then more", changed(502, 502), consent(501), lost(502, 502)),
+        ] {
+            assert_eq!(guard(&Facts { changed, approved, ..facts() }, BUDGET), halt, "{what}");
+        }
+        assert_eq!(guard(&Facts { recorded: 50, changed: changed(50, 50), ..facts() }, BUDGET), None, "a small mirror");
+        let one = Approval { deletes: 0, root: None, changes: 5 };
+        assert_eq!((one.after(0, 0, 3), one.after(0, 0, 0)), (Some(Approval { changes: 3, ..one }), None));
+    }
+
+    #[test]
     fn an_approval_is_used_up() {
-        let approval = Approval { deletes: 100, root: None };
-        assert_eq!(approval.after(60, 40), approved(40, None));
-        assert_eq!(approval.after(60, 90), approved(40, None), "new deletes are not covered");
-        assert_eq!(approval.after(0, 30), approved(30, None), "files that came back leave no room");
-        assert_eq!(approval.after(100, 0), None);
-        assert_eq!(Approval { deletes: 1, root: Some(NEW) }.after(1, 0), approved(0, Some(NEW)));
+        let approval = Approval { deletes: 100, root: None, changes: 0 };
+        assert_eq!(approval.after(60, 40, 0), approved(40, None));
+        assert_eq!(approval.after(60, 90, 0), approved(40, None), "new deletes are not covered");
+        assert_eq!(approval.after(0, 30, 0), approved(30, None), "files that came back leave no room");
+        assert_eq!(approval.after(100, 0, 0), None);
+        assert_eq!(Approval { deletes: 1, root: Some(NEW), changes: 0 }.after(1, 0, 0), approved(0, Some(NEW)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Puts what can be had in an order that the server accepts: a depth-first walk over what needs what, without recursion,
 //! which gives up a move wherever it closes a cycle.
 
-use super::{Plan, Policy, Removals, Stage, Step, Why, moves::Moves, survey::Survey};
+use super::{Plan, Policy, Stage, Step, Why, moves::Moves, survey::Survey};
 use crate::model::{Digest, Entry, Fingerprint, Kind, Operation};
 
 /// How many moves of a cycle are looked at for the one that is cheapest to send.
@@ -277,7 +277,7 @@ impl Walk<'_> {
 
     fn count_left_out(&mut self, stage: &Stage, policy: Policy) {
         let filling = matches!(stage, Stage::Fill { .. });
-        let held = policy.removals == Removals::Held;
+        let held = policy.removals.are_held();
         for (i, site) in self.survey.sites.iter().enumerate() {
             let holds = held && site.vacates.is_some() && !site.blocked && (site.in_the_way || !filling);
             self.plan.held += usize::from(holds);

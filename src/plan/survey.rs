@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Policy, Removals, Stage, judge::judge};
-use crate::model::{Entry, Kind, Mode, PathSet, Problem, RelPath, Row, Window};
+use crate::model::{Entry, Fingerprint, Kind, Mode, PathSet, Problem, RelPath, Row, Window};
 
 /// The rows in preorder with what was found out about them.
 pub(super) struct Survey<'a> {
@@ -63,15 +63,18 @@ impl<'a> Survey<'a> {
         let mut rows: Vec<(&Row, bool)> = own.chain(window.twins.iter().map(|row| (row, true))).collect();
         rows.sort_by(|a, b| a.0.path.cmp(&b.0.path));
         rows.dedup_by(|a, b| a.0.path == b.0.path);
-        let busy = Busy::new(busy);
-        let mut sites: Vec<Site<'_>> = rows.into_iter().map(|(row, twin)| Site::new(row, twin, stage, &busy)).collect();
+        let (busy, times) = (Busy::new(busy), policy.abilities.times == Some(true));
+        let mut sites: Vec<Site<'_>> = rows.into_iter().map(|(row, twin)| Site::new(row, twin, stage, &busy, times)).collect();
+        if policy.removals == Removals::HeldWithChanges {
+            sites.iter_mut().for_each(Site::brake);
+        }
         let parked = judge(&mut sites, &policy.abilities);
         let mut survey = Self { sites, groups: Vec::new(), parked };
         survey.relate();
         survey.pair_cases();
         survey.find_in_the_way();
         let cut = window.cut.as_ref();
-        let held = policy.removals == Removals::Held;
+        let held = policy.removals.are_held();
         survey.find_stuck(|row| held || !is_whole(row, stage, cut));
         if matches!(stage, Stage::Fill { .. }) && !held {
             survey.find_draining(|row| !is_whole(row, stage, cut));
@@ -173,13 +176,13 @@ impl<'a> Survey<'a> {
 
 impl<'a> Site<'a> {
     /// What `row` asks for; a `twin` of which something is observed asks for nothing here.
-    fn new(row: &'a Row, twin: bool, stage: &Stage, busy: &Busy) -> Self {
+    fn new(row: &'a Row, twin: bool, stage: &Stage, busy: &Busy, times: bool) -> Self {
         let (fills, vacates, settled) = match (&row.observed, &row.recorded) {
             (None, recorded) => (None, recorded.as_ref().map(Entry::kind), false),
             (Some(_), _) if twin || matches!(stage, Stage::Vacate { .. }) => (None, None, false),
             (Some(o), Some(r)) if o.same_content(r) => (None, None, false),
             (Some(o), Some(r)) if o.kind() != r.kind() => (Some(o.kind()), Some(r.kind()), false),
-            (Some(o), Some(r)) if needs_nothing(o, r) => (None, None, true),
+            (Some(o), Some(r)) if needs_nothing(o, r, times) => (None, None, true),
             (Some(o), _) => (Some(o.kind()), None, false),
         };
         let remode = match (&row.observed, &row.recorded) {
@@ -211,18 +214,25 @@ impl<'a> Site<'a> {
 }
 
 impl Site<'_> {
+    /// A file that is on the server stays there as it is.
+    fn brake(&mut self) {
+        self.blocked |= self.fills.is_some() && matches!(self.row.recorded, Some(Entry::File { .. }));
+    }
+
     /// Whether it, or a directory that it is in, cannot be mirrored as it is called.
     pub(super) fn is_parked(&self) -> bool {
         self.parked || self.below_parked
     }
 }
 
-/// Whether the server has `observed` already, going by what is recorded there.
-fn needs_nothing(observed: &Entry, recorded: &Entry) -> bool {
+/// Whether the server has `observed` already, going by what is recorded there. Where it keeps `times`, these are part of what it
+/// has: recorded as something else they would look changed by somebody else.
+fn needs_nothing(observed: &Entry, recorded: &Entry, times: bool) -> bool {
+    let second = |print: &Fingerprint| print.mtime_ns.div_euclid(1_000_000_000);
     match (observed, recorded) {
         (Entry::Dir { .. }, Entry::Dir { .. }) => true,
         (Entry::File { print: o, digest: Some(a), .. }, Entry::File { print: r, digest: Some(b), .. }) => {
-            a == b && o.size == r.size
+            a == b && o.size == r.size && (!times || second(o) == second(r))
         }
         _ => false,
     }

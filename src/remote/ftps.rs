@@ -9,11 +9,11 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Class, Remote, RemoteError, Session, Source};
 use crate::{
     ftps::{
-        AccountError, Client, Credentials, DataMode, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile, Proxy, Stats,
-        TcpDial, Timeouts, TlsError, TlsSettings,
+        AccountError, Client, Credentials, DataMode, Dated, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile, Proxy,
+        Stats, TcpDial, Timeouts, TlsError, TlsSettings,
         proto::{ArgumentError, ListedKind, Pathname},
     },
-    model::{self, Abilities, Kind, PathError, RelPath, Stat, UnixMillis},
+    model::{self, Abilities, Kind, PathError, RelPath, ServerCopy, Stat, UnixMillis},
 };
 
 /// What to do when the mirror's directory can neither be used nor made.
@@ -81,6 +81,8 @@ impl SettingsError {
 pub struct FtpsRemote<D: Dial = TcpDial> {
     endpoint: Arc<Endpoint<D>>,
     base: Base,
+    /// The account and the server, in words.
+    account: Arc<str>,
     /// What time it is, for the date of a probe; `None` does not probe.
     probing: Option<fn() -> UnixMillis>,
 }
@@ -129,14 +131,15 @@ impl<D: Dial> FtpsRemote<D> {
     /// # Errors
     /// When the settings cannot work.
     pub fn with_dial(dial: D, settings: FtpsSettings, profile: Profile, on_learn: OnLearn) -> Result<Self, SettingsError> {
-        let FtpsSettings { host, mode, data, proxy, user, password, base, tls, timeouts, port: _ } = settings;
+        let FtpsSettings { host, mode, data, proxy, user, password, base, tls, timeouts, port } = settings;
         if proxy.is_some() && matches!(data, DataMode::Active(_)) {
             return Err(SettingsError::ActiveThroughProxy);
         }
         let credentials = Credentials::new(&user, password.expose_secret())?;
         let base = Base::new(&base)?;
+        let account = format!("{user}@{host}:{port}").into();
         let endpoint = Endpoint::new(dial, &host, credentials, &tls, timeouts, profile, on_learn)?;
-        Ok(Self { endpoint: Arc::new(endpoint.connecting(mode, data)), base, probing: None })
+        Ok(Self { endpoint: Arc::new(endpoint.connecting(mode, data)), base, account, probing: None })
     }
 
     /// This, but the first login probes the server if it is not known, or not the one that it was; `clock` dates that.
@@ -151,7 +154,8 @@ impl<D: Dial> FtpsRemote<D> {
     /// # Errors
     /// When `base` is no absolute path that FTP can carry.
     pub fn beside(&self, base: &[u8]) -> Result<Self, SettingsError> {
-        Ok(Self { endpoint: Arc::clone(&self.endpoint), base: Base::new(base)?, probing: self.probing })
+        let (endpoint, account) = (Arc::clone(&self.endpoint), Arc::clone(&self.account));
+        Ok(Self { endpoint, base: Base::new(base)?, account, probing: self.probing })
     }
 
     /// The server and the account, for what the trait has no verb for.
@@ -215,8 +219,12 @@ impl<D: Dial> Remote for FtpsRemote<D> {
         Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false })
     }
 
+    fn target(&self) -> String {
+        format!("{}{}", self.account, self.base.absolute().escape_ascii())
+    }
+
     fn abilities(&self) -> Abilities {
-        let Profile { folds_case, names, chmod, symlink, .. } = self.profile();
+        let Profile { folds_case, names, chmod, symlink, set_time_exact, .. } = self.profile();
         Abilities {
             folds_case,
             leading_spaces: names.leading_space,
@@ -225,6 +233,7 @@ impl<D: Dial> Remote for FtpsRemote<D> {
             non_utf8: names.bytes,
             chmod,
             symlink,
+            times: set_time_exact,
         }
     }
 
@@ -312,14 +321,24 @@ impl<D: Dial> Session for FtpsSession<D> {
     async fn stat(&mut self, path: &RelPath) -> Result<Option<Stat>, RemoteError> {
         let path = self.at(path)?;
         let Some(found) = self.client.find(&path).await? else { return Ok(None) };
-        match found.kind {
-            ListedKind::File => Ok(Some(Stat { kind: Kind::File, size: found.size })),
-            ListedKind::Dir => Ok(Some(Stat { kind: Kind::Dir, size: None })),
-            ListedKind::Link => Ok(Some(Stat { kind: Kind::Link, size: None })),
-            ListedKind::Other => {
-                Err(RemoteError::new(Class::Refused, "there is something on the server that is neither a file nor a directory"))
-            }
-        }
+        let kind = kind(found.kind)?;
+        Ok(Some(Stat { kind, size: found.size.filter(|_| kind == Kind::File) }))
+    }
+
+    async fn examine(&mut self, path: &RelPath) -> Result<Option<ServerCopy>, RemoteError> {
+        let path = self.at(path)?;
+        self.client.examine(&path).await?.map(copy).transpose()
+    }
+
+    async fn prove(&mut self, fresh: &RelPath, path: &RelPath) -> Result<(Option<u64>, Option<ServerCopy>), RemoteError> {
+        let (fresh, path) = (self.at(fresh)?, self.at(path)?);
+        let (size, found) = self.client.prove(&fresh, &path).await?;
+        Ok((size, found.map(copy).transpose()?))
+    }
+
+    async fn fetch(&mut self, path: &RelPath, most: usize) -> Result<Vec<u8>, RemoteError> {
+        let path = self.at(path)?;
+        Ok(self.client.fetch(&path, most).await?)
     }
 
     async fn ping(&mut self) -> Result<(), RemoteError> {
@@ -382,6 +401,22 @@ impl Base {
         }
         client.make_dir(&absolute(base)?).await
     }
+}
+
+fn kind(kind: ListedKind) -> Result<Kind, RemoteError> {
+    match kind {
+        ListedKind::File => Ok(Kind::File),
+        ListedKind::Dir => Ok(Kind::Dir),
+        ListedKind::Link => Ok(Kind::Link),
+        ListedKind::Other => {
+            Err(RemoteError::new(Class::Refused, "there is something on the server that is neither a file nor a directory"))
+        }
+    }
+}
+
+fn copy(Dated { found, modified }: Dated) -> Result<ServerCopy, RemoteError> {
+    let kind = kind(found.kind)?;
+    Ok(ServerCopy { kind, size: found.size.filter(|_| kind == Kind::File), modified })
 }
 
 fn absolute(path: &RelPath) -> Result<Pathname, ArgumentError> {

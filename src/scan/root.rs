@@ -11,7 +11,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FileType, Mode, OFlags, open, stat},
+    fs::{FileType, Mode, OFlags, fstatvfs, open, stat},
     io::Errno,
 };
 
@@ -108,7 +108,8 @@ impl Root {
 
     /// Which directory it is.
     pub fn identity(&self) -> RootIdentity {
-        RootIdentity { device: self.identity.device, inode: self.identity.inode }
+        let filesystem = fstatvfs(&self.dir).map_or(0, |found| found.f_fsid);
+        RootIdentity { device: self.identity.device, inode: self.identity.inode, filesystem }
     }
 
     /// The path it was opened by.

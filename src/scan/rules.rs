@@ -5,7 +5,8 @@
 //! matcher opens them by path, which follows symlinks, blocks on a FIFO and has to be told when one has changed. What a
 //! pattern means is the crate's business alone.
 //!
-//! An ignore file is content like any other and is mirrored, unless it names itself.
+//! An ignore file is content like any other and is mirrored, unless it names itself. A name of the root that the server's trash
+//! has is never mirrored, whatever the rules.
 
 use std::{
     ffi::OsStr,
@@ -20,7 +21,7 @@ use std::{
 
 use ignore::{
     Match,
-    gitignore::{Gitignore, GitignoreBuilder},
+    gitignore::{Gitignore, GitignoreBuilder, Glob},
 };
 
 use super::{
@@ -28,7 +29,7 @@ use super::{
     dir::{self, Opened},
     root::{IGNORE_NAME, Root, c_name},
 };
-use crate::model::{Kind, RelPath};
+use crate::model::{Kind, RelPath, is_trash};
 
 /// The name of the files that hold the rules for their directory and everything below it.
 pub const IGNORE_FILE: &str = ".towlineignore";
@@ -41,6 +42,27 @@ const MOST: u64 = 1024 * 1024;
 pub struct Rules {
     root: PathBuf,
     patterns: Arc<Gitignore>,
+}
+
+/// A rule that ignores something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// As it is written.
+    pub pattern: String,
+    /// The ignore file; `None`: the configuration.
+    pub file: Option<RelPath>,
+    /// The number of its line there, from 1.
+    pub line: Option<usize>,
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "`{}` ({file}, line {line})", self.pattern),
+            (Some(file), None) => write!(f, "`{}` ({file})", self.pattern),
+            (None, _) => write!(f, "`{}` (`ignore` in the configuration)", self.pattern),
+        }
+    }
 }
 
 /// Why rules cannot be used.
@@ -156,17 +178,27 @@ impl Chain {
     /// Whether `path`, in or below the directory of this chain, is ignored by itself. That no directory above it is ignored
     /// is for the caller to know.
     pub(super) fn ignored(&self, path: &RelPath, kind: Kind) -> bool {
+        is_trash(path) || self.decider(path, kind).is_some_and(|(_, glob)| !glob.is_whitelist())
+    }
+
+    /// The rule by which `path` is ignored, under the same condition.
+    pub(super) fn rule(&self, path: &RelPath, kind: Kind) -> Option<Rule> {
+        let (level, glob) = self.decider(path, kind).filter(|(_, glob)| !glob.is_whitelist())?;
+        let file = level.map(|level| path.as_bytes().get(..level.prefix).unwrap_or_default());
+        let file = file.and_then(|dir| RelPath::new([dir, IGNORE_FILE.as_bytes()].concat()).ok());
+        let line = glob.from().and_then(|line| line.to_str()?.parse().ok());
+        Some(Rule { pattern: glob.original().to_owned(), file, line })
+    }
+
+    /// The pattern that decides, and the ignore file's directory if it is of one.
+    fn decider(&self, path: &RelPath, kind: Kind) -> Option<(Option<&Level>, &Glob)> {
         let is_dir = kind == Kind::Dir;
         let levels = std::iter::successors(self.innermost.as_deref(), |level| level.outer.as_deref());
-        let own = levels.map(|level| level.matcher.matched(tail(path, level.prefix), is_dir));
-        for found in own.chain([self.patterns.matched(path.as_path(), is_dir)]) {
-            match found {
-                Match::None => {}
-                Match::Ignore(_) => return true,
-                Match::Whitelist(_) => return false,
-            }
-        }
-        false
+        let own = levels.map(|level| (Some(level), level.matcher.matched(tail(path, level.prefix), is_dir)));
+        own.chain([(None, self.patterns.matched(path.as_path(), is_dir))]).find_map(|(level, found)| match found {
+            Match::None => None,
+            Match::Ignore(glob) | Match::Whitelist(glob) => Some((level, glob)),
+        })
     }
 }
 
@@ -177,7 +209,8 @@ fn parse(text: &[u8]) -> io::Result<(Gitignore, Vec<Trouble>)> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     for (n, line) in text.split(|b| *b == b'\n').enumerate() {
         let added = match std::str::from_utf8(line) {
-            Ok(line) => builder.add_line(None, line).map(drop),
+            // A pattern remembers where it is from as a path; here that is the number of its line.
+            Ok(line) => builder.add_line(Some(PathBuf::from((n + 1).to_string())), line).map(drop),
             Err(error) => Err(ignore::Error::Io(io::Error::new(io::ErrorKind::InvalidData, error))),
         };
         if let Err(source) = added {

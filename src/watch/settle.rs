@@ -91,6 +91,15 @@ impl Settle {
         self.due.first().map(|(due, _)| *due)
     }
 
+    /// Whether something waits at `path`, above it or below it.
+    pub fn concerns(&self, path: &RelPath) -> bool {
+        let key = Some(path.clone());
+        let mut above = path.ancestors().map(Some).chain([None]);
+        let from = (Bound::Included(key.clone()), Bound::Unbounded);
+        self.waiting.range(from).next().is_some_and(|(first, _)| covers(&key, first))
+            || above.any(|dir| self.waiting.contains_key(&dir))
+    }
+
     /// How many paths wait (a directory that stands for many counts as one).
     pub fn len(&self) -> usize {
         self.waiting.len()

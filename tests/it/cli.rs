@@ -88,7 +88,7 @@ impl Rig {
 }
 
 fn help() {
-    for verb in ["", "check", "plan", "sync", "run", "status", "approve", "trust", "doctor", "demo"] {
+    for verb in ["", "check", "plan", "sync", "run", "status", "wait", "why", "reject", "approve", "trust", "doctor", "demo"] {
         let args: Vec<_> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let output = bare(&args);
         ends(&output, 0, &["Usage:", "Example:"]);
@@ -454,9 +454,11 @@ fn damaged() {
     ends(&rig.towline(&["sync"]), 0, &[]);
     let good = fs::read(rig.index()).unwrap();
     fs::write(rig.index(), b"no database at all, but long enough to be one".repeat(500)).unwrap();
-    for verb in ["plan", "sync", "run"] {
-        ends(&rig.towline(&[verb]), 1, &["mirrors/site.db", "the state is damaged", "move the file away"]);
-    }
+    ends(&rig.towline(&["plan"]), 1, &["mirrors/site.db", "the state is damaged", "nothing is removed"]);
+    let there = rig.mirrored().join("theirs");
+    fs::write(&there, "what nobody here knows of").unwrap();
+    ends(&rig.towline(&["sync"]), 0, &["in sync", "the state was damaged and is made anew", "site.db.damaged-"]);
+    assert_eq!((rig.commands("DELE"), there.exists()), (0, true));
     fs::write(rig.index(), &good).unwrap();
     let db = rusqlite::Connection::open(rig.index()).unwrap();
     db.pragma_update(None, "user_version", 99).unwrap();
@@ -466,8 +468,7 @@ fn damaged() {
     }
     fs::write(rig.index(), &good).unwrap();
     fs::write(rig.state().join("remotes.db"), b"neither is this one".repeat(500)).unwrap();
-    ends(&rig.towline(&["sync"]), 1, &["remotes.db", "remove this file"]);
-    fs::remove_file(rig.state().join("remotes.db")).unwrap();
+    ends(&rig.towline(&["sync"]), 0, &["remotes.db.damaged-", "learnt again"]);
     ends(&rig.towline(&["sync"]), 0, &["in sync"]);
 }
 

@@ -7,6 +7,7 @@ mod ground;
 mod history;
 mod scenario;
 mod stage;
+mod trash;
 mod views;
 
 use std::sync::{
@@ -72,6 +73,7 @@ pub fn trials() -> Vec<Trial> {
         .collect();
     trials.extend(scenario::trials());
     trials.extend(views::trials());
+    trials.extend(trash::trials());
     trials
 }
 

@@ -10,26 +10,35 @@
     reason = "a test program: it may panic, print, and is nobody's library"
 )]
 
+mod chaos;
 mod cli;
 mod convergence;
 mod daemon;
+mod deletes;
 mod doctor;
+mod drift;
 mod ftps;
 mod fuzz_corpus;
 mod hostile;
 mod invariants;
 mod layers;
 mod listing;
+mod lost;
 mod matrix;
 mod mirror;
+mod mixed;
 mod names;
 mod network;
 mod proxies;
 mod rig;
+mod saves;
 mod servers;
 mod support;
+mod tools;
 mod transcripts;
+mod trash;
 mod trust;
+mod truth;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -45,13 +54,21 @@ fn trials() -> Vec<Trial> {
     trials.extend(proxies::trials());
     trials.extend(hostile::trials());
     trials.extend(doctor::trials());
+    trials.extend(drift::trials());
     trials.extend(listing::trials());
     trials.extend(daemon::trials());
     trials.extend(network::trials());
     trials.extend(names::trials());
     trials.extend(cli::trials());
     trials.extend(trust::trials());
+    trials.extend(truth::trials());
     trials.extend(mirror::trials());
+    trials.extend(saves::trials());
+    trials.extend(deletes::trials());
+    trials.extend(lost::trials());
+    trials.extend(mixed::trials());
+    trials.extend(chaos::trials());
+    trials.extend(trash::trials());
     trials
 }
 

@@ -49,8 +49,9 @@ impl Rig {
         rig
     }
 
-    /// Writes the configuration, with `more` keys for the mirror.
+    /// Writes the configuration, with `more` keys for the mirror. What is gone here is removed for good, if they say nothing else.
     pub(crate) fn configure(&self, more: &str) {
+        let delete = if more.contains("delete = ") { "" } else { "delete = \"remove\"\n" };
         let password = self.dir.path().join("pass");
         fs::write(&password, format!("{}\n", self.server.password)).unwrap();
         fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
@@ -58,7 +59,7 @@ impl Rig {
             "[remote.lab]\nhost = {:?}\nport = {}\nuser = {:?}\npassword = {{ file = \"pass\" }}\nconnections = 4\n\
              [remote.lab.tls]\nca = {:?}\n\
              [remote.lab.timeouts]\nconnect = \"5s\"\nreply = \"10s\"\nstall = \"10s\"\n\
-             [[mirror]]\nname = \"site\"\nsource = \"source\"\nremote = \"lab\"\npath = {:?}\nquiet = \"50ms\"\n{more}\n",
+             [[mirror]]\nname = \"site\"\nsource = \"source\"\nremote = \"lab\"\npath = {:?}\nquiet = \"50ms\"\n{delete}{more}\n",
             self.server.host,
             self.server.port,
             self.server.user,
@@ -70,10 +71,15 @@ impl Rig {
 
     /// The program with this rig's configuration and state, and nothing of the caller's environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.command_with(&self.state(), args)
+    }
+
+    /// The same with another state.
+    pub(crate) fn command_with(&self, state: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_towline"));
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", self.dir.path());
         command.arg("--config").arg(self.dir.path().join("towline.toml"));
-        command.arg("--state-dir").arg(self.state()).args(args).stdin(Stdio::null());
+        command.arg("--state-dir").arg(state).args(args).stdin(Stdio::null());
         command
     }
 
@@ -163,10 +169,15 @@ impl Rig {
         fs::write(path, body).unwrap();
     }
 
-    /// How often the server's own log names the command `verb`, but for the probe's.
+    /// How often the server's own log names the command `verb`, but for the probe's and those of the marker.
     pub(crate) fn commands(&self, verb: &str) -> usize {
-        let log: String =
-            self.server.log().lines().filter(|line| !line.contains(".towline-probe")).map(|line| format!("{line}\n")).collect();
+        let log: String = self
+            .server
+            .log()
+            .lines()
+            .filter(|line| !line.contains(".towline-probe") && !line.contains(".towline-mirror"))
+            .map(|line| format!("{line}\n"))
+            .collect();
         log.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| *word == verb).count()
     }
 
@@ -176,7 +187,8 @@ impl Rig {
     }
 }
 
-/// Everything below `dir`: files with their bytes, directories without. A directory that is not there is empty.
+/// Everything below `dir` but the marker and the trash: files with their bytes, directories without. A directory that is not there is
+/// empty.
 pub(crate) fn tree(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     let mut left = vec![dir.to_owned()];
@@ -184,6 +196,9 @@ pub(crate) fn tree(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
         for entry in fs::read_dir(&at).into_iter().flatten().flatten() {
             let path = entry.path();
             let name = path.strip_prefix(dir).unwrap().to_owned();
+            if [".towline-mirror", ".towline-trash"].iter().any(|ours| name == Path::new(ours)) {
+                continue;
+            }
             if path.is_dir() {
                 found.insert(name, None);
                 left.push(path);

@@ -35,7 +35,7 @@ pub use proxy::{Proxy, ProxyKind};
 pub use trials::trials;
 
 /// The account that serves files where we are root: Debian's `nobody` and `nogroup`.
-const NOBODY: u32 = 65_534;
+pub(crate) const NOBODY: u32 = 65_534;
 
 /// How long a server may take until it listens.
 const START: Duration = Duration::from_secs(20);
@@ -129,6 +129,8 @@ pub struct Options {
     pub fold_case: bool,
     /// Listens at the far end of this cable, and nowhere else.
     pub cable: Option<Arc<Cable>>,
+    /// How many ports its data connections have to themselves; all of its block where it is not said.
+    pub data_ports: Option<u16>,
     /// How many sessions the server allows at once. vsftpd refuses the next with a 421, ProFTPD with a 530 at PASS.
     pub max_clients: Option<u16>,
     /// Added at the end of the configuration: lines for vsftpd and ProFTPD, arguments separated by white space for the others.
@@ -146,6 +148,7 @@ impl Default for Options {
             client_certificate: false,
             fold_case: false,
             cable: None,
+            data_ports: None,
             max_clients: None,
             extra: String::new(),
         }
@@ -209,7 +212,11 @@ impl Server {
             None if options.ipv6 => "::1",
             None => "127.0.0.1",
         };
-        let site = Site { programs, authority, host, root, ports: Ports::claim(), options, privileged: is_root(), dir };
+        let mut ports = Ports::claim();
+        if let Some(few) = options.data_ports {
+            ports.passive = *ports.passive.start()..=ports.passive.start() + few - 1;
+        }
+        let site = Site { programs, authority, host, root, ports, options, privileged: is_root(), dir };
         site.give(&site.root);
         let (user, password) = match kind {
             Kind::VsftpdAnonymous => ("anonymous", "towline@localhost"),
@@ -449,7 +456,7 @@ fn programs() -> Result<PathBuf, Impossible> {
         .clone()
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 

@@ -124,7 +124,7 @@ impl<D: Dial> Client<D> {
 
 /// Whether a refusal can be read as "there is nothing of that name": 550, as all servers say, unless the words mean
 /// something else.
-fn says_missing(reply: &Reply) -> bool {
+pub(super) fn says_missing(reply: &Reply) -> bool {
     const OTHERWISE: [&str; 12] = [
         "permission",
         "denied",
@@ -157,7 +157,7 @@ pub(super) fn split(path: &Pathname) -> Result<Option<(Pathname, Vec<u8>)>, Erro
     Ok(Some((Pathname::new(parent)?, name.to_vec())))
 }
 
-fn parse_size(reply: &Reply) -> Option<u64> {
+pub(super) fn parse_size(reply: &Reply) -> Option<u64> {
     std::str::from_utf8(reply.lines.first()?).ok()?.trim().parse().ok()
 }
 

@@ -36,7 +36,10 @@ impl<D: Dial> Client<D> {
     /// When refused; both files are then as they were. [`Error::Aside`] if the one that was replaced could not be put back.
     pub async fn rename(&mut self, from: &Pathname, to: &Pathname) -> Result<(), Error> {
         let error = match self.rename_plainly(from, to).await {
-            Ok(()) => return self.clear_aside(to).await,
+            Ok(()) => {
+                self.clear_aside(to).await?;
+                return self.clear_aside(from).await;
+            }
             Err(error) => error,
         };
         let may_be_in_the_way =

@@ -128,6 +128,8 @@ pub enum Command {
     Eprt(SocketAddr),
     /// `STOR`.
     Stor(Pathname),
+    /// `RETR`.
+    Retr(Pathname),
     /// `SIZE` (RFC 3659 §4).
     Size(Pathname),
     /// `MLST` (RFC 3659 §7).
@@ -249,6 +251,7 @@ impl Command {
             Self::Port(_) => "PORT",
             Self::Eprt(_) => "EPRT",
             Self::Stor(_) => "STOR",
+            Self::Retr(_) => "RETR",
             Self::Size(_) => "SIZE",
             Self::Mlst(_) => "MLST",
             Self::Mlsd(_) => "MLSD",
@@ -275,6 +278,7 @@ impl Command {
     fn path(&self) -> Option<&Pathname> {
         match self {
             Self::Stor(path)
+            | Self::Retr(path)
             | Self::Size(path)
             | Self::Mlst(path)
             | Self::Mlsd(path)

@@ -10,7 +10,7 @@ mod unix;
 use super::reply::MAX_LINE;
 
 pub use caps::{CAPS, Cap, is_suspicious};
-pub use facts::mlst;
+pub use facts::{mlst, mlst_dated};
 pub use judge::{Circumstances, Completeness, Doubt, Way, is_capped};
 
 /// The most bytes of one listing.

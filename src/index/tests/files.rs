@@ -23,7 +23,7 @@ fn a_newer_schema_is_refused() {
     let fresh = Fresh::new();
     fresh.index.db.pragma_update(None, "user_version", 9).unwrap();
     let refused = Index::open(&fresh.index.file, at(0)).unwrap_err();
-    assert!(matches!(refused, IndexError::Newer { found: 9, known: 2 }), "{refused}");
+    assert!(matches!(refused, IndexError::Newer { found: 9, known: 3 }), "{refused}");
     assert!(refused.hint().is_some());
 }
 
@@ -103,7 +103,7 @@ fn a_reader_cannot_write() {
 #[test]
 fn notes_are_kept_replaced_and_taken_away() {
     let mut fresh = Fresh::new();
-    let root = crate::model::RootIdentity { device: u64::MAX, inode: 7 };
+    let root = crate::model::RootIdentity { device: u64::MAX, inode: 7, filesystem: 9 };
     assert_eq!(fresh.index.note::<crate::model::RootIdentity>(Note::Root).unwrap(), None);
     fresh.index.set_note(Note::Root, Some(&root)).unwrap();
     fresh.index.set_note(Note::LastSuccess, Some(&at(5))).unwrap();

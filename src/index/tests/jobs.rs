@@ -31,6 +31,10 @@ fn a_promise_is_kept_as_it_was_made() {
         Operation::Link { path: p("d/l"), target: Digest([8; 32]) },
         Operation::SetMode { path: p("m"), mode: Mode::of(0o4711) },
         rename("d/Case", "d/case", 1, 1),
+        Operation::Trash { path: p("d/t"), place: p(".towline-trash/day/t") },
+        Operation::Restore { place: p(".towline-trash/day/t"), path: p("d/t") },
+        Operation::Expire { place: p(".towline-trash/day/t"), kind: Kind::File },
+        Operation::Expire { place: p(".towline-trash/day"), kind: Kind::Dir },
     ];
     let jobs = fresh.index.begin(&operations, at(3)).unwrap();
     assert_eq!(jobs.iter().map(|job| &job.operation).collect::<Vec<_>>(), operations.iter().collect::<Vec<_>>());
@@ -41,6 +45,9 @@ fn a_promise_is_kept_as_it_was_made() {
     assert_eq!(
         temps,
         [none(), temp("d/", 2), temp("", 3), none(), none(), none(), none(), temp("d/", 8), none(), temp("d/", 10)]
+            .into_iter()
+            .chain([none(), none(), none(), none()])
+            .collect::<Vec<_>>()
     );
     assert_eq!((fresh.index.live().unwrap(), fresh.index.in_doubt().unwrap()), (jobs.clone(), vec![]));
 

@@ -7,7 +7,8 @@ use proptest::{prelude::*, sample::Index as Pick};
 use super::*;
 use crate::model::{Kind, Mode};
 
-const HOUR: i64 = 60 * 60 * 1000;
+/// The longest backoff is shorter.
+const FURTHEST: i64 = 6 * 60 * 1000;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Cell {
@@ -147,8 +148,10 @@ impl Model {
                     self.record(path, Some(entry.with_mode(Some(*mode))), Some(by), true);
                 }
             }
-            Operation::Put { .. } => unreachable!(),
-            Operation::RemoveFile { path } | Operation::RemoveDir { path } => self.record(path, None, Some(by), true),
+            Operation::Put { .. } | Operation::Restore { .. } | Operation::Expire { .. } => unreachable!(),
+            Operation::RemoveFile { path } | Operation::RemoveDir { path } | Operation::Trash { path, .. } => {
+                self.record(path, None, Some(by), true);
+            }
             Operation::Rename { from, to, print, digest, mode, .. } => {
                 let carried = match self.recorded(from) {
                     Some(Entry::File { digest, .. }) => digest,
@@ -201,7 +204,11 @@ impl Model {
                 Some(Stat { kind: Kind::Dir | Kind::Link, .. }) => self.record(path, Some(dir(*inode)), Some(&by), true),
                 other => self.record(path, other.map(Stat::to_entry), Some(&by), false),
             },
-            Operation::SetMode { path, .. } | Operation::RemoveFile { path } | Operation::RemoveDir { path } => {
+            Operation::Restore { .. } | Operation::Expire { .. } => unreachable!(),
+            Operation::SetMode { path, .. }
+            | Operation::RemoveFile { path }
+            | Operation::RemoveDir { path }
+            | Operation::Trash { path, .. } => {
                 keeps(self, path, told[0]);
             }
             Operation::Rename { from, to, print, .. } => match told {
@@ -224,7 +231,7 @@ impl Model {
     fn due(&self, cell: &Cell) -> bool {
         match cell.not_before {
             None => cell.problem.is_none(),
-            Some(UnixMillis(time)) => time <= self.now || time > self.now + 2 * HOUR,
+            Some(UnixMillis(time)) => time <= self.now || time > self.now + FURTHEST,
         }
     }
 
@@ -307,6 +314,8 @@ fn operations() -> impl Strategy<Value = Operation> {
         }),
         paths().prop_map(|path| Operation::RemoveFile { path }),
         paths().prop_map(|path| Operation::RemoveDir { path }),
+        (paths(), 0..u32::MAX)
+            .prop_map(|(path, mark)| Operation::Trash { place: crate::model::place(&path, at(0), mark).unwrap(), path }),
         (paths(), paths(), prints(), prop::option::of(digests()), modes())
             .prop_filter("two names", |(from, to, ..)| from != to)
             .prop_map(|(from, to, print, digest, mode)| Operation::Rename {
@@ -340,7 +349,7 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => Just(Outcome::Failed(refused())),
         1 => Just(Outcome::InDoubt(refused())),
     ];
-    let retry = prop::option::of(prop::sample::select(vec![-1000, 3000, HOUR, 3 * HOUR]));
+    let retry = prop::option::of(prop::sample::select(vec![-1000, 3000, FURTHEST / 2, 2 * FURTHEST]));
     prop_oneof![
         6 => prop::collection::vec(observation, 1..5).prop_map(Step::Observe),
         4 => prop::collection::vec(operations(), 1..4).prop_map(Step::Begin),

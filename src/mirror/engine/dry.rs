@@ -1,5 +1,6 @@
 //! A dry run: look once, plan everything, do nothing.
 
+use super::trashing;
 use crate::{
     clock,
     index::{Index, IndexError, Note},
@@ -8,7 +9,7 @@ use crate::{
         look::{self, Seen},
     },
     model::{Abilities, PathSet, RootIdentity},
-    plan::{self, Facts, Halt, Policy, Removals, Root, Stage, Step},
+    plan::{self, Changed, Facts, Halt, Policy, Removals, Root, Stage, Step},
     scan::{Found, RootError, Rules, RulesError},
     watch::Dirty,
 };
@@ -20,6 +21,8 @@ pub struct DryRun {
     pub halt: Option<Halt>,
     /// Removals that would wait.
     pub held: usize,
+    /// What is gone here and would be left on the server.
+    pub left: usize,
     /// Places that could not be looked at.
     pub unseen: Vec<String>,
 }
@@ -48,6 +51,7 @@ pub enum DryRunError {
 /// When the index or the ignore rules cannot be used, or the root cannot be read.
 pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut(Step) + Send) -> Result<DryRun, DryRunError> {
     let known = index.note::<RootIdentity>(Note::Root)?;
+    let renamed = index.note::<String>(Note::Source)?.is_some_and(|known| known != settings.source_name());
     let (found, empty, unseen) = observe(settings, &mut index).await?;
     let mut digests = look::digest(settings.place(), index.undigested(usize::MAX >> 1)?);
     while let Some(Seen::Digest(path, print, digest)) = digests.recv().await {
@@ -56,27 +60,31 @@ pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut
     let deletes = index.deletes()?;
     let facts = Facts {
         root: match known {
-            Some(known) if known != found => Root::Replaced { recorded: known, found },
+            Some(known) if renamed || !known.is_like(&found) => Root::Replaced { recorded: known, found },
             _ => Root::Same,
         },
         root_empty: empty,
         waiting: deletes.files,
         recorded: deletes.recorded,
         recent: 0,
+        // What a running mirror would find out by reading.
+        changed: Changed::default(),
         approved: None,
     };
     let halt = plan::guard(&facts, settings.budget);
     let removals = if halt.is_some() { Removals::Held } else { Removals::Allowed };
-    let policy = Policy { removals, abilities: Abilities::UNKNOWN };
+    let policy = Policy { removals: trashing::as_planned(settings.disposal, removals), abilities: Abilities::UNKNOWN };
     let window = index.window(None, usize::MAX >> 1, clock::now())?;
     let plan = plan::plan(&window, &Stage::All, policy, &PathSet::default());
     let held = plan.held;
-    plan.steps.into_iter().for_each(&mut each);
-    Ok(DryRun { halt, held, unseen })
+    let (left, steps): (Vec<Step>, Vec<Step>) =
+        plan.steps.into_iter().partition(|step| trashing::is_left(settings.disposal, step));
+    steps.into_iter().for_each(|step| each(trashing::disposed(settings.disposal, step, clock::now())));
+    Ok(DryRun { halt, held, left: left.len(), unseen })
 }
 
 async fn observe(settings: &Settings, index: &mut Index) -> Result<(RootIdentity, bool, Vec<String>), DryRunError> {
-    let rules = Rules::new(&settings.source, &settings.ignore)?;
+    let rules = Rules::new(&settings.source, &settings.patterns())?;
     let mut seen = look::scan(settings.place(), rules, Dirty::Everything, index.reader()?);
     let mut root = None;
     let mut unseen = Vec::new();
@@ -98,6 +106,7 @@ async fn observe(settings: &Settings, index: &mut Index) -> Result<(RootIdentity
                 index.observe(&observations, clock::now())?;
             }
             Some(Seen::Scanned { .. }) => break,
+            Some(Seen::Unknown(e)) => return Err(e.into()),
             Some(Seen::Failed { why, .. }) => return Err(DryRunError::Scan(why.into())),
             Some(Seen::Digest(..) | Seen::Digested) | None => return Err(DryRunError::Scan("it ended unexpectedly".into())),
         }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// At most so many places that could not be looked at are shown.
-const UNSEEN: usize = 100;
+pub(super) const UNSEEN: usize = 100;
 /// At most so many files are read in one go because their digest may save sending them.
 const DIGESTS: usize = 10_000;
 
@@ -146,7 +146,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             .await?;
         let rules = match self.rules.take() {
             Some(rules) => rules,
-            None => match Rules::new(&self.settings.source, &self.settings.ignore) {
+            None => match Rules::new(&self.settings.source, &self.settings.patterns()) {
                 Ok(rules) => rules,
                 Err(e) => {
                     self.scan_failed(e.to_string());
@@ -155,6 +155,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             },
         };
         if all {
+            if self.looked {
+                self.renew_marker().await?;
+            }
             self.unseen.clear();
             self.next_full = now + self.interval();
         }
@@ -166,17 +169,19 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let (reviewed, unsure) = (reviewed.into_iter().cloned().collect(), unsure.into_iter().cloned().collect());
         (self.reviewed, self.unsure) = (reviewed, unsure);
         self.looking_at_all = all;
+        self.begin_asked(&dirty);
         self.looking = Some(look::scan(self.settings.place(), rules, dirty, reader));
         self.untold = true;
         Ok(())
     }
 
+    /// Whether something may have changed of which nothing was heard. A single pass looks for itself.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.start_watch.is_some() && !self.watch.complete
+    }
+
     fn interval(&self) -> std::time::Duration {
-        if self.start_watch.is_some() && !self.watch.complete {
-            self.settings.full_scan.min(SCAN_UNWATCHED)
-        } else {
-            self.settings.full_scan
-        }
+        if self.is_deaf() { self.settings.full_scan.min(SCAN_UNWATCHED) } else { self.settings.full_scan }
     }
 
     /// Takes what the looking thread tells.
@@ -192,9 +197,11 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 } else if self.watcher.is_some() {
                     self.watched = Some(identity);
                 }
-                if self.known_root.is_none() {
-                    self.known_root = Some(identity);
-                    self.books.with(move |index| index.set_note(Note::Root, Some(&identity))).await?;
+                // The first one; or more is known of the same.
+                let like = self.known_root.is_none_or(|known| known != identity && known.is_like(&identity));
+                if !self.renamed && (like || !self.named) {
+                    let root = if like { Some(identity) } else { self.known_root };
+                    self.note_root(root).await?;
                 }
             }
             Some(Seen::NoRoot(e)) => self.rootless(&e).await?,
@@ -207,6 +214,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 }
                 self.scanned(summary).await?;
             }
+            Some(Seen::Unknown(e)) => return Err(e),
             Some(Seen::Failed { why, rules }) => {
                 self.rules = Some(rules);
                 self.scan_failed(why);
@@ -235,7 +243,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.next_full = Instant::now() + ROOT_AGAIN;
         self.unseen = vec![UnseenStatus { path: String::new(), why: why.to_string() }];
         self.untold = true;
-        self.guard().await
+        self.guard().await?;
+        self.answer_asked().await
     }
 
     async fn observe(&mut self, found: Vec<Found>) -> Result<(), IndexError> {
@@ -290,7 +299,19 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             self.looking_at_all = false;
             self.looking = Some(look::digest(self.settings.place(), files));
         }
-        Ok(())
+        self.answer_asked().await
+    }
+
+    /// From now on this is the root.
+    pub(super) async fn note_root(&mut self, root: Option<RootIdentity>) -> Result<(), IndexError> {
+        (self.known_root, self.renamed, self.named) = (root, false, true);
+        let source = self.settings.source_name();
+        self.books
+            .with(move |index| {
+                index.set_note(Note::Root, root.as_ref())?;
+                index.set_note(Note::Source, Some(&source))
+            })
+            .await
     }
 
     fn scan_failed(&mut self, why: String) {
@@ -301,6 +322,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
         self.unseen = vec![UnseenStatus { path: String::new(), why }];
         self.next_full = Instant::now() + ROOT_AGAIN;
+        self.ask_again();
         self.untold = true;
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     mirror::{
         Event,
         crew::{End, Task},
+        drift::Aside,
         retry::{self, LinkNote, State},
         worker::{self, Answers},
     },
@@ -21,6 +22,10 @@ use crate::{
 struct Turn {
     settled: Vec<(Job, Outcome)>,
     answered: Vec<(JobId, Answers)>,
+    /// The directory on the server is not what it was taken for.
+    unbound: bool,
+    /// What was found out of other paths.
+    aside: Vec<Aside>,
 }
 
 impl<R: Remote, W: Watcher> Mirror<R, W> {
@@ -36,7 +41,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
         self.untold = true;
         self.stale |= self.left_out && self.acting;
+        let unbound = turn.unbound;
         self.write(turn).await?;
+        self.note_marker().await?;
+        if unbound {
+            self.unbound().await?;
+        }
         if self.is_down() && !down_before {
             self.link_down().await?;
         }
@@ -74,6 +84,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 if report.mode_unset && !std::mem::replace(&mut self.mode_unset, true) {
                     tracing::warn!(mirror = %self.settings.name, "the server does not set permissions (SITE CHMOD)");
                 }
+                turn.aside.extend(report.aside);
                 if report.look_again {
                     self.look_again(job.operation.path().clone());
                 }
@@ -83,6 +94,16 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.link_failed(&e);
                 self.ended(job, Outcome::Untouched, turn);
             }
+            (Task::Run(job), End::Unbound) => {
+                turn.unbound = true;
+                self.link_works();
+                self.ended(job, Outcome::Untouched, turn);
+            }
+            (Task::Resolve(job, asked), End::Unbound) => {
+                turn.unbound = true;
+                self.link_works();
+                self.doubts.push_back(Doubt { job, asked, ask_at: Instant::now() });
+            }
             (Task::Run(job), End::Died | End::Answered(_) | End::Unanswered(_)) => {
                 let problem = Problem::new(Reason::Connection, "the task that did it ended unexpectedly");
                 self.ended(job, Outcome::InDoubt(problem), turn);
@@ -90,6 +111,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             (Task::Resolve(job, _), End::Answered(answers)) => {
                 self.link_works();
                 self.doubtless(&job);
+                self.trash.heard(&job.operation);
                 self.stale = true;
                 turn.answered.push((job.id, answers));
             }
@@ -132,6 +154,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if !done {
             self.replan();
         }
+        self.trash.heard(&job.operation);
         self.count(&job.operation, &outcome);
         turn.settled.push((job, outcome));
     }
@@ -147,7 +170,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             Outcome::Done(Done::AsPlanned) => match operation {
                 Operation::MakeDir { .. } => counters.directories += 1,
                 Operation::Rename { .. } => counters.renames += 1,
-                Operation::RemoveFile { .. } => {
+                Operation::RemoveFile { .. } | Operation::Trash { .. } => {
                     counters.removals += 1;
                     if self.approval.is_some_and(|approval| approval.deletes > self.approved_done) {
                         self.approved_done += 1;
@@ -158,6 +181,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 Operation::Link { .. } => counters.links += 1,
                 Operation::SetMode { .. } => counters.modes += 1,
                 Operation::RemoveDir { .. } | Operation::Put { .. } => counters.removals += 1,
+                Operation::Restore { .. } => counters.restored += 1,
+                Operation::Expire { .. } => counters.expired += 1,
             },
             Outcome::Failed(_) | Outcome::InDoubt(_) => counters.failures += 1,
             Outcome::Untouched => {}
@@ -226,6 +251,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 if !settlements.is_empty() {
                     index.settle(&settlements, wall)?;
                 }
+                for aside in turn.aside {
+                    match aside {
+                        Aside::Parked(path, problem) => index.park(&[(path, problem)])?,
+                        Aside::Told(path, stat) => index.told(&path, stat, wall)?,
+                    }
+                }
                 turn.answered.into_iter().try_for_each(|(job, answers)| index.resolve(job, &answers, wall))
             })
             .await?;
@@ -242,6 +273,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             Outcome::Done(Done::Holds { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "{verb}"),
             Outcome::Done(Done::AsPlanned) => match operation {
                 Operation::Rename { from, .. } => tracing::info!(%mirror, %path, %from, "{verb}"),
+                Operation::Trash { place, .. } => tracing::info!(%mirror, %path, %place, "{verb}"),
                 _ => tracing::info!(%mirror, %path, "{verb}"),
             },
             Outcome::Failed(problem) if !problem.is_transient() => {
@@ -272,6 +304,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if jobs.is_empty() {
             return Ok(());
         }
+        jobs.iter().for_each(|job| self.trash.heard(&job.operation));
         let settlements: Vec<_> =
             jobs.into_iter().map(|job| Settlement { job: job.id, outcome: Outcome::Untouched, retry_at: None }).collect();
         let wall = self.wall();

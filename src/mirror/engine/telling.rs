@@ -30,7 +30,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     pub(super) fn told_again(&self) -> Option<Instant> {
         let every = match self.status.borrow().phase {
             // What is not true any more is taken back at once.
-            Phase::InSync => Duration::ZERO,
+            Phase::InSync | Phase::AsScanned => Duration::ZERO,
             _ if self.crew.len() > 0 => AT_MOST * 5,
             _ => AT_MOST,
         };
@@ -131,7 +131,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         } else if self.looking.is_some() || self.settle.deadline().is_some() {
             Phase::Scanning
         } else if pending == 0 && self.doubts.is_empty() && self.unseen.is_empty() {
-            Phase::InSync
+            if self.is_deaf() { Phase::AsScanned } else { Phase::InSync }
         } else if self.tally.waiting > 0 || !self.doubts.is_empty() || pending > self.tally.parked {
             Phase::Waiting
         } else {

@@ -176,6 +176,9 @@ impl World {
                 self.recorded.remove(path);
             }
             Operation::Link { .. } | Operation::SetMode { .. } => unreachable!("no links and no permissions here"),
+            Operation::Trash { .. } | Operation::Restore { .. } | Operation::Expire { .. } => {
+                unreachable!("the planner knows no trash")
+            }
             Operation::Rename { from, to, print, digest, .. } => {
                 self.server.rename(from, to)?;
                 self.recorded.remove(from);

@@ -29,6 +29,8 @@ pub enum Primitive {
     MakeDir,
     /// MLST.
     Stat,
+    /// RETR.
+    Fetch,
     /// NOOP.
     Ping,
 }
@@ -47,6 +49,7 @@ impl fmt::Display for Primitive {
             Self::RemoveDir => "RMD",
             Self::MakeDir => "MKD",
             Self::Stat => "MLST",
+            Self::Fetch => "RETR",
             Self::Ping => "NOOP",
         })
     }

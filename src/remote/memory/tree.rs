@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 
-use crate::model::{Kind, Mode, RelPath, Stat};
+use crate::model::{Kind, Mode, RelPath, ServerCopy, Stat};
 
 /// In what a server differs from another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,6 +140,16 @@ impl Tree {
             Node::File { body, .. } => Stat { kind: Kind::File, size: Some(body.len() as u64) },
             Node::Link { .. } => Stat { kind: Kind::Link, size: None },
         })
+    }
+
+    /// What is at `path`, with its time.
+    pub fn copy(&self, path: &RelPath) -> Option<ServerCopy> {
+        let Stat { kind, size } = self.stat(path)?;
+        let modified = match self.get(path) {
+            Some(Node::File { modified, .. }) => *modified,
+            _ => None,
+        };
+        Some(ServerCopy { kind, size, modified })
     }
 
     /// Everything, in preorder of the names as they were given.

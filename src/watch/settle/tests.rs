@@ -196,3 +196,15 @@ proptest! {
         prop_assert!(open.is_empty() && settle.is_empty());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_path_is_concerned_by_what_waits_at_it_above_it_and_below_it() {
+    let mut settle = Settle::new(QUIET);
+    assert!(!settle.concerns(&path("a")));
+    settle.hear(at("a/b"), Instant::now());
+    for (asked, concerned) in [("a", true), ("a/b", true), ("a/b/c", true), ("a/c", false), ("a/bb", false), ("b", false)] {
+        assert_eq!(settle.concerns(&path(asked)), concerned, "{asked}");
+    }
+    settle.hear(Hint::Overflow, Instant::now());
+    assert!(settle.concerns(&path("b")));
+}

@@ -3,9 +3,12 @@
 
 use std::{sync::PoisonError, time::Duration};
 
-use towline::remote::{
-    Class,
-    memory::{Fault, Faults, Primitive},
+use towline::{
+    model::{Disposal, Retention},
+    remote::{
+        Class,
+        memory::{Fault, Faults, Primitive},
+    },
 };
 
 use super::{
@@ -45,7 +48,13 @@ pub fn live(mix: Mix, seed: u64) -> Result<Tale, Wrong> {
     // The engine's own chances, too.
     fastrand::seed(seed);
     let mut random = fastrand::Rng::with_seed(seed);
-    let stage = Stage::new(random.u64(..), mix.fold, mix.ears, random.usize(1..=4));
+    let mut stage = Stage::new(random.u64(..), mix.fold, mix.ears, random.usize(1..=4));
+    stage.remote.count_marker();
+    if seed.is_multiple_of(3) {
+        stage.disposal = Disposal::Remove;
+    }
+    // What is removed early in a history expires in it.
+    stage.retention = Retention { age: Duration::from_secs(1200), bytes: 1 << 20 };
     let told = History { mix, random, rounds: 0, stage: &stage }.play();
     told.map(|()| stage.tale()).map_err(|wrong| format!("{wrong}\n{}", stage.story()))
 }

@@ -24,7 +24,7 @@ use super::{
 use crate::support;
 
 /// At least as many calls as the story takes.
-const CALLS: u64 = 70;
+const CALLS: u64 = 90;
 
 const FAULTS: [Fault; 11] = [
     Fault::LostReply,

@@ -3,7 +3,7 @@
 
 use std::{
     cell::Cell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     future::{Future, poll_fn},
     pin::pin,
@@ -24,8 +24,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use towline::{
     index::Index,
-    mirror::{Command, Handle, Mirror, MirrorStatus, Phase, Seats, Settings, StartWatch, Until},
-    model::{RelPath, UnixMillis},
+    mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Seats, Settings, StartWatch, Until},
+    model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{
         Faults, MemoryRemote, Options,
@@ -45,7 +45,7 @@ pub type Wrong = String;
 
 /// Long enough for everything that waits: backoffs are at most five minutes, parked paths wait an hour for a full scan.
 const LONG: Duration = Duration::from_secs(24 * 3600);
-/// So often is the engine polled in a life at most: it waits for something, it does not spin.
+/// So often is the engine polled in an hour at most: it waits for something, it does not spin.
 const POLLS: u32 = 100_000;
 /// A status is never older than this when there is something new to tell: the engine makes one twice a second at least.
 const LAG: Duration = Duration::from_secs(1);
@@ -82,6 +82,10 @@ pub struct Stage {
     connections: usize,
     fold: Fold,
     view: View,
+    /// What becomes of what is gone.
+    pub disposal: Disposal,
+    /// How long it stays in the trash.
+    pub retention: Retention,
     lives: Cell<u64>,
     times_in_sync: Cell<u64>,
 }
@@ -153,6 +157,8 @@ impl Stage {
             connections,
             fold,
             view,
+            disposal: Disposal::Trash,
+            retention: Retention::default(),
             lives: Cell::new(0),
             times_in_sync: Cell::new(0),
         }
@@ -207,7 +213,11 @@ impl Stage {
             ignore: Vec::new(),
             quiet: Duration::from_millis(5),
             full_scan: Duration::from_secs(3600),
+            identity: "mine".into(),
             budget: Budget { files: u64::MAX, percent: 100 },
+            drift: Drift::default(),
+            disposal: self.disposal,
+            retention: self.retention,
             seats: Seats::new(self.connections),
             clock: wall,
             observer: None,
@@ -219,9 +229,12 @@ impl Stage {
         let end = {
             let status = scene.handle.status.clone();
             let mut directed = Box::pin(direct(&mut scene));
-            let mut polls = 0;
+            let (mut polls, mut since) = (0, Instant::now());
             poll_fn(|cx| {
                 polls += 1;
+                if since.elapsed() > Duration::from_secs(3600) {
+                    (polls, since) = (0, Instant::now());
+                }
                 if polls > POLLS {
                     return Poll::Ready(Err(format!("the engine spins: {:#?}", status.borrow())));
                 }
@@ -248,7 +261,8 @@ impl Stage {
         number != NEVER && self.remote.log()[calls..].iter().any(|call| call.number == number)
     }
 
-    fn index(&self) -> Result<Index, Wrong> {
+    /// The index, between two lives.
+    pub fn index(&self) -> Result<Index, Wrong> {
         Index::open(&self.dir.path().join("state/m.db"), wall()).map_err(wrong)
     }
 
@@ -295,7 +309,14 @@ impl Stage {
         if open != [0; 5] {
             return Err(format!("something is pending: {tally:?}"));
         }
-        Ok(())
+        self.check_trash(&index)
+    }
+
+    /// Whether the index knows what is in the trash.
+    fn check_trash(&self, index: &Index) -> Result<(), Wrong> {
+        let known: BTreeSet<RelPath> = index.places().map_err(wrong)?.into_iter().collect();
+        let there: BTreeSet<RelPath> = self.remote.trash().into_keys().collect();
+        if known == there { Ok(()) } else { Err(format!("the trash holds {there:?}, known is {known:?}")) }
     }
 
     /// Whether the server has exactly what is here, of names that it takes for one one alone, and of directories that it
@@ -441,7 +462,8 @@ impl Scene<'_> {
         let heard = heard.unwrap_or_else(|| Heard { edits, at: Instant::now(), status: Arc::clone(status) });
         let informed = !Arc::ptr_eq(&heard.status, status) || heard.at.elapsed() > LAG;
         self.heard = Some(heard);
-        if !informed || status.phase != Phase::InSync {
+        let as_scanned = deaf && status.phase == Phase::AsScanned;
+        if !informed || !(status.phase == Phase::InSync || as_scanned) {
             return Ok(false);
         }
         if !deaf {

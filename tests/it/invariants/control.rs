@@ -37,6 +37,12 @@ pub async fn control(data: &[u8]) {
     }
     let (status, body) = ask("POST", "/v1/mirrors/site/approve", data.len()).await;
     assert!(matches!(status, 200 | 409 | 503) && !body.is_empty());
+    let query: String = data.iter().take(1024).map(|b| format!("%{b:02X}")).collect();
+    for query in [format!("look=1&within=0&path={query}"), query] {
+        let (status, body) = ask("GET", &format!("/v1/mirrors/site/account?{query}"), 0).await;
+        assert!(matches!(status, 400 | 503), "{status} for {query}");
+        drop(serde_json::from_slice::<Refusal>(&body).expect("a refusal"));
+    }
     let (status, body) = ask("GET", "/v1/status", 0).await;
     assert_eq!(status, 200);
     assert_eq!(serde_json::from_slice::<Status>(&body).expect("a status").mirrors.len(), 2);
@@ -91,8 +97,13 @@ async fn obey(mut inbox: mpsc::Receiver<Command>, mood: usize) {
     let answers = [Some(Ok(3)), Some(Err(ApproveError::NothingHalted)), Some(Err(ApproveError::RootMissing)), None];
     for answer in answers.into_iter().cycle().skip(mood % 4) {
         match (inbox.recv().await, answer) {
-            (Some(Command::Approve(sender)), Some(answer)) => drop(sender.send(answer)),
-            (Some(Command::Approve(sender)), None) => drop(sender),
+            (Some(Command::Approve(sender) | Command::Reject(sender)), Some(answer)) => drop(sender.send(answer)),
+            (Some(Command::Approve(sender) | Command::Reject(sender)), None) => drop(sender),
+            (Some(Command::Account { answer, .. }), _) => drop(answer),
+            (Some(Command::Undo { answer, .. }), Some(_)) => drop(answer.send(Vec::new())),
+            (Some(Command::Undo { answer, .. }), None) => drop(answer),
+            (Some(Command::Overwrite(_, sender)), Some(_)) => drop(sender.send(2)),
+            (Some(Command::Overwrite(_, sender)), None) => drop(sender),
             (None, _) => return,
         }
     }

@@ -6,11 +6,16 @@ use crate::ftps::proto::{Reply, time};
 /// The facts in the reply to MLST: what is at the path that was asked for. The name in the reply does not count: servers
 /// put it there absolute, relative or bare. `None` if no line has facts.
 pub fn mlst(reply: &Reply) -> Option<(ListedKind, Option<u64>)> {
+    mlst_dated(reply).map(|(kind, size, _)| (kind, size))
+}
+
+/// As [`mlst`], with the modification time in whole seconds since the Unix epoch.
+pub fn mlst_dated(reply: &Reply) -> Option<(ListedKind, Option<u64>, Option<i64>)> {
     reply.lines.iter().find_map(|line| {
         let line = line.strip_prefix(b" ").unwrap_or(line);
         let (facts, _) = split(line)?;
         let facts = Facts::of(facts);
-        Some((facts.kind?, facts.size))
+        Some((facts.kind?, facts.size, facts.modified))
     })
 }
 

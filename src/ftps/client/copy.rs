@@ -1,0 +1,115 @@
+//! Looking at a copy on the server with its time, in one round trip where the server has the commands for it; and reading a
+//! small one. What a difference means is decided above.
+
+use super::{
+    Client, Dated, Found,
+    find::{parse_size, says_missing},
+    refusal,
+};
+use crate::ftps::{
+    data,
+    dial::Dial,
+    error::Error,
+    proto::{Command, Extra, ListedKind, Pathname, Reply, listing, time},
+};
+
+/// More than this in one flight stalls some servers.
+const FLIGHT: usize = 4096;
+
+impl<D: Dial> Client<D> {
+    /// What is at `path`, with its time; as [`Self::find`], but a directory may go for nothing.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub async fn examine(&mut self, path: &Pathname) -> Result<Option<Dated>, Error> {
+        let replies = self.ask_together(&self.questions(path)).await?;
+        self.answer(path, &replies).await
+    }
+
+    /// The size of the file `fresh`, and what is at `path` with its time, in one go.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub async fn prove(&mut self, fresh: &Pathname, path: &Pathname) -> Result<(Option<u64>, Option<Dated>), Error> {
+        let mut commands = vec![Command::Size(fresh.clone())];
+        commands.extend(self.questions(path));
+        let replies = self.ask_together(&commands).await?;
+        let size = match replies.first() {
+            Some(reply) if reply.code == 213 => {
+                Some(parse_size(reply).ok_or_else(|| Error::Unexpected { verb: "SIZE", reply: reply.clone() })?)
+            }
+            _ => self.size(fresh).await?,
+        };
+        Ok((size, self.answer(path, replies.get(1..).unwrap_or_default()).await?))
+    }
+
+    /// The content of the file `path`, of at most `most` bytes.
+    ///
+    /// # Errors
+    /// When refused, or it is longer.
+    pub async fn fetch(&mut self, path: &Pathname, most: usize) -> Result<Vec<u8>, Error> {
+        let mut refusals = 0;
+        loop {
+            self.choose_tls().await?;
+            let before = self.connection.context.tickets_received();
+            match data::fetch(&self.endpoint, &mut self.connection, &Command::Retr(path.clone()), most).await {
+                Ok(body) => return Ok(body),
+                Err(error) => self.meet(error, before, &mut refusals)?,
+            }
+        }
+    }
+
+    fn questions(&self, path: &Pathname) -> Vec<Command> {
+        if self.connection.features.mlst.is_some() {
+            vec![Command::Mlst(path.clone())]
+        } else {
+            vec![Command::Size(path.clone()), Command::Extra(Extra::Modified(path.clone()))]
+        }
+    }
+
+    /// What the replies to the questions mean; if they do not say, it is asked for in every other way.
+    async fn answer(&mut self, path: &Pathname, replies: &[Reply]) -> Result<Option<Dated>, Error> {
+        let said = match replies {
+            [mlst] if mlst.code == 250 => listing::mlst_dated(mlst).map(|(kind, size, modified)| {
+                let size = size.filter(|_| kind == ListedKind::File);
+                Dated { found: Found { kind, size }, modified }
+            }),
+            [size, modified] if size.code == 213 => parse_size(size).map(|size| {
+                let found = Found { kind: ListedKind::File, size: Some(size) };
+                let modified = Some(modified).filter(|reply| reply.code == 213);
+                Dated { found, modified: modified.and_then(|reply| time::parse(reply.text().trim().as_bytes())) }
+            }),
+            _ => None,
+        };
+        match said {
+            Some(Dated { found, modified }) => {
+                let found = self.mend(path, Some(found)).await?;
+                Ok(found.map(|found| Dated { found, modified }))
+            }
+            // RFC 3659 §7.2.1 and §4.1 have 550 for just this. A directory may be there where there is no MLST: not what is
+            // looked for here, and nothing replaces it.
+            None if !replies.is_empty() && replies.iter().all(says_missing) => {
+                Ok(self.mend(path, None).await?.map(|found| Dated { found, modified: None }))
+            }
+            None => Ok(self.find(path).await?.map(|found| Dated { found, modified: None })),
+        }
+    }
+
+    /// Asks all of `commands`: in one flight, where the server is known to answer one in order.
+    async fn ask_together(&mut self, commands: &[Command]) -> Result<Vec<Reply>, Error> {
+        let bytes: usize = commands.iter().map(|command| command.encode(self.encoding()).len()).sum();
+        let replies = if self.endpoint.profile().in_order == Some(true) && bytes <= FLIGHT {
+            self.connection.control.flight(commands).await?
+        } else {
+            let mut replies = Vec::with_capacity(commands.len());
+            for command in commands {
+                replies.push(self.command(command).await?);
+            }
+            replies
+        };
+        match replies.iter().zip(commands).find(|(reply, _)| reply.code == 421) {
+            Some((reply, command)) => Err(refusal(command.verb(), reply.clone())),
+            None => Ok(replies),
+        }
+    }
+}

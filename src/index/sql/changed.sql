@@ -1,0 +1,5 @@
+-- Some of them that are not empty.
+SELECT * FROM entry INDEXED BY entry_pending
+WHERE pending AND o_kind = 'file' AND r_kind = 'file' AND r_size <> 0 AND o_size <> 0
+    AND (o_size, o_mtime, o_ctime, o_inode) IS NOT (r_size, r_mtime, r_ctime, r_inode)
+LIMIT ?1

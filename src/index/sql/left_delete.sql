@@ -1,0 +1,1 @@
+DELETE FROM left_there WHERE path = ?1

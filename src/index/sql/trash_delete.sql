@@ -1,0 +1,1 @@
+DELETE FROM trash WHERE place = ?1

@@ -1,0 +1,180 @@
+use std::time::Duration;
+
+use super::*;
+use crate::model::{Kind, Retention};
+
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+
+fn place(name: &str) -> RelPath {
+    p(&format!(".towline-trash/day/{name}"))
+}
+
+fn stat(size: u64) -> Option<Stat> {
+    Some(Stat { kind: Kind::File, size: Some(size) })
+}
+
+impl Fresh {
+    /// `path` was here and on the server, and is in the trash since `when`.
+    fn trashes(&mut self, path: &str, size: u64, name: &str, when: i64) {
+        self.holds(&[(path, file(size, 7))]);
+        self.loses(&[path]);
+        let job = self.begin(Operation::Trash { path: p(path), place: place(name) });
+        let done = Settlement { job: job.id, outcome: Outcome::Done(Done::AsPlanned), retry_at: None };
+        self.index.settle(&[done], at(when)).unwrap();
+    }
+
+    fn undoable(&self, path: Option<&str>, since: Option<i64>) -> Vec<(String, u64)> {
+        let undo = Undo { path: path.map(p), since: since.map(at) };
+        self.index.undoable(&undo).unwrap().into_iter().map(|trashed| (trashed.path.to_string(), trashed.size)).collect()
+    }
+
+    fn expired(&self, days: i64, bytes: u64, now: i64) -> Vec<String> {
+        let age = Duration::from_millis((days * DAY).cast_unsigned());
+        let found = self.index.expired(&Retention { age, bytes }, 100, at(now)).unwrap();
+        found.iter().map(|operation| String::from_utf8_lossy(operation.path().name()).into_owned()).collect()
+    }
+
+    fn wanted(&self, now: i64) -> usize {
+        self.index.wanted(100, at(now)).unwrap().len()
+    }
+}
+
+fn own(list: &[(&str, u64)]) -> Vec<(String, u64)> {
+    list.iter().map(|(path, size)| ((*path).to_owned(), *size)).collect()
+}
+
+#[test]
+fn of_each_path_the_newest_can_be_put_back_unless_something_is_there() {
+    let mut fresh = Fresh::new();
+    for (path, size, name, when) in [("d/a", 1, "1", 10), ("d/a", 2, "2", 20), ("d/b", 3, "3", 15), ("d!", 4, "4", 30)] {
+        fresh.trashes(path, size, name, when);
+    }
+    assert_eq!(fresh.pending(), Vec::<String>::new());
+    assert_eq!(fresh.undoable(None, None), own(&[("d/a", 2), ("d/b", 3), ("d!", 4)]));
+    assert_eq!(fresh.undoable(Some("d"), None), own(&[("d/a", 2), ("d/b", 3)]));
+    assert_eq!(fresh.undoable(None, Some(20)), own(&[("d/a", 2), ("d!", 4)]));
+    fresh.sees(&[("d/a", file(9, 9))]);
+    assert_eq!(fresh.undoable(Some("d"), None), own(&[("d/b", 3)]), "there is a file of this name again");
+}
+
+#[test]
+fn what_is_put_back_is_on_the_server_and_left_there() {
+    let mut fresh = Fresh::new();
+    fresh.trashes("d/a", 1, "1", 10);
+    assert_eq!(fresh.index.undo(&Undo::default()).unwrap().len(), 1);
+    assert_eq!((fresh.wanted(50), fresh.expired(0, 0, 2 * HOUR).len()), (1, 0), "what is wanted does not expire");
+    let mut fresh = fresh.reopen();
+    assert_eq!(fresh.wanted(50), 1, "a wish survives");
+    fresh.sees(&[("d/a", file(9, 9))]);
+    assert_eq!((fresh.wanted(50), fresh.expired(0, 0, 2 * HOUR).len()), (0, 1), "what came in its place would overwrite it");
+    for doubtful in [false, true] {
+        let mut fresh = Fresh::new();
+        fresh.trashes("d/a", 1, "1", 10);
+        fresh.index.undo(&Undo::default()).unwrap();
+        let job = fresh.begin(Operation::Restore { place: place("1"), path: p("d/a") });
+        if doubtful {
+            fresh.index.resolve(job.id, &[(p("d/a"), stat(1)), (place("1"), None)], at(60)).unwrap();
+        } else {
+            fresh.settle(&job, Outcome::Done(Done::AsPlanned), None);
+        }
+        assert_eq!(fresh.pending(), Vec::<String>::new(), "it is not removed again");
+        assert_eq!(fresh.index.left_there(None, 10).unwrap(), [p("d/a")]);
+        assert_eq!((fresh.wanted(70), fresh.index.places().unwrap()), (0, vec![]));
+        fresh.holds(&[("d/a", file(5, 5))]);
+        assert_eq!(fresh.index.left_there(None, 10).unwrap(), Vec::<RelPath>::new(), "a new file takes its place");
+    }
+}
+
+#[test]
+fn a_removal_in_doubt_is_what_the_server_says() {
+    for (at_path, at_place, pending, places) in
+        [(stat(1), None, 1, 0), (None, stat(1), 0, 1), (stat(1), stat(1), 1, 1), (None, None, 0, 0)]
+    {
+        let mut fresh = Fresh::new();
+        fresh.holds(&[("a", file(1, 7))]);
+        fresh.loses(&["a"]);
+        let job = fresh.begin(Operation::Trash { path: p("a"), place: place("1") });
+        let mut fresh = fresh.reopen();
+        assert_eq!(fresh.index.in_doubt().unwrap(), std::slice::from_ref(&job));
+        fresh.index.resolve(job.id, &[(p("a"), at_path)], at(5)).unwrap();
+        assert_eq!(fresh.index.live().unwrap().len(), 1, "half an answer is none");
+        fresh.index.resolve(job.id, &[(p("a"), at_path), (place("1"), at_place)], at(5)).unwrap();
+        let found = (fresh.pending().len(), fresh.index.places().unwrap().len());
+        assert_eq!(found, (pending, places), "{at_path:?} {at_place:?}");
+    }
+}
+
+#[test]
+fn a_way_back_in_doubt_is_tried_again_or_forgotten() {
+    for (at_path, at_place, wanted) in [(None, stat(1), 1), (stat(1), stat(1), 1), (None, None, 0)] {
+        let mut fresh = Fresh::new();
+        fresh.trashes("a", 1, "1", 10);
+        fresh.index.undo(&Undo::default()).unwrap();
+        let job = fresh.begin(Operation::Restore { place: place("1"), path: p("a") });
+        fresh.index.resolve(job.id, &[(p("a"), at_path), (place("1"), at_place)], at(60)).unwrap();
+        assert_eq!(fresh.wanted(70), wanted, "{at_path:?} {at_place:?}");
+        assert_eq!(fresh.index.left_there(None, 10).unwrap(), Vec::<RelPath>::new());
+    }
+}
+
+#[test]
+fn what_cannot_be_put_back_stays_in_the_trash() {
+    let mut fresh = Fresh::new();
+    fresh.trashes("a", 1, "1", 10);
+    fresh.index.undo(&Undo::default()).unwrap();
+    let job = fresh.begin(Operation::Restore { place: place("1"), path: p("a") });
+    fresh.settle(&job, Outcome::Failed(refused()), Some(at(1000)));
+    assert_eq!((fresh.wanted(999), fresh.wanted(1000)), (0, 1), "it is tried again in time");
+    let job = fresh.begin(Operation::Restore { place: place("1"), path: p("a") });
+    fresh.settle(&job, Outcome::Failed(refused()), None);
+    assert_eq!(fresh.wanted(DAY * 3), 0);
+    assert_eq!(fresh.undoable(None, None), own(&[("a", 1)]));
+}
+
+#[test]
+fn what_is_old_goes_first_then_what_is_too_much_then_the_directory() {
+    let mut fresh = Fresh::new();
+    for (name, size, when) in [("1", 10, 0), ("2", 20, DAY), ("3", 30, 2 * DAY)] {
+        fresh.trashes(name, size, name, when);
+    }
+    let now = 2 * DAY + 2 * HOUR;
+    assert_eq!(fresh.expired(3, 60, now), Vec::<String>::new());
+    assert_eq!(fresh.expired(1, 60, now), ["1", "2"]);
+    assert_eq!(fresh.expired(3, 59, now), ["1"]);
+    assert_eq!(fresh.expired(3, 49, now), ["1", "2"]);
+    assert_eq!(fresh.expired(3, 0, now), ["1", "2", "3"]);
+    assert_eq!(fresh.expired(3, 0, now - 2 * HOUR), ["1", "2"], "nothing goes in its first hour because of its size");
+    assert_eq!(fresh.index.dispensable(2, at(now)).unwrap().len(), 2);
+
+    for (name, outcome) in [("1", Outcome::Failed(refused())), ("2", Outcome::Done(Done::AsPlanned))] {
+        let job = fresh.begin(Operation::Expire { place: place(name), kind: Kind::File });
+        fresh.index.settle(&[Settlement { job: job.id, outcome, retry_at: None }], at(now)).unwrap();
+    }
+    assert_eq!(fresh.expired(0, 60, now), ["3"], "what cannot be removed does not hold up the rest");
+    let job = fresh.begin(Operation::Expire { place: place("3"), kind: Kind::File });
+    fresh.index.resolve(job.id, &[(place("3"), stat(30))], at(now)).unwrap();
+    assert_eq!(fresh.expired(0, 60, now), ["3"]);
+    let job = fresh.begin(Operation::Expire { place: place("3"), kind: Kind::File });
+    fresh.index.resolve(job.id, &[(place("3"), None)], at(now)).unwrap();
+    assert_eq!(fresh.expired(0, 60, now + DAY), ["1"], "it is tried again after a day");
+    let job = fresh.begin(Operation::Expire { place: place("1"), kind: Kind::File });
+    fresh.settle(&job, Outcome::Done(Done::AsPlanned), None);
+    assert_eq!(fresh.expired(0, 60, now + DAY), ["day"]);
+    let job = fresh.begin(Operation::Expire { place: p(".towline-trash/day"), kind: Kind::Dir });
+    fresh.settle(&job, Outcome::Done(Done::AsPlanned), None);
+    assert_eq!(fresh.expired(0, 60, now + DAY), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_left_is_nothing_of_ours() {
+    let mut fresh = Fresh::new();
+    fresh.holds(&[("d", dir(1)), ("d/f", file(1, 2))]);
+    fresh.loses(&["d"]);
+    assert_eq!(fresh.pending(), ["d", "d/f"]);
+    fresh.index.leave(&[p("d"), p("d/f")], at(5)).unwrap();
+    assert_eq!(fresh.pending(), Vec::<String>::new());
+    assert_eq!(fresh.index.left_there(None, 10).unwrap(), [p("d"), p("d/f")]);
+    assert_eq!(fresh.index.left_there(Some(&p("d")), 10).unwrap(), [p("d/f")]);
+    assert_eq!(fresh.index.tally(at(6)).unwrap().recorded_files, 0);
+}

@@ -1,0 +1,157 @@
+//! What becomes of what is gone here: moved to the trash, removed, or left; and the trash itself: what is wanted back, what has
+//! been in it for long.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{AHEAD, Mirror, PROMISES, Pass};
+use crate::{
+    index::{IndexError, Trashed, Undo},
+    model::{Disposal, Operation, RelPath, UnixMillis, place},
+    plan::{Removals, Step, Why},
+    remote::Remote,
+    watch::Watcher,
+};
+
+/// So much is removed from the trash at once, and by a single pass,
+const EXPIRING: usize = 16;
+/// and so long later the next: the trash is never in a hurry.
+const PACE: Duration = Duration::from_secs(10);
+/// While nothing is due, the trash is looked through this often.
+const LOOK: Duration = Duration::from_secs(600);
+
+/// When the trash is to be looked after.
+#[derive(Debug)]
+pub(super) struct Trash {
+    /// Something in it may be wanted back.
+    wanted: bool,
+    /// When something is to be removed from it.
+    due: Instant,
+}
+
+impl Trash {
+    /// One that is to be looked through at once: an earlier process may have left work.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { wanted: true, due: now }
+    }
+
+    /// When the loop must turn for it. What is overdue waits for something else.
+    pub(super) fn wakes_at(&self, now: Instant) -> Option<Instant> {
+        Some(self.due).filter(|due| *due > now)
+    }
+
+    /// An operation ended.
+    pub(super) fn heard(&mut self, operation: &Operation) {
+        // There may be more than was taken up at once.
+        self.wanted |= matches!(operation, Operation::Restore { .. });
+    }
+}
+
+impl<R: Remote, W: Watcher> Mirror<R, W> {
+    /// Puts what was planned into the backlog, with removals in the way that the mirror does them. What is to be left is so at once.
+    pub(super) async fn dispose(&mut self, steps: Vec<Step>) -> Result<(), IndexError> {
+        let (disposal, wall) = (self.settings.disposal, self.wall());
+        let mut left = Vec::new();
+        for step in steps {
+            if is_left(disposal, &step) {
+                left.push(step.operation.path().clone());
+            } else {
+                self.backlog.push_back(disposed(disposal, step, wall).operation);
+            }
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        left.iter().for_each(|path| tracing::info!(mirror = %self.settings.name, %path, "gone here, left on the server"));
+        self.counters.left += left.len() as u64;
+        self.untold = true;
+        self.books.with(move |index| index.leave(&left, wall)).await
+    }
+
+    /// Promises what is wanted back; and, if there is nothing else to do, what is to be removed from the trash.
+    pub(super) async fn tend_trash(&mut self, now: Instant) -> Result<(), IndexError> {
+        if self.trash.wanted && self.schedule.waiting() < AHEAD {
+            self.trash.wanted = false;
+            let wall = self.wall();
+            let wanted = self.books.with(move |index| index.wanted(PROMISES, wall)).await?;
+            self.promise_trash(wanted).await?;
+        }
+        let idle = self.looked && self.looking.is_none() && self.pass == Pass::Over && !self.stale;
+        if now < self.trash.due || !idle || !self.schedule.is_empty() || self.crew.len() > 0 {
+            return Ok(());
+        }
+        self.trash.wanted = true;
+        if self.settings.disposal == Disposal::Keep {
+            self.trash.due = now + LOOK;
+            return Ok(());
+        }
+        let (retention, wall) = (self.settings.retention, self.wall());
+        let expired = self.books.with(move |index| index.expired(&retention, EXPIRING, wall)).await?;
+        self.trash.due = now + if expired.is_empty() { LOOK } else { PACE };
+        self.promise_trash(expired).await
+    }
+
+    /// The server is full: what is in the trash makes room first, however short a time it has been there.
+    pub(super) async fn take_out_the_trash(&mut self) -> Result<(), IndexError> {
+        if self.settings.disposal == Disposal::Keep {
+            return Ok(());
+        }
+        let wall = self.wall();
+        let oldest = self.books.with(move |index| index.dispensable(AHEAD, wall)).await?;
+        self.promise_trash(oldest).await
+    }
+
+    /// Notes that something is wanted back, unless this is about what that would be.
+    pub(super) async fn undo(&mut self, undo: Undo, dry_run: bool) -> Result<Vec<Trashed>, IndexError> {
+        if dry_run {
+            return self.books.with(move |index| index.undoable(&undo)).await;
+        }
+        let found = self.books.with(move |index| index.undo(&undo)).await?;
+        tracing::info!(mirror = %self.settings.name, files = found.len(), "is put back from the trash");
+        self.trash.wanted = true;
+        self.untold = true;
+        Ok(found)
+    }
+
+    /// Writes down jobs on the trash, but none on what another one is about.
+    async fn promise_trash(&mut self, mut operations: Vec<Operation>) -> Result<(), IndexError> {
+        let busy = |path: &RelPath| self.schedule.busy().overlaps(path) || self.doubtful.overlaps(path);
+        operations.retain(|operation| !operation.touches().any(busy));
+        if operations.is_empty() {
+            return Ok(());
+        }
+        let wall = self.wall();
+        let jobs = self.books.with(move |index| index.begin(&operations, wall)).await?;
+        self.untold = true;
+        jobs.into_iter().for_each(|job| self.schedule.push(job));
+        Ok(())
+    }
+}
+
+/// What the planner may do where removals are `allowed` or held: a rename takes a name off the server, too.
+pub(super) fn as_planned(disposal: Disposal, allowed: Removals) -> Removals {
+    match (disposal, allowed) {
+        (Disposal::Keep, Removals::Allowed) => Removals::Kept,
+        (_, allowed) => allowed,
+    }
+}
+
+/// Whether nothing is done about what `step` would remove.
+pub(super) fn is_left(disposal: Disposal, step: &Step) -> bool {
+    disposal == Disposal::Keep && step.why == Why::Vanished && step.operation.removes()
+}
+
+/// `step` in the way that is configured. A directory is removed, being empty then.
+pub(super) fn disposed(disposal: Disposal, step: Step, now: UnixMillis) -> Step {
+    match step.operation {
+        Operation::RemoveFile { path } if disposal != Disposal::Remove => {
+            let operation = match place(&path, now, fastrand::u32(..)) {
+                Ok(place) => Operation::Trash { path, place },
+                Err(_) => Operation::RemoveFile { path },
+            };
+            Step { operation, ..step }
+        }
+        operation => Step { operation, ..step },
+    }
+}

@@ -1,0 +1,213 @@
+//! The trash over the whole engine: nothing that is removed is lost, whatever happens at whichever call; what is wanted back
+//! comes back once; what is old goes.
+
+use std::{fs, time::Duration};
+
+use libtest_mimic::Trial;
+use tokio::{sync::oneshot, time::sleep};
+use towline::{
+    index::Undo,
+    mirror::Command,
+    model::{Disposal, RelPath, Retention},
+    remote::{
+        Class,
+        memory::{Fault, Faults, Primitive, tree::Node},
+    },
+};
+
+use super::{
+    each,
+    ground::Ears,
+    history::Fold,
+    stage::{End, Stage, Wrong},
+};
+
+/// At least as many calls as it takes to remove what is removed here, or to put it back.
+const CALLS: u64 = 40;
+const GONE: [(&str, &str); 4] = [("a", "one"), ("d/b", "number two"), ("d/e/c", "the third"), ("kind", "a file")];
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (name, fault) in [
+        ("cut", Fault::Cut),
+        ("lost_reply", Fault::LostReply),
+        ("refused", Fault::Fail(Class::Refused)),
+        ("full", Fault::Fail(Class::Full)),
+    ] {
+        // Those that lose the session end the life as well, in a second round.
+        let kills = matches!(fault, Fault::Cut | Fault::LostReply);
+        for (verb, test) in [("removed", removed as fn(u64, Fault, bool) -> Result<(), Wrong>), ("put_back", put_back)] {
+            trials.push(Trial::test(format!("convergence::trash::{verb}_with_a_{name}_at_every_call"), move || {
+                each(0..CALLS * (1 + u64::from(kills)), |n| {
+                    test(n % CALLS, fault, n >= CALLS)
+                        .map_err(|wrong| format!("call {}, killed {}: {wrong}", n % CALLS, n >= CALLS))
+                });
+                Ok(())
+            }));
+        }
+    }
+    trials.push(Trial::test("convergence::trash::what_is_old_goes_at_a_low_pace", || Ok(expires()?)));
+    trials.push(Trial::test("convergence::trash::a_full_server_gets_room_from_it", || Ok(makes_room()?)));
+    trials.push(Trial::test("convergence::trash::what_is_kept_is_left_alone", || Ok(kept()?)));
+    trials
+}
+
+/// A mirror of files that were just removed here, one of them for a directory.
+fn gone(seed: u64) -> Result<Stage, Wrong> {
+    fastrand::seed(seed);
+    let stage = Stage::new(seed, Fold::No, Ears::default(), 1 + usize::try_from(seed % 3).unwrap_or(0));
+    let root = stage.ground().root().to_owned();
+    fs::create_dir_all(root.join("d/e")).unwrap();
+    for (path, body) in GONE {
+        stage.ground().put(path, body.as_bytes());
+    }
+    stage.ground().put("stays", b"stays");
+    stage.conclude()?;
+    for (path, _) in GONE {
+        fs::remove_file(root.join(path)).unwrap();
+    }
+    fs::remove_dir_all(root.join("d")).unwrap();
+    fs::create_dir(root.join("kind")).unwrap();
+    Ok(stage)
+}
+
+fn misbehave(stage: &Stage, number: u64, fault: Fault, kills: bool) {
+    let doom = stage.doom.clone();
+    stage.remote.set_faults(Faults::script(move |n, _| {
+        if n != number {
+            return Fault::None;
+        }
+        if kills {
+            doom.at(number);
+        }
+        fault
+    }));
+}
+
+/// Everything that was removed is in the trash, once.
+fn all_in_trash(stage: &Stage) -> Result<(), Wrong> {
+    let mut held: Vec<String> = stage.remote.trash().into_values().filter_map(text).collect();
+    held.sort();
+    let mut expected: Vec<String> = GONE.iter().map(|(_, body)| (*body).to_owned()).collect();
+    expected.sort();
+    if held == expected { Ok(()) } else { Err(format!("in the trash: {held:?}\n{}", stage.story())) }
+}
+
+fn text(node: Node) -> Option<String> {
+    match node {
+        Node::File { body, .. } => Some(String::from_utf8_lossy(&body).into_owned()),
+        Node::Dir | Node::Link { .. } => None,
+    }
+}
+
+fn removed(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
+    let stage = gone(number)?;
+    misbehave(&stage, number, fault, kills);
+    stage.live(async |scene| {
+        scene.watch_until_sync().await?;
+        Ok(End::Stopped)
+    })?;
+    stage.conclude()?;
+    // A full server takes room out of the trash.
+    if matches!(fault, Fault::Fail(Class::Full)) { Ok(()) } else { all_in_trash(&stage) }
+}
+
+fn put_back(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
+    let stage = gone(number)?;
+    stage.conclude()?;
+    all_in_trash(&stage)?;
+    misbehave(&stage, number, fault, kills);
+    stage.live(async |scene| {
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Undo { undo: Undo::default(), dry_run: false, answer };
+        scene.handle.commands.send(command).await.map_err(|_| "the engine is gone")?;
+        // Of `kind` there is a directory now.
+        let found = answered.await.map_err(|_| "no answer")?;
+        if found.len() != 3 {
+            return Err(format!("to be put back: {found:?}"));
+        }
+        sleep(Duration::from_secs(3600)).await;
+        Ok(End::Stopped)
+    })?;
+    stage.remote.set_faults(Faults::none());
+    if stage.index()?.wanted(10, towline::model::UnixMillis(i64::MAX)).map_err(|e| e.to_string())?.is_empty() && !kills {
+        // Refused for good: it stays where it is, to be asked for once more.
+        stage.index()?.undo(&Undo::default()).map_err(|e| e.to_string())?;
+    }
+    stage.live(async |_| {
+        sleep(Duration::from_secs(7200)).await;
+        Ok(End::Stopped)
+    })?;
+    let live = stage.remote.live();
+    for (path, body) in &GONE[..3] {
+        let found = live.get(&RelPath::new(path).unwrap()).cloned().and_then(text);
+        if found.as_deref() != Some(*body) {
+            return Err(format!("{path} is not back but {found:?}\n{}", stage.story()));
+        }
+    }
+    if matches!(fault, Fault::Fail(Class::Full)) || stage.remote.trash().len() == 1 {
+        Ok(())
+    } else {
+        Err(format!("the trash holds {:?}", stage.remote.trash()))
+    }
+}
+
+fn expires() -> Result<(), Wrong> {
+    let mut stage = gone(1)?;
+    stage.retention = Retention { age: Duration::from_secs(86_400), bytes: u64::MAX };
+    stage.conclude()?;
+    all_in_trash(&stage)?;
+    stage.live(async |scene| {
+        scene.watch(Duration::from_secs(4 * 86_400), false).await?;
+        Ok(End::Stopped)
+    })?;
+    stage.check_rest()?;
+    let left: Vec<RelPath> = stage.remote.tree().entries().into_keys().filter(towline::model::is_trash).collect();
+    if left.len() == 1 { Ok(()) } else { Err(format!("left in the trash: {left:?}")) }
+}
+
+fn makes_room() -> Result<(), Wrong> {
+    let stage = gone(2)?;
+    stage.conclude()?;
+    stage.ground().put("more", b"more than there is room for");
+    stage.remote.set_faults(Faults::script(
+        move |_, primitive| {
+            if primitive == Primitive::Store { Fault::Fail(Class::Full) } else { Fault::None }
+        },
+    ));
+    stage.live(async |_| {
+        sleep(Duration::from_secs(3600)).await;
+        Ok(End::Stopped)
+    })?;
+    if !stage.remote.trash().is_empty() {
+        return Err(format!("the trash still holds {:?}\n{}", stage.remote.trash(), stage.story()));
+    }
+    stage.conclude()
+}
+
+fn kept() -> Result<(), Wrong> {
+    let mut stage = gone(3)?;
+    stage.disposal = Disposal::Keep;
+    let before = stage.remote.live();
+    let calls = stage.remote.log().len();
+    stage.ground().put("moved", b"stays");
+    fs::remove_file(stage.ground().root().join("stays")).unwrap();
+    stage.live(async |_| {
+        sleep(Duration::from_secs(3600)).await;
+        Ok(End::Stopped)
+    })?;
+    let after = stage.remote.live();
+    for (path, node) in before.iter().filter(|(path, _)| path.as_bytes() != b"kind") {
+        if after.get(path) != Some(node) {
+            return Err(format!("{path} was not left alone\n{}", stage.story()));
+        }
+    }
+    // A directory has to come in the place of `kind`.
+    let trash: Vec<String> = stage.remote.trash().into_values().filter_map(text).collect();
+    let removed = stage.remote.log()[calls..].iter().filter(|call| call.primitive == Primitive::RemoveDir).count();
+    if trash != ["a file"] || removed != 0 {
+        return Err(format!("in the trash: {trash:?}, {removed} directories removed\n{}", stage.story()));
+    }
+    let left = stage.index()?.left_there(None, 100).map_err(|e| e.to_string())?;
+    if left.len() == 6 { Ok(()) } else { Err(format!("left: {left:?}")) }
+}
