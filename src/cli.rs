@@ -153,9 +153,9 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Why(args) => why::why(context, args).await,
             Verb::Reject(args) => reject::reject(context, args).await,
             Verb::Approve(args) => approve::approve(context, args).await,
-            Verb::Verify(args) => verify::verify(context, args).await,
-            Verb::Restore(args) => restore::restore(context, args).await,
-            Verb::Adopt(args) => verify::adopt(context, args).await,
+            Verb::Verify(args) => Box::pin(verify::verify(context, args)).await,
+            Verb::Restore(args) => Box::pin(restore::restore(context, args)).await,
+            Verb::Adopt(args) => Box::pin(verify::adopt(context, args)).await,
             Verb::Undo(args) => undo::undo(context, args).await,
             Verb::Trust(args) => trust::trust(context, args).await,
         }

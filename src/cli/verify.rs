@@ -95,7 +95,7 @@ pub(super) async fn verify(mut context: Context, args: VerifyArgs) -> Result<Exi
         let settings = house.settings(mirror)?;
         let remote = looking(&house.config, mirror, &house.state_dir).await?;
         let how = Verify { place: settings.place(), deep, clock: clock::now, chance: fastrand::f64 };
-        mirror::verify(&remote, reader, Some(index), &how, |finding| told.tell(finding)).await
+        Box::pin(mirror::verify(&remote, reader, Some(index), &how, |finding| told.tell(finding))).await
     } else {
         let config = assemble::config(&context)?;
         let state_dir = assemble::state_dir(&context)?;
@@ -105,7 +105,7 @@ pub(super) async fn verify(mut context: Context, args: VerifyArgs) -> Result<Exi
         let settings = assemble::settings(mirror, mirror::Seats::new(1), &state_dir)?;
         let remote = looking(&config, mirror, &state_dir).await?;
         let how = Verify { place: settings.place(), deep, clock: clock::now, chance: fastrand::f64 };
-        mirror::verify(&remote, reader, None, &how, |finding| told.tell(finding)).await
+        Box::pin(mirror::verify(&remote, reader, None, &how, |finding| told.tell(finding))).await
     };
     let findings = told.end()?;
     let sum = summed.map_err(failed)?;
@@ -127,7 +127,7 @@ pub(super) async fn adopt(mut context: Context, args: AdoptArgs) -> Result<Exit,
     let remote = house.remote(mirror).await?;
     let mut told = Told::new(Out::new(), args.json);
     let how = Adoption { trust_times: args.trust_times };
-    let summed = mirror::adopt(&*remote, &settings, index, how, |finding| told.tell(finding)).await;
+    let summed = Box::pin(mirror::adopt(&*remote, &settings, index, how, |finding| told.tell(finding))).await;
     let findings = told.end()?;
     let sum = summed.map_err(failed)?;
     if args.json {
