@@ -13,7 +13,7 @@ use towline::{
     config::{self, Config, PasswordSource},
     ftps::{self, ClientAuth, Pin, Profile, Timeouts, TlsSettings},
     index::{Index, Profiles, StateLock},
-    mirror::{Drift, OpenState, Opened, Seats, Settings, index_file, marker},
+    mirror::{Drift, OpenState, Opened, Scrub, Seats, Settings, index_file, marker},
     model::{Disposal, Mode, Retention},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
@@ -230,6 +230,7 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
             config::Drift::KeepBoth => Drift::KeepBoth,
             config::Drift::Overwrite => Drift::Overwrite,
         },
+        scrub: Scrub { every: mirror.verify.every, read_back: mirror.verify.read_back },
         disposal: match mirror.delete {
             config::Delete::Trash => Disposal::Trash,
             config::Delete::Remove => Disposal::Remove,

@@ -3,10 +3,12 @@
 
 mod asking;
 mod dry;
+mod ending;
 mod guarding;
 mod housing;
 mod looking;
 mod recovering;
+mod scrubbing;
 mod settling;
 mod telling;
 mod trashing;
@@ -24,6 +26,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use asking::account_at_rest;
+pub(super) use dry::observe;
 pub use dry::{DryRun, DryRunError, dry_run};
 pub use guarding::reject;
 use waiting::{finished, hear, listen};
@@ -35,7 +38,7 @@ use super::{
     drift::Care,
     look::Seen,
     marker::{Bond, Stand},
-    retry::{Link, State},
+    retry::Link,
     schedule::Schedule,
     status::{Counters, HaltNote, MirrorStatus, UnseenStatus, WatchStatus},
 };
@@ -156,6 +159,7 @@ pub struct Mirror<R: Remote, W> {
     /// The server did not set permissions that it was asked for.
     mode_unset: bool,
     trash: trashing::Trash,
+    scrub: scrubbing::Scrubbing<R::Session>,
     crew: Crew<R>,
     /// What binds the index to the directory on the server, as it is noted there.
     bond: Option<Bond>,
@@ -216,6 +220,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             folds: false,
             mode_unset: false,
             trash: trashing::Trash::new(now),
+            scrub: scrubbing::Scrubbing::new(settings.scrub, now),
             crew,
             bond: None,
             readied,
@@ -304,6 +309,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 ended = self.crew.next() => if let Some((task, end)) = ended {
                     self.settle(task, end).await?;
                 },
+                slice = finished(&mut self.scrub.running) => self.scrubbed(slice.ok()).await?,
                 Some(command) = self.commands.recv() => self.obey(command).await?,
                 () = sleep_until(alarm) => {}
             }
@@ -344,6 +350,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     async fn start_jobs(&mut self) -> Result<(), IndexError> {
         let now = Instant::now();
         self.crew.trim(now);
+        if self.yields_scrub(now) {
+            self.scrub.stop(now);
+        }
         if self.crew.len() == 0 && self.crew.marking().stand() == Stand::Elsewhere {
             self.move_house().await?;
         }
@@ -355,6 +364,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if self.allowance(now) > 0 || self.crew.len() > 0 {
             self.plan_ahead().await?;
             self.tend_trash(now).await?;
+            self.tend_scrub(now).await?;
         }
         while self.allowance(now) > 0
             && let Some(job) = self.schedule.next()
@@ -372,7 +382,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if self.crew.marking().bars() {
             return 0;
         }
-        self.link.allowance(self.crew.len(), self.crew.share(), now)
+        let taken = self.crew.len() + usize::from(self.scrub.running.is_some());
+        self.link.allowance(taken, self.crew.share(), now)
     }
 
     fn start(&mut self, task: Task, recorded: Vec<Option<Entry>>) {
@@ -500,6 +511,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             retry,
             doubt,
             self.trash.wakes_at(now),
+            self.scrub.wakes_at(now).filter(|_| self.settings.scrub.every.is_some() && self.start_watch.is_some()),
             Some(self.glance_at).filter(|_| self.glance.is_none() && self.start_watch.is_some()),
             Some(self.watch_again).filter(|_| self.start_watch.is_some() && self.watcher.is_none() && self.starting.is_none()),
             self.told_again(),
@@ -509,50 +521,6 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         .min()
         .unwrap_or(now + Duration::from_secs(3600))
         .max(now + Duration::from_millis(1))
-    }
-
-    /// Whether a single pass has nothing left that it can do.
-    async fn pass_is_over(&mut self) -> Result<bool, IndexError> {
-        if self.root == Rooted::Missing {
-            return Ok(true);
-        }
-        if matches!(self.crew.marking().stand(), Stand::Foreign(_)) && self.looking.is_none() {
-            return Ok(self.crew.len() == 0);
-        }
-        match self.link.state() {
-            State::Stopped { .. } => return Ok(self.crew.len() == 0),
-            State::Waiting { class, .. } if self.crew.len() == 0 => {
-                use crate::remote::Class;
-                let hopeless = matches!(class, Class::Tls | Class::Protocol | Class::Full);
-                return Ok(hopeless || self.link.attempts() >= PASS_ATTEMPTS);
-            }
-            _ => {}
-        }
-        let idle = self.looked && self.looking.is_none() && self.settle.deadline().is_none() && self.crew.len() == 0;
-        let answered = self.doubts.iter().all(|doubt| doubt.asked >= PASS_ATTEMPTS);
-        if !idle || !self.schedule.is_empty() || !self.backlog.is_empty() || !answered || self.stale || self.pass != Pass::Over {
-            return Ok(false);
-        }
-        let waiting = self.books.with(|index| index.problems(1000)).await?;
-        Ok(!waiting.iter().any(|p| p.retry_at.is_some() && p.attempts < PASS_ATTEMPTS))
-    }
-
-    /// Lets running jobs finish for a moment, takes back what was promised but not begun, says good-bye.
-    async fn wind_down(mut self) -> Result<Arc<MirrorStatus>, MirrorError> {
-        let stale = self.stale;
-        self.withdraw().await?;
-        self.stale = stale;
-        let deadline = Instant::now() + WIND_DOWN;
-        while self.crew.len() > 0 {
-            tokio::select! {
-                Some((task, end)) = self.crew.next() => self.settle(task, end).await?,
-                () = sleep_until(deadline) => break,
-            }
-        }
-        self.tell_now().await?;
-        let last = self.status.borrow().clone();
-        self.crew.dismiss().await;
-        Ok(last)
     }
 
     fn tell_observer(&self, event: &Event) {

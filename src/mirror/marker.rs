@@ -217,7 +217,7 @@ impl Marking {
         let found = match copy {
             None => Found::Nothing,
             Some(ServerCopy { kind: Kind::File, size: Some(size), .. }) if size <= MOST as u64 => {
-                match session.fetch(&marker, MOST).await {
+                match read(session, &marker, size).await {
                     Ok(text) => Found::parse(&text),
                     // There are accounts that may not read.
                     Err(e) if e.session_survives() => return Ok(self.give_up(&e)),
@@ -259,6 +259,20 @@ impl Marking {
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The marker's text, which has `size` bytes.
+async fn read<S: Session>(session: &mut S, marker: &RelPath, size: u64) -> Result<Vec<u8>, RemoteError> {
+    let (into, mut pieces) = mpsc::channel::<Bytes>(1);
+    let collecting = async {
+        let mut text = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            text.extend_from_slice(&piece);
+        }
+        text
+    };
+    let (fetched, text) = tokio::join!(session.fetch(marker, size, into), collecting);
+    fetched.map(|()| text)
 }
 
 /// Writes the marker; `None` if the server will not have it, which is no reason not to mirror.

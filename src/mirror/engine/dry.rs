@@ -83,7 +83,12 @@ pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut
     Ok(DryRun { halt, held, left: left.len(), unseen })
 }
 
-async fn observe(settings: &Settings, index: &mut Index) -> Result<(RootIdentity, bool, Vec<String>), DryRunError> {
+/// Looks at the local directory once and notes what is there; says which it is, whether it is empty, and what could not be
+/// looked at.
+pub(in crate::mirror) async fn observe(
+    settings: &Settings,
+    index: &mut Index,
+) -> Result<(RootIdentity, bool, Vec<String>), DryRunError> {
     let rules = Rules::new(&settings.source, &settings.patterns())?;
     let mut seen = look::scan(settings.place(), rules, Dirty::Everything, index.reader()?);
     let mut root = None;

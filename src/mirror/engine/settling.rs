@@ -217,7 +217,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
     }
 
-    fn link_failed(&mut self, error: &RemoteError) {
+    pub(super) fn link_failed(&mut self, error: &RemoteError) {
         if error.class == Class::Busy && self.crew.turned_away() {
             self.link.turned_away();
         } else {

@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use towline::{
     index::Index,
-    mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Seats, Settings, StartWatch, Until},
+    mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Scrub, Seats, Settings, StartWatch, Until},
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{
@@ -216,6 +216,7 @@ impl Stage {
             identity: "mine".into(),
             budget: Budget { files: u64::MAX, percent: 100 },
             drift: Drift::default(),
+            scrub: Scrub::default(),
             disposal: self.disposal,
             retention: self.retention,
             seats: Seats::new(self.connections),
