@@ -20,6 +20,7 @@ mod pending;
 mod profile;
 mod reader;
 mod rows;
+mod staging;
 #[cfg(test)]
 mod tests;
 mod trash;
@@ -46,8 +47,12 @@ use crate::model::{
 };
 use books::Books;
 
-const SCHEMA: [&str; 3] =
-    [include_str!("index/schema/0001.sql"), include_str!("index/schema/0002.sql"), include_str!("index/schema/0003.sql")];
+const SCHEMA: [&str; 4] = [
+    include_str!("index/schema/0001.sql"),
+    include_str!("index/schema/0002.sql"),
+    include_str!("index/schema/0003.sql"),
+    include_str!("index/schema/0004.sql"),
+];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.
 const NO_TIME: UnixMillis = UnixMillis(0);
@@ -399,7 +404,8 @@ impl Index {
         self.write(now, |books| books.change_problems(|held| held.give_up_drift(prefix)))
     }
 
-    /// The jobs of which nobody knows what became of them, in the order in which they were promised.
+    /// The jobs of which nobody knows what became of them, in the order in which they were promised; without those of a
+    /// release, see [`Self::staged`].
     ///
     /// # Errors
     /// When the file cannot be read.

@@ -12,6 +12,7 @@ mod look;
 pub mod marker;
 #[cfg(test)]
 mod properties;
+mod release;
 pub mod retry;
 pub mod schedule;
 pub mod seats;
@@ -26,6 +27,7 @@ pub use account::{Account, PathState, Side};
 pub use drift::Drift;
 pub use engine::{DryRun, DryRunError, Mirror, StartWatch, account_at_rest, dry_run, reject};
 pub use keeper::{Keeper, OpenState, Opened};
+pub use release::Publish;
 pub use seats::Seats;
 pub use status::{MirrorStatus, Phase};
 
@@ -55,6 +57,8 @@ pub struct Settings {
     pub budget: Budget,
     /// What becomes of copies on the server that somebody else changed.
     pub drift: Drift,
+    /// When changes become visible on the server.
+    pub publish: Publish,
     /// What becomes of the server's copy of what is gone here.
     pub disposal: Disposal,
     /// How long it stays in the trash.

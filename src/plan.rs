@@ -52,7 +52,7 @@ pub enum Removals {
 impl Removals {
     /// Whether names stay on the server.
     pub fn are_held(self) -> bool {
-        self != Self::Allowed
+        matches!(self, Self::Held | Self::HeldWithChanges)
     }
 }
 

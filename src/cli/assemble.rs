@@ -13,7 +13,7 @@ use towline::{
     config::{self, Config, PasswordSource},
     ftps::{self, ClientAuth, Pin, Profile, Timeouts, TlsSettings},
     index::{Index, Profiles, StateLock},
-    mirror::{Drift, OpenState, Opened, Seats, Settings, index_file},
+    mirror::{Drift, OpenState, Opened, Publish, Seats, Settings, index_file},
     model::{Disposal, Mode, Retention},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
@@ -222,6 +222,10 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
             config::Drift::KeepRemote => Drift::KeepRemote,
             config::Drift::KeepBoth => Drift::KeepBoth,
             config::Drift::Overwrite => Drift::Overwrite,
+        },
+        publish: match mirror.publish {
+            config::Publish::Each => Publish::Each,
+            config::Publish::Together => Publish::Together,
         },
         disposal: match mirror.delete {
             config::Delete::Trash => Disposal::Trash,

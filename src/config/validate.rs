@@ -239,6 +239,7 @@ impl Reader<'_> {
         let trash = self.trash(table.trash.0);
         let delete_budget = self.budget(table.delete_budget.0);
         let drift = self.optional("drift", table.drift, super::Drift::default(), |text| value::drift(&text));
+        let publish = self.optional("publish", table.publish, super::Publish::default(), |text| value::publish(&text));
         let symlinks = self.optional("symlinks", table.symlinks, Symlinks::default(), |text| value::symlinks(&text));
         let permissions = self.permissions(table.permissions);
         let mirror = Mirror {
@@ -253,6 +254,7 @@ impl Reader<'_> {
             trash: trash?,
             delete_budget: delete_budget?,
             drift: drift?,
+            publish: publish?,
             symlinks: symlinks?,
             permissions: permissions?,
         };

@@ -30,6 +30,8 @@ pub enum Note {
     LastFullScan,
     /// Which start of the machine it was when the index was last opened, as the system names it.
     Boot,
+    /// Why what is staged is not published, and since when.
+    Withheld,
 }
 
 impl Note {
@@ -47,6 +49,7 @@ impl Note {
             Self::LastSuccess => "last-success",
             Self::LastFullScan => "last-full-scan",
             Self::Boot => "boot",
+            Self::Withheld => "withheld",
         }
     }
 }

@@ -6,6 +6,7 @@ mod dry;
 mod guarding;
 mod housing;
 mod looking;
+mod releasing;
 mod settling;
 mod telling;
 mod trashing;
@@ -155,6 +156,7 @@ pub struct Mirror<R: Remote, W> {
     /// The server did not set permissions that it was asked for.
     mode_unset: bool,
     trash: trashing::Trash,
+    release: releasing::Releasing,
     crew: Crew<R>,
     /// What binds the index to the directory on the server, as it is noted there.
     bond: Option<Bond>,
@@ -215,6 +217,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             folds: false,
             mode_unset: false,
             trash: trashing::Trash::new(now),
+            release: releasing::Releasing::default(),
             crew,
             bond: None,
             readied,
@@ -312,6 +315,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     /// Takes up what an earlier process left: jobs in doubt, backoff, halts.
     async fn recover(&mut self, until: Until) -> Result<(), IndexError> {
+        self.recover_release().await?;
         let wall = self.wall();
         let turn = fastrand::u64(1..);
         let unused = Bond::new(format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)), self.remote.target());
@@ -395,13 +399,29 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if self.crew.len() == 0 && self.crew.marking().stand() == Stand::Elsewhere {
             self.move_house().await?;
         }
+        while !self.tend_release(now).await? {
+            self.start_others(now).await?;
+            if !self.is_together() || !self.assess(now).await? {
+                break;
+            }
+        }
+        self.crew.make_way();
+        Ok(())
+    }
+
+    /// What no release is needed for, and what makes one ready.
+    async fn start_others(&mut self, now: Instant) -> Result<(), IndexError> {
         while self.allowance(now) > 0
             && let Some(doubt) = self.next_doubt(now)
         {
             self.start(Task::Resolve(doubt.job, doubt.asked), Vec::new());
         }
         if self.allowance(now) > 0 || self.crew.len() > 0 {
-            self.plan_ahead().await?;
+            if self.is_together() {
+                self.plan_release().await?;
+            } else {
+                self.plan_ahead().await?;
+            }
             self.tend_trash(now).await?;
         }
         while self.allowance(now) > 0
@@ -411,7 +431,6 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             let recorded = self.books.with(move |index| index.recorded(&paths)).await?;
             self.start(Task::Run(job), recorded);
         }
-        self.crew.make_way();
         Ok(())
     }
 
@@ -425,7 +444,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     fn start(&mut self, task: Task, recorded: Vec<Option<Entry>>) {
         let (abilities, drift, now) = (self.abilities, self.settings.drift, self.wall());
-        self.crew.start(task, Care { place: self.settings.place(), abilities, drift, recorded, now });
+        let stages = self.is_together();
+        self.crew.start(task, Care { place: self.settings.place(), abilities, drift, recorded, now, stages });
         self.link.started();
         self.untold = true;
     }
@@ -477,7 +497,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.untold = true;
             }
             self.pass = next;
-            self.dispose(plan.steps).await?;
+            let steps = self.without_left(plan.steps).await?;
+            self.backlog.extend(steps.into_iter().map(|step| step.operation));
             if !plan.records.is_empty() {
                 let wall = self.wall();
                 self.books.with(move |index| index.record(&plan.records, wall)).await?;
@@ -521,8 +542,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Writes down the next jobs of the plan.
     async fn promise(&mut self) -> Result<(), IndexError> {
         let operations: Vec<_> = self.backlog.drain(..self.backlog.len().min(PROMISES)).collect();
+        let beside = |operation: Operation| (self.release.beside(operation.path()), operation);
+        let operations: Vec<(RelPath, Operation)> = operations.into_iter().map(beside).collect();
         let wall = self.wall();
-        let jobs = self.books.with(move |index| index.begin(&operations, wall)).await?;
+        let jobs = self.books.with(move |index| index.begin_beside(&operations, wall)).await?;
         self.untold = true;
         jobs.into_iter().for_each(|job| self.schedule.push(job));
         Ok(())
@@ -548,6 +571,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             retry,
             doubt,
             self.trash.wakes_at(now),
+            self.release.again,
             Some(self.glance_at).filter(|_| self.glance.is_none() && self.start_watch.is_some()),
             Some(self.watch_again).filter(|_| self.start_watch.is_some() && self.watcher.is_none() && self.starting.is_none()),
             self.told_again(),
@@ -579,6 +603,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let idle = self.looked && self.looking.is_none() && self.settle.deadline().is_none() && self.crew.len() == 0;
         let answered = self.doubts.iter().all(|doubt| doubt.asked >= PASS_ATTEMPTS);
         if !idle || !self.schedule.is_empty() || !self.backlog.is_empty() || !answered || self.stale || self.pass != Pass::Over {
+            return Ok(false);
+        }
+        if self.is_together() && !self.release.is_at_rest() && self.doubts.is_empty() {
             return Ok(false);
         }
         let waiting = self.books.with(|index| index.problems(1000)).await?;

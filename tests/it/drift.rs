@@ -15,7 +15,7 @@ use towline::{
     clock,
     index::{Index, Note},
     mirror::{
-        Drift, Mirror, MirrorStatus, Seats, Settings, Until,
+        Drift, Mirror, MirrorStatus, Publish, Seats, Settings, Until,
         marker::{Bond, MARKER},
     },
     model::{Abilities, Disposal, RelPath, Retention},
@@ -131,6 +131,7 @@ impl Home {
             full_scan: Duration::from_secs(3600),
             budget: Budget { files: 50, percent: 25 },
             drift: self.drift,
+            publish: Publish::default(),
             disposal: Disposal::Remove,
             retention: Retention::default(),
             seats: Seats::new(2),

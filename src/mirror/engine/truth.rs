@@ -15,7 +15,7 @@ use super::{Mirror, StartWatch};
 use crate::{
     clock,
     index::Index,
-    mirror::{Account, Command, Drift, Handle, MirrorError, MirrorStatus, PathState, Phase, Seats, Settings, Until},
+    mirror::{Account, Command, Drift, Handle, MirrorError, MirrorStatus, PathState, Phase, Publish, Seats, Settings, Until},
     model::{Disposal, RelPath, Retention},
     plan::Budget,
     remote::memory::{MemoryRemote, Options, tree::Node},
@@ -72,6 +72,7 @@ impl Life {
             full_scan: NEVER,
             budget: Budget { files: 0, percent: 0 },
             drift: Drift::default(),
+            publish: Publish::default(),
             disposal: Disposal::Trash,
             retention: Retention::default(),
             seats: Seats::new(2),

@@ -12,7 +12,7 @@ use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use super::*;
 use crate::{
     clock,
-    mirror::{Account, Drift, PathState, Seats},
+    mirror::{Account, Drift, PathState, Publish, Seats},
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{Fault, Faults, MemoryRemote, Options, Primitive},
@@ -47,6 +47,7 @@ fn start(clock: fn() -> UnixMillis, full: bool) -> Kept {
         full_scan: Duration::from_secs(3600),
         budget: Budget { files: 0, percent: 0 },
         drift: Drift::default(),
+        publish: Publish::default(),
         disposal: Disposal::Trash,
         retention: Retention::default(),
         seats: Seats::new(2),

@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use towline::{
     index::Index,
-    mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Seats, Settings, StartWatch, Until},
+    mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Publish, Seats, Settings, StartWatch, Until},
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{
@@ -82,6 +82,8 @@ pub struct Stage {
     connections: usize,
     fold: Fold,
     view: View,
+    /// When changes become visible.
+    pub publish: Publish,
     /// What becomes of what is gone.
     pub disposal: Disposal,
     /// How long it stays in the trash.
@@ -157,6 +159,7 @@ impl Stage {
             connections,
             fold,
             view,
+            publish: Publish::default(),
             disposal: Disposal::Trash,
             retention: Retention::default(),
             lives: Cell::new(0),
@@ -215,6 +218,7 @@ impl Stage {
             full_scan: Duration::from_secs(3600),
             budget: Budget { files: u64::MAX, percent: 100 },
             drift: Drift::default(),
+            publish: self.publish,
             disposal: self.disposal,
             retention: self.retention,
             seats: Seats::new(self.connections),
