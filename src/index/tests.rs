@@ -8,6 +8,7 @@ mod ledger;
 mod model;
 mod moves;
 mod queue;
+mod staging;
 mod trash;
 
 use tempfile::TempDir;

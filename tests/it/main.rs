@@ -30,6 +30,7 @@ mod mixed;
 mod names;
 mod network;
 mod proxies;
+mod release;
 mod rig;
 mod saves;
 mod servers;
@@ -69,6 +70,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(mixed::trials());
     trials.extend(chaos::trials());
     trials.extend(trash::trials());
+    trials.extend(release::trials());
     trials
 }
 

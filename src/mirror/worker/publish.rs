@@ -9,7 +9,7 @@
 //! | put | no temporary file, at the path a file like it | it was published |
 //! | put | anything else | the server is asked as for any job in doubt, and it is sent again |
 //! | move | the file at its old name alone | it is renamed |
-//! | directory | | it is made, if it is not there |
+//! | directory | nothing | it is made |
 //! | anything else | | the server is asked; what is left to do is planned and published again |
 
 use std::{
@@ -447,7 +447,12 @@ async fn fate<S: Session>(session: &mut S, part: &Part, care: &Care) -> Result<F
             Err(e) if e.session_survives() => Fate::Doubtful,
             Err(e) => return Err(e),
         },
-        (Operation::MakeDir { .. }, _) => Fate::Due { sets_aside: false },
+        (Operation::MakeDir { path, .. }, _) => match session.stat(path).await {
+            Ok(Some(Stat { kind: Kind::Dir, .. })) => Fate::Done,
+            Ok(None) => Fate::Due { sets_aside: false },
+            Err(e) if !e.session_survives() => return Err(e),
+            _ => Fate::Doubtful,
+        },
         (Operation::Rename { from, to, print, .. }, None) if !is_trash(from) => {
             let (at_from, at_to) = match (session.stat(from).await, session.stat(to).await) {
                 (Ok(at_from), Ok(at_to)) => (at_from, at_to),

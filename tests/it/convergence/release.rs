@@ -234,7 +234,7 @@ fn withheld() -> Result<(), Wrong> {
         scene.watch(Duration::from_secs(1800), false).await?;
         let status = scene.handle.status.borrow().clone();
         let release = status.release.clone().ok_or("no release in the status")?;
-        let why = release.withheld.ok_or_else(|| format!("nothing is withheld: {status:#?}"))?;
+        let why = release.withheld.clone().ok_or_else(|| format!("nothing is withheld: {status:#?}"))?;
         if status.phase != Phase::Withheld || why.waits || why.hint.is_empty() || !why.why.contains("refused by the server") {
             return Err(format!("{why:?} {:?}", status.phase));
         }
