@@ -273,8 +273,8 @@ impl Index {
     ///
     /// # Errors
     /// When the file cannot be written; then nothing is forgotten.
-    pub fn disown(&mut self) -> Result<u64, IndexError> {
-        self.write(NO_TIME, observe::disown)
+    pub fn disown(&mut self, now: UnixMillis) -> Result<u64, IndexError> {
+        self.write(now, observe::disown)
     }
 
     /// Makes all parked rows due again. How many there were.
@@ -379,12 +379,16 @@ impl Index {
         })
     }
 
-    /// What is recorded at each of `paths`.
+    /// What is recorded at each of `paths`, or else was left there.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn recorded(&self, paths: &[RelPath]) -> Result<Vec<Option<Entry>>, IndexError> {
-        paths.iter().map(|path| Ok(rows::get(&self.db, path)?.and_then(|held| held.recorded))).collect()
+        let recorded = |path| match rows::get(&self.db, path)?.and_then(|held| held.recorded) {
+            None => trash::left(&self.db, path),
+            recorded => Ok(recorded),
+        };
+        paths.iter().map(recorded).collect()
     }
 
     /// Records what the server said is at `path`, which may be anything.

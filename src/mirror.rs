@@ -53,6 +53,8 @@ pub struct Settings {
     pub quiet: Duration,
     /// The whole directory is looked at again after so long.
     pub full_scan: Duration,
+    /// Whose the directory on the server is marked to be, as [`marker::identity`] makes it: the same again when the state was lost.
+    pub identity: String,
     /// More deletes than this wait for an approval.
     pub budget: Budget,
     /// What becomes of copies on the server that somebody else changed.

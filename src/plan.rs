@@ -50,7 +50,7 @@ pub enum Removals {
 }
 
 impl Removals {
-    /// Whether names stay on the server.
+    /// Whether names stay on the server until somebody agrees.
     pub fn are_held(self) -> bool {
         matches!(self, Self::Held | Self::HeldWithChanges)
     }

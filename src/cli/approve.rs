@@ -17,7 +17,7 @@ use super::{Context, Exit, Failure, assemble, show};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  towline approve site            what `towline status` says is halted\n  towline approve site a/b.html   overwrite the server's copy, which somebody else changed\n  towline approve site .          likewise for all such"
+    after_help = "Example:\n  towline approve site            what `towline status` says is halted\n  towline approve site a/b.html   overwrite the server's copy, which somebody else changed\n  towline approve site .          likewise for all such"
 )]
 pub(super) struct Args {
     /// The mirror's name

@@ -13,7 +13,7 @@ use towline::{
     config::{self, Config, PasswordSource},
     ftps::{self, ClientAuth, Pin, Profile, Timeouts, TlsSettings},
     index::{Index, Profiles, StateLock},
-    mirror::{Drift, OpenState, Opened, Publish, Seats, Settings, index_file},
+    mirror::{Drift, OpenState, Opened, Publish, Seats, Settings, index_file, marker},
     model::{Disposal, Mode, Retention},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
@@ -141,6 +141,12 @@ impl House {
     }
 }
 
+/// What the system calls this machine; a random name where it has none, and then a state that was lost is nobody's.
+fn machine() -> String {
+    let id = std::fs::read_to_string("/etc/machine-id").ok().map(|id| id.trim().to_owned());
+    id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("{:032x}", fastrand::u128(..)))
+}
+
 /// What the system calls the machine's present start.
 fn boot() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
@@ -217,6 +223,7 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
         ignore,
         quiet: mirror.quiet,
         full_scan: mirror.full_scan,
+        identity: marker::identity(&machine(), &index_file(state_dir, &mirror.name)),
         budget: Budget { files: mirror.delete_budget.files.into(), percent: mirror.delete_budget.percent },
         drift: match mirror.drift {
             config::Drift::KeepRemote => Drift::KeepRemote,

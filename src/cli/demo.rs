@@ -21,7 +21,7 @@ use towline::{
     clock,
     ftps::{DataMode, Mode, Profile, Timeouts, TlsSettings},
     index::Index,
-    mirror::{Drift, Event, Handle, Mirror, Phase, Publish, Seats, Settings, Until},
+    mirror::{Drift, Event, Handle, Mirror, Phase, Publish, Seats, Settings, Until, marker::MARKER},
     model::{Disposal, Done, Operation, Outcome, Retention, TRASH_DIR},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
@@ -238,6 +238,7 @@ fn mirror(
         ignore: Vec::new(),
         quiet: Duration::from_millis(200),
         full_scan: Duration::from_secs(3600),
+        identity: "demo".into(),
         budget: Budget { files: 50, percent: 25 },
         drift: Drift::default(),
         publish: Publish::default(),
@@ -280,7 +281,7 @@ fn tree(dir: &Path) -> io::Result<BTreeMap<PathBuf, Option<Vec<u8>>>> {
         for entry in fs::read_dir(&at)? {
             let path = entry?.path();
             let name = path.strip_prefix(dir).map_err(io::Error::other)?.to_owned();
-            if name == Path::new(TRASH_DIR) {
+            if name == Path::new(TRASH_DIR) || name == Path::new(MARKER) {
                 continue;
             }
             if path.is_dir() {

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde::Deserialize;
 use towline::{
+    clock,
     control::client::{Client, ClientError},
     index::Note,
     mirror::{self, ApproveError, index_file},
@@ -70,5 +71,5 @@ fn at_rest(context: &Context, name: &str) -> Result<u64, Failure> {
         Some(Halt::RootReplaced { found, .. }) => Some(found),
         Some(Halt::RootEmptied { .. } | Halt::OverBudget { .. }) => index.note::<RootIdentity>(Note::Root).map_err(unusable)?,
     };
-    mirror::reject(&mut index, root).map_err(unusable)
+    mirror::reject(&mut index, root, clock::now()).map_err(unusable)
 }

@@ -156,7 +156,7 @@ impl Promise {
                 trash::put(books, place, path, recorded)?;
                 self.record(books, path, None)?;
             }
-            (Operation::Restore { place, path }, Done::AsPlanned) => self.left(books, place, path)?,
+            (Operation::Restore { place, path }, Done::AsPlanned) => Self::left(books, place, path)?,
             (Operation::Expire { place, .. }, Done::AsPlanned) => trash::delete(books, place)?,
             (Operation::Put { .. }, Done::AsPlanned) | (_, Done::Holds { .. } | Done::Staged { .. }) => return Ok(false),
         }
@@ -201,7 +201,7 @@ impl Promise {
             }
             Operation::Restore { place, path } => match (told(place), told(path)) {
                 (Some(_), _) => Ok(()),
-                (None, Some(_)) => self.left(books, place, path),
+                (None, Some(_)) => Self::left(books, place, path),
                 (None, None) => trash::delete(books, place),
             },
             Operation::Expire { place, .. } => match told(place) {
@@ -212,8 +212,7 @@ impl Promise {
     }
 
     /// What was in the trash is at `path` again, and Towline's no more.
-    fn left(&self, books: &mut Books<'_>, place: &RelPath, path: &RelPath) -> Result<(), IndexError> {
-        trash::delete(books, place)?;
+    fn left(books: &mut Books<'_>, place: &RelPath, path: &RelPath) -> Result<(), IndexError> {
         // It took the name from nothing: a record of something there was wrong.
         let unknown = Stat { kind: Kind::File, size: None }.to_entry();
         books.change(path, |held| {
@@ -221,7 +220,7 @@ impl Promise {
                 held.told(Some(unknown))
             }
         })?;
-        trash::leave(books, path)
+        trash::restored(books, place)
     }
 
     /// A settled result. What is pending there still became so after this was begun.

@@ -1,6 +1,6 @@
 //! What scans found, into the observed side. The recorded side is not written here.
 
-use super::{IndexError, books::Books, held::Held, rows};
+use super::{IndexError, books::Books, held::Held, rows, trash};
 use crate::model::{Digest, Entry, Fingerprint, Observation, RelPath};
 
 /// What a batch of observations came to.
@@ -38,6 +38,7 @@ pub(super) fn observe(books: &mut Books<'_>, found: &[Observation]) -> Result<Ob
 pub(super) fn disown(books: &mut Books<'_>) -> Result<u64, IndexError> {
     let files = books.vanished_files();
     books.db().prepare_cached(include_str!("sql/job_disown.sql"))?.execute([])?;
+    trash::leave_vanished(books)?;
     books.change_vanished(Held::forget)?;
     Ok(files)
 }

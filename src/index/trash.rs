@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Index, IndexError, NO_TIME, Reader, books::Books, held::FURTHEST_RETRY, rows};
-use crate::model::{Entry, Kind, Operation, RelPath, Retention, UnixMillis};
+use crate::model::{Digest, Entry, Fingerprint, Kind, Operation, RelPath, Retention, UnixMillis};
 
 /// So many things are put back at most by one undo.
 const MOST_UNDONE: usize = 100_000;
@@ -107,8 +107,14 @@ impl Index {
     pub fn leave(&mut self, paths: &[RelPath], now: UnixMillis) -> Result<(), IndexError> {
         self.write(now, |books| {
             for path in paths {
-                books.change(path, |held| held.record(None))?;
-                leave(books, path)?;
+                let recorded = books.change(path, |held| {
+                    let recorded = held.recorded;
+                    held.record(None);
+                    recorded
+                })?;
+                let (kind, size, mtime) = recorded.map_or(("file", 0, None), known);
+                let mut insert = books.db().prepare_cached(include_str!("sql/left_put.sql"))?;
+                insert.execute(params![path.to_key(), kind, size.cast_signed(), mtime, now.0])?;
             }
             Ok(())
         })
@@ -155,15 +161,14 @@ impl Reader {
 
 /// `recorded` was at `path` and is at `place` now.
 pub(super) fn put(books: &Books<'_>, place: &RelPath, path: &RelPath, recorded: Option<Entry>) -> Result<(), IndexError> {
-    let (kind, size) = match recorded {
-        Some(Entry::File { print, .. }) => ("file", print.size),
-        Some(Entry::Link { .. }) => ("link", 0),
-        Some(Entry::Dir { .. }) | None => ("file", 0),
+    let (kind, size, mtime) = match recorded {
+        Some(Entry::Dir { .. }) | None => ("file", 0, None),
+        Some(entry) => known(entry),
     };
     let mut insert = books.db().prepare_cached(include_str!("sql/trash_put.sql"))?;
-    insert.execute(params![place.to_key(), path.to_key(), kind, size.cast_signed(), books.now().0])?;
+    insert.execute(params![place.to_key(), path.to_key(), kind, size.cast_signed(), mtime, books.now().0])?;
     if let Some(dir) = place.parent() {
-        insert.execute(params![dir.to_key(), None::<Vec<u8>>, "dir", 0, books.now().0])?;
+        insert.execute(params![dir.to_key(), None::<Vec<u8>>, "dir", 0, None::<i64>, books.now().0])?;
     }
     Ok(())
 }
@@ -183,10 +188,39 @@ pub(super) fn failed(books: &Books<'_>, place: &RelPath, retry_at: Option<UnixMi
     Ok(())
 }
 
-/// Something that is not recorded is on the server at `path`.
-pub(super) fn leave(books: &Books<'_>, path: &RelPath) -> Result<(), IndexError> {
-    books.db().prepare_cached(include_str!("sql/left_put.sql"))?.execute((path.to_key(), books.now().0))?;
+/// What was in the trash at `place` is at its path again, and is not recorded there.
+pub(super) fn restored(books: &Books<'_>, place: &RelPath) -> Result<(), IndexError> {
+    books.db().prepare_cached(include_str!("sql/left_restored.sql"))?.execute((place.to_key(), books.now().0))?;
+    delete(books, place)
+}
+
+/// Everything of which nothing is here any more stays on the server, and is not recorded there.
+pub(super) fn leave_vanished(books: &Books<'_>) -> Result<(), IndexError> {
+    books.db().prepare_cached(include_str!("sql/left_vanished.sql"))?.execute([books.now().0])?;
     Ok(())
+}
+
+/// What was left at `path`.
+pub(super) fn left(db: &Connection, path: &RelPath) -> Result<Option<Entry>, IndexError> {
+    let mut left = db.prepare_cached(include_str!("sql/left_get.sql"))?;
+    let mut rows = left.query([path.to_key()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let kind: String = row.get(0)?;
+    let (size, mtime) = (row.get::<_, i64>(1)?.cast_unsigned(), row.get::<_, Option<i64>>(2)?);
+    Ok(Some(match kind.as_str() {
+        "dir" => Entry::dir(0),
+        "link" => Entry::Link { target: Digest([0; 32]) },
+        _ => Entry::file(Fingerprint { mtime_ns: mtime.unwrap_or(0), ..Fingerprint::unknown(size) }, None),
+    }))
+}
+
+/// Kind, bytes and time of modification, where that is known.
+fn known(entry: Entry) -> (&'static str, u64, Option<i64>) {
+    match entry {
+        Entry::File { print, .. } => ("file", print.size, Some(print.mtime_ns).filter(|at| *at != 0)),
+        Entry::Link { .. } => ("link", 0, None),
+        Entry::Dir { .. } => ("dir", 0, None),
+    }
 }
 
 fn candidates(db: &Connection, undo: &Undo) -> Result<Vec<(RelPath, Trashed)>, IndexError> {

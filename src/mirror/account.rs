@@ -277,8 +277,10 @@ fn find(evidence: &Evidence) -> Finding {
         let state = if link.stopped { PathState::Parked } else { PathState::Waiting };
         return Finding { hint: link.hint.clone(), ..Finding::new(state, &link.why) };
     }
+    let below = ledger.trouble_below.as_ref().map(|trouble| Finding::of(trouble, path.as_ref()));
     if live.promised {
-        return Finding::plain(PathState::Pending);
+        // Something else may go; what keeps the rest is said all the same.
+        return Finding { state: PathState::Pending, ..below.unwrap_or(Finding::plain(PathState::Pending)) };
     }
     if let Some(Withheld { why, hint, waits, .. }) = &live.withheld {
         let state = if *waits { PathState::Waiting } else { PathState::Held };
@@ -288,8 +290,8 @@ fn find(evidence: &Evidence) -> Finding {
     if live.staged {
         return Finding::new(PathState::Pending, "it is staged, and published together with everything else");
     }
-    if let Some(trouble) = ledger.trouble_below.as_ref() {
-        return Finding::of(trouble, path.as_ref());
+    if let Some(below) = below {
+        return below;
     }
     held.unwrap_or_else(|| Finding::plain(PathState::Pending))
 }

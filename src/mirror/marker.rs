@@ -2,12 +2,15 @@
 //! job of a process and on every new session, so that a wrong path, a second machine or an old copy of the state is noticed
 //! before anything is overwritten. What a person has to say to that is for the engine.
 //!
-//! The marker holds an id, made with the state, and a turn: a random number that is another one for each process and after
+//! The marker holds an id, of the machine and the state's place on it, and a turn: a random number that is another one for each process and after
 //! each full scan, so that a copy of the state that fell behind does not know it. It is promised in the index before it is
 //! written; the last one that surely was and the promised one are our own. It is written in place and not by a rename: nobody
 //! but us reads it, and one that was cut off on the way is known by its beginning.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -23,6 +26,13 @@ pub const MARKER: &str = ".towline-mirror";
 /// The gitignore pattern that keeps a local file of that name from being mirrored.
 pub(super) const PATTERN: &str = "/.towline-mirror";
 
+/// Whose a directory is that the state `file` on the machine `machine` mirrors to: letters and digits.
+pub fn identity(machine: &str, file: &Path) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(machine.as_bytes()).update(b"\0").update(file.as_os_str().as_encoded_bytes());
+    hasher.finalize().to_hex().chars().take(32).collect()
+}
+
 /// A marker has fewer bytes.
 const MOST: usize = 4096;
 /// What a marker begins with.
@@ -31,7 +41,7 @@ const HEAD: &str = "towline-mirror 1\nid ";
 /// What binds a mirror's state to a directory on a server; kept in the index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bond {
-    /// Of this state: letters and digits, never changed.
+    /// Of this state (see [`identity`]), never changed.
     pub id: String,
     /// The turn of a marker that was surely written; 0: none was.
     pub written: u64,
@@ -72,7 +82,7 @@ enum Found {
 }
 
 impl Bond {
-    /// That of a new state; `id` is random.
+    /// That of a new state.
     pub fn new(id: String, target: String) -> Self {
         Self { id, written: 0, promised: 0, target, takes_over: false }
     }
@@ -103,6 +113,8 @@ impl Bond {
         let moved = self.target != target;
         match found {
             Found::Marker { id, turn } if *id == self.id && [self.written, self.promised].contains(turn) => Stand::Ours,
+            // Of a state that was lost since: nothing is recorded, and so nothing can be lost by it.
+            Found::Marker { id, .. } if *id == self.id && self.written == 0 && !moved => Stand::Ours,
             // A session that ended while it wrote.
             Found::Torn(start) if self.id.starts_with(start.as_str()) && self.promised > self.written => Stand::Ours,
             _ if moved && (self.takes_over || *found == Found::Nothing) => Stand::Elsewhere,

@@ -124,7 +124,8 @@ pub(super) fn split(plan: Vec<Step>, is_staged: impl Fn(&Operation) -> bool) -> 
 }
 
 /// The order in which a release becomes visible: new files first, then moved ones, then replaced ones, removals last; but each step
-/// behind all earlier ones of the plan that touch the same path, an ancestor or a descendant.
+/// behind all earlier ones of the plan that touch the same path, an ancestor or a descendant, and what comes to a name that is moved
+/// away right behind that: it is missing meanwhile.
 pub(super) fn order(plan: Vec<Step>) -> Vec<Operation> {
     let mut holds_up: Vec<Vec<usize>> = vec![Vec::new(); plan.len()];
     let mut waits_for: Vec<usize> = vec![0; plan.len()];
@@ -136,6 +137,11 @@ pub(super) fn order(plan: Vec<Step>) -> Vec<Operation> {
         earlier.into_iter().for_each(|other| holds_up[other].push(i));
         keys.into_iter().for_each(|key| touching.entry(key).or_default().push(i));
     }
+    let left: BTreeSet<&RelPath> = plan.iter().filter_map(|step| left_by(&step.operation)).collect();
+    let rank = |step: &Step| match &step.operation {
+        Operation::Put { path, .. } | Operation::Link { path, .. } if left.contains(path) => 0,
+        _ => rank(step),
+    };
     let turn = |i: usize| Reverse((rank(&plan[i]), i));
     let mut ready: BinaryHeap<_> = (0..plan.len()).filter(|i| waits_for[*i] == 0).map(turn).collect();
     let mut sorted = Vec::with_capacity(plan.len());
@@ -169,6 +175,11 @@ pub(super) fn flight<'p>(parts: impl Iterator<Item = &'p Part>) -> usize {
 /// Whether a step has to do with one of `paths`, which are folded.
 pub(super) fn concerns(part: &Part, paths: &PathSet) -> bool {
     part.job.operation.touches().any(|path| paths.overlaps(&path.folded()))
+}
+
+/// The name that a move leaves.
+fn left_by(operation: &Operation) -> Option<&RelPath> {
+    if let Operation::Rename { from, .. } = operation { Some(from) } else { None }
 }
 
 /// The lower the earlier.

@@ -10,7 +10,7 @@ use std::{
 
 use ::notify::{
     Config, ErrorKind, Event, EventHandler, EventKindMask, INotifyWatcher, RecursiveMode, Watcher as _,
-    event::{CreateKind, EventKind, ModifyKind, RenameMode},
+    event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode},
 };
 
 use super::{Hint, WatchError, Watcher, queue::Queue};
@@ -18,6 +18,9 @@ use crate::model::RelPath;
 
 /// So many new directories wait at most for their watches before everything is looked at instead.
 const MOST_FRESH: usize = 4_096;
+
+/// What is heard of. The end of writing is among it since writes to a mapped file make no other event.
+const WATCHED: EventKindMask = EventKindMask::CORE.union(EventKindMask::ACCESS_CLOSE);
 
 /// Watches a directory and everything below it with inotify.
 ///
@@ -62,7 +65,7 @@ impl KernelWatcher {
         }
         let shared = Arc::new(Shared::default());
         let handler = Handler { root: canonical.clone(), shared: shared.clone() };
-        let config = Config::default().with_event_kinds(EventKindMask::CORE).with_follow_symlinks(false);
+        let config = Config::default().with_event_kinds(WATCHED).with_follow_symlinks(false);
         let watcher = INotifyWatcher::new(handler, config).and_then(|mut watcher| {
             match watcher.watch(&canonical, RecursiveMode::Recursive) {
                 // What could be watched is watched.
@@ -183,6 +186,7 @@ fn translate(root: &Path, event: &Event, mut hear: impl FnMut(Hint, bool)) {
     use RenameMode::{Any, Both, From, Other, To};
     let (vanished, appeared) = match event.kind {
         _ if event.need_rescan() => return hear(Hint::Overflow, false),
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => (false, false),
         EventKind::Access(_) => return,
         EventKind::Create(kind) => (false, kind != CreateKind::File),
         EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(From)) => (true, false),

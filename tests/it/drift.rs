@@ -4,6 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Output,
     sync::Arc,
     time::Duration,
 };
@@ -16,7 +17,7 @@ use towline::{
     index::{Index, Note},
     mirror::{
         Drift, Mirror, MirrorStatus, Publish, Seats, Settings, Until,
-        marker::{Bond, MARKER},
+        marker::{self, Bond, MARKER},
     },
     model::{Abilities, Disposal, RelPath, Retention},
     plan::{Approval, Budget, Changed, Halt},
@@ -129,6 +130,7 @@ impl Home {
             ignore: Vec::new(),
             quiet: Duration::from_millis(5),
             full_scan: Duration::from_secs(3600),
+            identity: marker::identity("machine", &self.state()),
             budget: Budget { files: 50, percent: 25 },
             drift: self.drift,
             publish: Publish::default(),
@@ -441,12 +443,12 @@ async fn in_doubt() {
 /// The words of the command line; and that no server's way with times makes drift of what nobody changed.
 fn real(kind: Kind) {
     let rig = Rig::new(kind, Tls::Both);
-    let ends = |args: &[&str], code: i32| {
-        let output = rig.towline(args);
+    let ended = |output: Output, code: i32| {
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}\n{}", rig.server.log());
+        assert_eq!(output.status.code(), Some(code), "{said}\n{}", rig.server.log());
         said
     };
+    let ends = |args: &[&str], code: i32| ended(rig.towline(args), code);
     let at = |name: &str| rig.mirrored().join(name);
     rig.write("d/a.txt", "one");
     rig.write("b", "x".repeat(300_000));
@@ -478,26 +480,36 @@ fn real(kind: Kind) {
     ends(&["approve", "site", "."], 0);
     ends(&["sync"], 0);
     assert!(rig.is_equal());
-    // Another state, as after a lost disk.
+    // A lost state: the directory is known to be this mirror's, and nothing of what is in it.
     fs::remove_dir_all(rig.state()).unwrap();
     rig.write("d/c.txt", "four");
     let said = ends(&["sync"], 3);
-    assert!(said.contains("another marker than this mirror's") && said.contains("towline approve site"), "{said}");
-    assert_eq!(fs::read_to_string(at("d/c.txt")).unwrap(), "three, much longer");
-    assert!(ends(&["approve", "site"], 0).contains("approved"));
-    let said = ends(&["sync"], 3);
     assert!(said.contains("d/c.txt") && !said.contains("marker"), "{said}");
+    assert_eq!(fs::read_to_string(at("d/c.txt")).unwrap(), "three, much longer");
     ends(&["approve", "site", "."], 0);
     ends(&["sync"], 0);
     assert!(rig.is_equal());
     // With a daemon.
-    let _daemon = rig.run();
+    let daemon = rig.run();
     rig.await_sync();
     fs::write(at("d/c.txt"), "of somebody else").unwrap();
     rig.write("d/c.txt", "five, as long as it takes");
     rig.await_status("it is parked", |status| status["tally"]["parked"] == 1);
     ends(&["approve", "site", "d/c.txt"], 0);
     rig.await_sync();
+    drop(daemon);
+    // Another state, as on a second machine.
+    let other =
+        |args: &[&str], code: i32| ended(rig.command_with(&rig.state().with_file_name("other"), args).output().unwrap(), code);
+    rig.write("d/c.txt", "six");
+    let said = other(&["sync"], 3);
+    assert!(said.contains("another marker than this mirror's") && said.contains("towline approve site"), "{said}");
+    assert_eq!(fs::read_to_string(at("d/c.txt")).unwrap(), "five, as long as it takes");
+    assert!(other(&["approve", "site"], 0).contains("approved"));
+    let said = other(&["sync"], 3);
+    assert!(said.contains("d/c.txt") && !said.contains("marker"), "{said}");
+    let said = ends(&["sync"], 3);
+    assert!(said.contains("another marker than this mirror's"), "the first one notices: {said}");
 }
 
 async fn lost_content() {

@@ -38,7 +38,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect();
     trials.push(trial("fuzz_corpus::control", || async {
         tokio::task::spawn_blocking(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             each_input("control", scaled(300, 10_000), |input| runtime.block_on(invariants::control(input)));
         })
         .await

@@ -27,7 +27,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for kind in Kind::ALL {
         let name = kind.name();
-        trials.push(servers::trial(kind, format!("release::{name}::a_checkout_in_one_run"), move || async move { checkout(kind) }));
+        trials.push(servers::trial(
+            kind,
+            format!("release::{name}::a_checkout_in_one_run"),
+            move || async move { checkout(kind) },
+        ));
         trials.push(servers::trial(kind, format!("release::{name}::killed_at_any_moment"), move || async move { killed(kind) }));
     }
     trials.push(servers::trial(Kind::ProFtpd, "release::what_cannot_go_keeps_everything_back", || async { withheld() }));
@@ -61,7 +65,8 @@ impl Visitor {
         let told = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             let (mut visit, mut switched, mut began) = (Visit::default(), BTreeSet::new(), None);
-            let paths: BTreeSet<&PathBuf> = old.keys().chain(new.keys()).filter(|path| old.get(*path) != new.get(*path)).collect();
+            let paths: BTreeSet<&PathBuf> =
+                old.keys().chain(new.keys()).filter(|path| old.get(*path) != new.get(*path)).collect();
             loop {
                 let end = told.load(Ordering::Acquire);
                 visit.looks += 1;
@@ -133,9 +138,11 @@ fn rig(kind: Kind) -> Rig {
 fn verbs(rig: &Rig, from: usize) -> Vec<(&'static str, String)> {
     let log = rig.server.log();
     let ours = |line: &&str| !line.contains(".towline-mirror") && !line.contains(".towline-probe");
-    let verb = |line: &str| ["STOR", "RNTO", "DELE", "RMD"].into_iter().find(|verb| {
-        line.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word == *verb)
-    });
+    let verb = |line: &str| {
+        ["STOR", "RNTO", "DELE", "RMD"]
+            .into_iter()
+            .find(|verb| line.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word == *verb))
+    };
     log.get(from..).unwrap_or_default().lines().filter(ours).filter_map(|line| Some((verb(line)?, line.to_owned()))).collect()
 }
 
@@ -176,9 +183,14 @@ fn checkout(kind: Kind) {
         let told = is_one_run(&rig, from);
         assert!(told || !matches!(kind, Kind::Vsftpd | Kind::ProFtpd), "{}", rig.server.log());
         if told {
-            let renames: Vec<String> =
-                verbs(&rig, from).into_iter().filter(|(verb, line)| *verb == "RNTO" && !line.contains(".part")).map(|(_, line)| line).collect();
-            let of = |part: &str| (renames.iter().position(|line| line.contains(part)), renames.iter().rposition(|line| line.contains(part)));
+            let renames: Vec<String> = verbs(&rig, from)
+                .into_iter()
+                .filter(|(verb, line)| *verb == "RNTO" && !line.contains(".part"))
+                .map(|(_, line)| line)
+                .collect();
+            let of = |part: &str| {
+                (renames.iter().position(|line| line.contains(part)), renames.iter().rposition(|line| line.contains(part)))
+            };
             let (new, replaced, gone) = (of(&format!("/{branch}/")), of("page"), of("towline-trash"));
             assert!(new.1 < replaced.0 && replaced.1 < gone.0 && gone.0.is_some() && new.0.is_some(), "{renames:#?}");
         }

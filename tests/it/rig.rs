@@ -72,10 +72,15 @@ impl Rig {
 
     /// The program with this rig's configuration and state, and nothing of the caller's environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.command_with(&self.state(), args)
+    }
+
+    /// The same with another state.
+    pub(crate) fn command_with(&self, state: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_towline"));
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", self.dir.path());
         command.arg("--config").arg(self.dir.path().join("towline.toml"));
-        command.arg("--state-dir").arg(self.state()).args(args).stdin(Stdio::null());
+        command.arg("--state-dir").arg(state).args(args).stdin(Stdio::null());
         command
     }
 

@@ -59,9 +59,11 @@ impl<D: Dial> Client<D> {
         let mut commands = vec![Command::Size(fresh.clone())];
         commands.extend(self.questions(path));
         let replies = self.ask_together(&commands).await?;
-        let size = match replies.first().filter(|reply| reply.code == 213).and_then(parse_size) {
-            Some(size) => Some(size),
-            None => self.size(fresh).await?,
+        let size = match replies.first() {
+            Some(reply) if reply.code == 213 => {
+                Some(parse_size(reply).ok_or_else(|| Error::Unexpected { verb: "SIZE", reply: reply.clone() })?)
+            }
+            _ => self.size(fresh).await?,
         };
         Ok((size, self.answer(path, replies.get(1..).unwrap_or_default()).await?))
     }

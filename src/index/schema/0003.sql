@@ -9,6 +9,8 @@ CREATE TABLE trash (
     kind TEXT NOT NULL CHECK (kind IN ('file', 'dir', 'link')),
     -- Bytes, as in `entry`.
     size INTEGER NOT NULL,
+    -- The time of modification that it was given, as in `entry`, where that is known.
+    mtime INTEGER,
     -- Since when (wall clock, milliseconds).
     at INTEGER NOT NULL,
     -- 1: somebody asked to have it back.
@@ -20,9 +22,13 @@ CREATE INDEX trash_at ON trash (at);
 CREATE INDEX trash_path ON trash (path) WHERE path IS NOT NULL;
 CREATE INDEX trash_wanted ON trash (place) WHERE wanted;
 
--- One row is a path that Towline left on the server, by `delete = "keep"` or by an undo, and has not touched since.
+-- One row is a path that Towline left on the server, by `delete = "keep"`, `reject` or `undo`, and has not touched since.
 CREATE TABLE left_there (
     path BLOB NOT NULL PRIMARY KEY,
+    -- What it is, as in `trash`.
+    kind TEXT NOT NULL CHECK (kind IN ('file', 'dir', 'link')),
+    size INTEGER NOT NULL,
+    mtime INTEGER,
     -- Since when (wall clock, milliseconds).
     at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -41,11 +41,16 @@ fn what_is_disowned_stays_on_the_server_whatever_is_told_of_it() {
     fresh.loses(&["d", "b"]);
     let job = fresh.begin(Operation::RemoveFile { path: p("b") });
     fresh.settle(&job, Outcome::InDoubt(refused()), None);
-    assert_eq!(fresh.index.disown().unwrap(), 2);
+    assert_eq!(fresh.index.disown(at(4)).unwrap(), 2);
     assert_eq!(fresh.pending(), ["new"]);
+    assert_eq!(fresh.index.left_there(None, 9).unwrap(), [p("b"), p("d"), p("d/a")]);
+    let found = fresh.index.recorded(&[p("d/a")]).unwrap();
+    let [Some(Entry::File { print: left, .. })] = found[..] else { panic!("{found:?}") };
+    let Entry::File { print, .. } = file(1, 2) else { unreachable!() };
+    assert_eq!((left.size, left.mtime_ns), (print.size, print.mtime_ns));
     assert_eq!(fresh.index.deletes().unwrap().files, 0);
     fresh.index.resolve(job.id, &[(p("b"), Some(Stat { kind: Kind::File, size: Some(1) }))], at(5)).unwrap();
     assert_eq!(fresh.pending(), ["new"], "it is not ours any more, and so it is not ours to remove");
     assert_eq!(fresh.both("kept"), (Some(file(1, 4)), Some(file(1, 4))));
-    assert_eq!(fresh.index.disown().unwrap(), 0);
+    assert_eq!(fresh.index.disown(at(4)).unwrap(), 0);
 }

@@ -7,7 +7,8 @@ use proptest::{prelude::*, sample::Index as Pick};
 use super::*;
 use crate::model::{Kind, Mode};
 
-const HOUR: i64 = 60 * 60 * 1000;
+/// The longest backoff is shorter.
+const FURTHEST: i64 = 6 * 60 * 1000;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Cell {
@@ -231,7 +232,7 @@ impl Model {
     fn due(&self, cell: &Cell) -> bool {
         match cell.not_before {
             None => cell.problem.is_none(),
-            Some(UnixMillis(time)) => time <= self.now || time > self.now + 2 * HOUR,
+            Some(UnixMillis(time)) => time <= self.now || time > self.now + FURTHEST,
         }
     }
 
@@ -349,7 +350,7 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => Just(Outcome::Failed(refused())),
         1 => Just(Outcome::InDoubt(refused())),
     ];
-    let retry = prop::option::of(prop::sample::select(vec![-1000, 3000, HOUR, 3 * HOUR]));
+    let retry = prop::option::of(prop::sample::select(vec![-1000, 3000, FURTHEST / 2, 2 * FURTHEST]));
     prop_oneof![
         6 => prop::collection::vec(observation, 1..5).prop_map(Step::Observe),
         4 => prop::collection::vec(operations(), 1..4).prop_map(Step::Begin),

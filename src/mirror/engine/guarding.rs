@@ -7,7 +7,7 @@ use super::{Mirror, RECENT, Rooted};
 use crate::{
     index::{Index, IndexError, Note},
     mirror::{ApproveError, Command, Event, look, status::HaltNote},
-    model::RootIdentity,
+    model::{RootIdentity, UnixMillis},
     plan::{self, Approval, Changed, Facts, Halt, Removals, Root},
     remote::Remote,
     watch::Watcher,
@@ -175,8 +175,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
         (self.approval, self.approved_done) = (None, 0);
         self.recent_deletes.clear();
-        let known = self.known_root;
-        let kept = self.books.with(move |index| reject(index, known)).await?;
+        let (known, wall) = (self.known_root, self.wall());
+        let kept = self.books.with(move |index| reject(index, known, wall)).await?;
         self.stale = true;
         self.untold = true;
         self.guard().await?;
@@ -189,8 +189,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 ///
 /// # Errors
 /// When the index cannot be written.
-pub fn reject(index: &mut Index, root: Option<RootIdentity>) -> Result<u64, IndexError> {
-    let kept = index.disown()?;
+pub fn reject(index: &mut Index, root: Option<RootIdentity>, now: UnixMillis) -> Result<u64, IndexError> {
+    let kept = index.disown(now)?;
     index.set_note(Note::Root, root.as_ref())?;
     index.set_note(Note::Approval, None::<&Approval>)?;
     index.set_note(Note::Hold, None::<&HaltNote>)?;

@@ -70,6 +70,7 @@ impl Life {
             ignore: vec!["*.tmp".into()],
             quiet,
             full_scan: NEVER,
+            identity: "mine".into(),
             budget: Budget { files: 0, percent: 0 },
             drift: Drift::default(),
             publish: Publish::default(),

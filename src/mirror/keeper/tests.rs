@@ -45,6 +45,7 @@ fn start(clock: fn() -> UnixMillis, full: bool) -> Kept {
         ignore: Vec::new(),
         quiet: Duration::from_millis(10),
         full_scan: Duration::from_secs(3600),
+        identity: "mine".into(),
         budget: Budget { files: 0, percent: 0 },
         drift: Drift::default(),
         publish: Publish::default(),

@@ -10,7 +10,9 @@
 //! | put | anything else | the server is asked as for any job in doubt, and it is sent again |
 //! | move | the file at its old name alone | it is renamed |
 //! | directory | nothing | it is made |
-//! | anything else | | the server is asked; what is left to do is planned and published again |
+//! | anything else | | the server is asked |
+//!
+//! What is left to do after that, or depends on it, is planned and published again.
 
 use std::{
     collections::VecDeque,
@@ -400,15 +402,25 @@ pub(in crate::mirror) async fn finish<S: Session>(
     let mut told = Told { resumes: true, ..Told::default() };
     let mut rest = Vec::with_capacity(parts.len());
     let mut parts = parts.into_iter();
+    let mut failed = PathSet::default();
     while let Some(part) = parts.next() {
+        if concerns(&part, &failed) {
+            note(&mut failed, &part);
+            told.spared(part);
+            continue;
+        }
         let care = Care { recorded: part.recorded.clone(), ..care.clone() };
         match fate(session, &part, &care).await {
             Ok(Fate::Due { sets_aside }) => rest.push(Part { sets_aside, ..part }),
             Ok(Fate::Done) => told.done(part),
             Ok(Fate::Doubtful) => {
+                if !matches!(part.job.operation, Operation::SetMode { .. }) {
+                    note(&mut failed, &part);
+                }
                 told.settled.push((part.job, Outcome::InDoubt(cut_off())));
             }
             Ok(Fate::Drifted(problem)) => {
+                note(&mut failed, &part);
                 told.aside.push(Aside::Parked(part.job.operation.path().clone(), problem));
                 told.kept.push(part);
             }

@@ -9,7 +9,7 @@
 //! | new | old | it is in the trash, and somebody else put something in its place |
 //! | nothing | nothing | somebody else removed it |
 
-use super::{Class, Done, Mode, Outcome, Problem, Reason, RelPath, Report, Session, problem};
+use super::{Class, Done, Kind, Mode, Outcome, Problem, Reason, RelPath, Report, Session, Stat, problem};
 use crate::model::TRASH_DIR;
 
 /// Moves what is at `path` to `place`. The directories of the trash are made when the first rename finds that they are missing.
@@ -68,8 +68,15 @@ pub(super) async fn make_above<S: Session>(session: &mut S, place: &RelPath) -> 
     let mut above: Vec<RelPath> = place.ancestors().collect();
     above.reverse();
     for dir in above {
-        if let Err(e) = session.make_dir(&dir).await {
-            return Err(Box::new(failed(e, &dir)));
+        match session.make_dir(&dir).await {
+            Ok(()) => {}
+            Err(e) if e.class == Class::Refused => match session.stat(&dir).await {
+                // Somebody else made it.
+                Ok(Some(Stat { kind: Kind::Dir, .. })) => continue,
+                Err(lost) if !lost.session_survives() => return Err(Box::new(Report::failed(lost))),
+                _ => return Err(Box::new(failed(e, &dir))),
+            },
+            Err(e) => return Err(Box::new(failed(e, &dir))),
         }
         // Keeps visitors out of it where a web server runs as somebody else. That it cannot be done is no failure.
         if dir.as_bytes() == TRASH_DIR.as_bytes()

@@ -196,6 +196,8 @@ fn events_become_hints() {
         (event(Other, &[]).set_flag(Flag::Rescan), vec![(Hint::Overflow, false)]),
         (event(Other, &["/r/a"]).set_flag(Flag::Rescan), vec![(Hint::Overflow, false)]),
         (event(Access(AccessKind::Open(AccessMode::Any)), &["/r/a"]), vec![]),
+        (event(Access(AccessKind::Close(AccessMode::Read)), &["/r/a"]), vec![]),
+        (event(Access(AccessKind::Close(AccessMode::Write)), &["/r/a"]), vec![(at("a"), false)]),
     ] {
         let mut heard = Vec::new();
         translate(root, &event, |hint, appeared| heard.push((hint, appeared)));

@@ -103,11 +103,11 @@ fn look_at(dir: &Path, name: &str, last: &mut BTreeMap<String, u64>, seen: &mut 
 fn look_around(dir: &Path, seen: &mut Seen) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.is_dir() {
-            look_around(&path, seen);
+        if entry.file_name().to_string_lossy().contains(".towline-") {
             continue;
         }
-        if entry.file_name().to_string_lossy().contains(".towline-") {
+        if path.is_dir() {
+            look_around(&path, seen);
             continue;
         }
         let Ok(body) = fs::read(&path) else { continue };

@@ -216,6 +216,7 @@ impl Stage {
             ignore: Vec::new(),
             quiet: Duration::from_millis(5),
             full_scan: Duration::from_secs(3600),
+            identity: "mine".into(),
             budget: Budget { files: u64::MAX, percent: 100 },
             drift: Drift::default(),
             publish: self.publish,

@@ -108,7 +108,8 @@ fn removed(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
         Ok(End::Stopped)
     })?;
     stage.conclude()?;
-    all_in_trash(&stage)
+    // A full server takes room out of the trash.
+    if matches!(fault, Fault::Fail(Class::Full)) { Ok(()) } else { all_in_trash(&stage) }
 }
 
 fn put_back(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
@@ -144,16 +145,20 @@ fn put_back(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
             return Err(format!("{path} is not back but {found:?}\n{}", stage.story()));
         }
     }
-    if stage.remote.trash().len() == 1 { Ok(()) } else { Err(format!("the trash holds {:?}", stage.remote.trash())) }
+    if matches!(fault, Fault::Fail(Class::Full)) || stage.remote.trash().len() == 1 {
+        Ok(())
+    } else {
+        Err(format!("the trash holds {:?}", stage.remote.trash()))
+    }
 }
 
 fn expires() -> Result<(), Wrong> {
     let mut stage = gone(1)?;
-    stage.retention = Retention { age: Duration::from_secs(86_400), bytes: u64::MAX };
+    stage.retention = Retention { age: Duration::from_secs(6 * 3600), bytes: u64::MAX };
     stage.conclude()?;
     all_in_trash(&stage)?;
     stage.live(async |scene| {
-        scene.watch(Duration::from_secs(4 * 86_400), false).await?;
+        scene.watch(Duration::from_secs(24 * 3600), false).await?;
         Ok(End::Stopped)
     })?;
     stage.check_rest()?;

@@ -101,7 +101,7 @@ fn crash_at(number: u64, fault: Fault) -> Result<(), Wrong> {
 /// Whether the server's copies have the permissions of what is here.
 fn check_modes(stage: &Stage) -> Result<(), Wrong> {
     let (root, tree) = (stage.ground().root().to_owned(), stage.remote.tree());
-    for (path, node) in tree.entries() {
+    for (path, node) in stage.remote.live() {
         if matches!(node, Node::Link { .. }) {
             continue;
         }

@@ -33,7 +33,7 @@ fn elsewhere() -> Vec<Scene> {
         scene("pasv_to_a_third_host", move |guest| passive(guest, refused, |guest| pasv(THIRD, guest.house.third_port)))
             .logs_in()
             .fails(Class::Transient, &["cannot connect to data port"])
-            .and_binary(3),
+            .and_binary(69),
         scene("epsv_to_a_third_host", move |guest| {
             passive(guest, |guest| format!("229 go to (|1|127.0.0.2|{}|)", guest.house.third_port), refused)
         })

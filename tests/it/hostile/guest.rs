@@ -60,7 +60,8 @@ impl Guest {
         loop {
             let line = self.hear().await?;
             let (word, argument) = line.split_once(' ').unwrap_or((&line, ""));
-            if word == verb {
+            let own = argument.ends_with("/.towline-mirror");
+            if word == verb && !own {
                 return Some(argument.to_owned());
             }
             self.obey(word, argument).await?;
@@ -188,6 +189,8 @@ impl Guest {
                 let port = self.open_port().await?;
                 self.say(pasv(Ipv4Addr::LOCALHOST, port)).await
             }
+            // As with a probe.
+            "STOR" | "RETR" | "CWD" if argument.ends_with("/.towline-mirror") => self.say("550 no").await,
             "STOR" => {
                 self.say("150 send").await?;
                 let body = self.body().await?;

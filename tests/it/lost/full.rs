@@ -87,7 +87,8 @@ fn state() {
     let rig = Rig::new(Kind::ProFtpd, Tls::Both);
     let state = rig.state();
     fs::create_dir(&state).unwrap();
-    let disk = Small::mount(&state, "2m");
+    // More than the write-ahead log may grow to.
+    let disk = Small::mount(&state, "64m");
     rig.write("before", "1");
     let mut daemon = rig.run();
     rig.await_sync();

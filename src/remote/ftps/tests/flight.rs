@@ -93,8 +93,11 @@ async fn what_is_refused_does_not_shift_its_neighbours() {
         assert_eq!(verbs, [(5, "RNFR"), (18, "RNTO"), (40, "RNFR")], "{in_order:?}");
         assert!(results.iter().all(|result| result.as_ref().err().is_none_or(|e| e.class == Class::Refused)));
         session.ping().await.expect("still in step");
-        let expected: Vec<String> =
-            (0..40).map(|n| if n == 17 { "t17".to_owned() } else { format!("live{n:02}") }).collect::<BTreeSet<_>>().into_iter().collect();
+        let expected: Vec<String> = (0..40)
+            .map(|n| if n == 17 { "t17".to_owned() } else { format!("live{n:02}") })
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
         assert_eq!(names.all(), expected);
     }
 }

@@ -1,0 +1,1 @@
+SELECT kind, size, mtime FROM left_there WHERE path = ?1
