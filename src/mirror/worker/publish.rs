@@ -9,13 +9,14 @@
 //! | put | no temporary file, at the path a file like it | it was published |
 //! | put | anything else | the server is asked as for any job in doubt, and it is sent again |
 //! | move | the file at its old name alone | it is renamed |
+//! | move, removal | the name that it left is free, or has what was to come there | it was done |
 //! | directory | nothing | it is made |
 //! | anything else | | the server is asked |
 //!
 //! What is left to do after that, or depends on it, is planned and published again.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -118,6 +119,7 @@ pub(in crate::mirror) async fn discard<S: Session>(session: &mut S, parts: Vec<P
 /// is the release, if nothing speaks against it.
 pub(in crate::mirror) async fn review<S: Session>(session: &mut S, mut parts: Vec<Part>, care: &Care) -> Told {
     let mut told = Told::default();
+    let left = left(&parts);
     let mut above = None;
     for chunk in 0..parts.len().div_ceil(LOOKS) {
         let range = chunk * LOOKS..parts.len().min((chunk + 1) * LOOKS);
@@ -133,7 +135,12 @@ pub(in crate::mirror) async fn review<S: Session>(session: &mut S, mut parts: Ve
             Err(e) => return told.lost(e, Vec::new()),
         };
         for part in &mut parts[range] {
-            let own: Vec<Option<ServerCopy>> = found.by_ref().take(compared(part)).collect();
+            let mut own: Vec<Option<ServerCopy>> = found.by_ref().take(compared(part)).collect();
+            let path = part.job.operation.path();
+            // Where case is folded, that is what leaves the name before; it is compared under its own.
+            if care.abilities.folds_case != Some(false) && left.get(&path.folded()).is_some_and(|twin| twin != path) {
+                own.iter_mut().take(1).for_each(|found| *found = None);
+            }
             let care = Care { recorded: part.recorded.clone(), ..care.clone() };
             match objection(session, part, &own, &care).await {
                 Ok(None) => {}
@@ -160,6 +167,15 @@ pub(in crate::mirror) async fn review<S: Session>(session: &mut S, mut parts: Ve
     }
     told.left = parts;
     told
+}
+
+/// The names that something leaves, by what they are where case is folded.
+fn left(parts: &[Part]) -> HashMap<RelPath, RelPath> {
+    let names = parts.iter().filter_map(|part| match &part.job.operation {
+        Operation::RemoveFile { path } | Operation::Trash { path, .. } | Operation::Rename { from: path, .. } => Some(path),
+        _ => None,
+    });
+    names.map(|path| (path.folded(), path.clone())).collect()
 }
 
 /// What speaks against doing `part` where this was `found`.
@@ -400,34 +416,56 @@ pub(in crate::mirror) async fn finish<S: Session>(
     progress: &Arc<AtomicU64>,
 ) -> Told {
     let mut told = Told { resumes: true, ..Told::default() };
-    let mut rest = Vec::with_capacity(parts.len());
-    let mut parts = parts.into_iter();
-    let mut failed = PathSet::default();
-    while let Some(part) = parts.next() {
-        if concerns(&part, &failed) {
-            note(&mut failed, &part);
-            told.spared(part);
-            continue;
-        }
+    let mut fates = Vec::with_capacity(parts.len());
+    for part in &parts {
         let care = Care { recorded: part.recorded.clone(), ..care.clone() };
-        match fate(session, &part, &care).await {
-            Ok(Fate::Due { sets_aside }) => rest.push(Part { sets_aside, ..part }),
-            Ok(Fate::Done) => told.done(part),
-            Ok(Fate::Doubtful) => {
+        match fate(session, part, &care).await {
+            Ok(fate) => fates.push(fate),
+            Err(e) => return told.lost(e, parts),
+        }
+    }
+    settle_taken(&parts, &mut fates);
+    let (mut rest, mut failed) = (Vec::new(), PathSet::default());
+    for (part, fate) in parts.into_iter().zip(fates) {
+        match fate {
+            Fate::Done => told.done(part),
+            Fate::Due { .. } | Fate::Drifted(_) if concerns(&part, &failed) => {
+                note(&mut failed, &part);
+                told.spared(part);
+            }
+            Fate::Due { sets_aside } => rest.push(Part { sets_aside, ..part }),
+            Fate::Drifted(problem) => {
+                note(&mut failed, &part);
+                told.aside.push(Aside::Parked(part.job.operation.path().clone(), problem));
+                told.kept.push(part);
+            }
+            Fate::Taken | Fate::Doubtful => {
                 if !matches!(part.job.operation, Operation::SetMode { .. }) {
                     note(&mut failed, &part);
                 }
                 told.settled.push((part.job, Outcome::InDoubt(cut_off())));
             }
-            Ok(Fate::Drifted(problem)) => {
-                note(&mut failed, &part);
-                told.aside.push(Aside::Parked(part.job.operation.path().clone(), problem));
-                told.kept.push(part);
-            }
-            Err(e) => return told.lost(e, rest.into_iter().chain(std::iter::once(part)).chain(parts)),
         }
     }
     run(session, rest, care, progress, told).await
+}
+
+/// A name that was left and has something else now was left, if what was to come there came.
+fn settle_taken(parts: &[Part], fates: &mut [Fate]) {
+    let mut filled: BTreeSet<&RelPath> = BTreeSet::new();
+    for (part, fate) in parts.iter().zip(fates).rev() {
+        let operation = &part.job.operation;
+        let left = match operation {
+            Operation::Rename { from, .. } => from,
+            other => other.path(),
+        };
+        if matches!(fate, Fate::Taken) && filled.contains(left) {
+            *fate = Fate::Done;
+        }
+        if matches!(fate, Fate::Done) {
+            filled.extend(operation.fills());
+        }
+    }
 }
 
 fn cut_off() -> Problem {
@@ -436,6 +474,8 @@ fn cut_off() -> Problem {
 
 /// What became of a part of a run that was cut off.
 enum Fate {
+    /// It was done, unless what is at the name that it left is still the old thing.
+    Taken,
     Due {
         sets_aside: bool,
     },
@@ -473,10 +513,23 @@ async fn fate<S: Session>(session: &mut S, part: &Part, care: &Care) -> Result<F
             };
             match (at_from, at_to) {
                 (None, Some(Stat { kind: Kind::File, size })) if seen(size, print.size) => Fate::Done,
+                (Some(_), Some(Stat { kind: Kind::File, size })) if seen(size, print.size) => Fate::Taken,
                 (Some(Stat { kind: Kind::File, size }), None) if seen(size, print.size) => Fate::Due { sets_aside: false },
                 _ => Fate::Doubtful,
             }
         }
+        // Nothing else has a name like that.
+        (Operation::Trash { place: path, .. }, _) => match session.stat(path).await {
+            Ok(Some(_)) => Fate::Done,
+            Err(e) if !e.session_survives() => return Err(e),
+            _ => Fate::Doubtful,
+        },
+        (Operation::RemoveFile { path } | Operation::RemoveDir { path }, _) => match session.stat(path).await {
+            Ok(None) => Fate::Done,
+            Ok(Some(_)) => Fate::Taken,
+            Err(e) if !e.session_survives() => return Err(e),
+            Err(_) => Fate::Doubtful,
+        },
         _ => Fate::Doubtful,
     };
     Ok(fate)

@@ -262,7 +262,7 @@ fn drifted() -> Result<(), Wrong> {
     stage.remote.edit(|tree| tree.store(&path, THEIRS.to_vec().into())).unwrap();
     lock(&observer).old.insert(path.clone(), THEIRS.to_vec());
     stage.live(async |scene| {
-        scene.watch(Duration::from_secs(7200), false).await?;
+        scene.watch(Duration::from_secs(5000), false).await?;
         let status = scene.handle.status.borrow().clone();
         let why = status.release.clone().and_then(|release| release.withheld).ok_or("nothing is withheld")?;
         if !why.why.starts_with("changed: changed on the server by somebody else") {
