@@ -278,16 +278,16 @@ fn find(evidence: &Evidence) -> Finding {
         return Finding { hint: link.hint.clone(), ..Finding::new(state, &link.why) };
     }
     let below = ledger.trouble_below.as_ref().map(|trouble| Finding::of(trouble, path.as_ref()));
+    let withheld = live.withheld.as_ref().map(|Withheld { why, hint, waits, .. }| {
+        let state = if *waits { PathState::Waiting } else { PathState::Held };
+        Finding::new(state, format!("it is published together with everything else, which is kept back: {why}")).with_hint(hint)
+    });
+    let below = withheld.clone().or(below);
     if live.promised {
         // Something else may go; what keeps the rest is said all the same.
         return Finding { state: PathState::Pending, ..below.unwrap_or(Finding::plain(PathState::Pending)) };
     }
-    if let Some(Withheld { why, hint, waits, .. }) = &live.withheld {
-        let state = if *waits { PathState::Waiting } else { PathState::Held };
-        return Finding::new(state, format!("it is published together with everything else, which is kept back: {why}"))
-            .with_hint(hint);
-    }
-    if live.staged {
+    if live.staged && withheld.is_none() {
         return Finding::new(PathState::Pending, "it is staged, and published together with everything else");
     }
     if let Some(below) = below {

@@ -258,8 +258,11 @@ pub(in crate::mirror) async fn publish<S: Session>(
     care: &Care,
     progress: &Arc<AtomicU64>,
 ) -> Told {
-    let mut told = Told::default();
-    // Under its old name nobody looks at its time any more.
+    run(session, parts, care, progress, Told::default()).await
+}
+
+async fn run<S: Session>(session: &mut S, parts: Vec<Part>, care: &Care, progress: &Arc<AtomicU64>, mut told: Told) -> Told {
+    // Before the first one is renamed: under its old name nobody looks at its time any more.
     for part in &parts {
         if let Operation::Rename { from, print, mode, retime, .. } = &part.job.operation {
             let report = adorned(session, from, retime.then_some(print.mtime_ns), *mode).await;
@@ -269,10 +272,6 @@ pub(in crate::mirror) async fn publish<S: Session>(
             }
         }
     }
-    run(session, parts, care, progress, told).await
-}
-
-async fn run<S: Session>(session: &mut S, parts: Vec<Part>, care: &Care, progress: &Arc<AtomicU64>, mut told: Told) -> Told {
     let mut parts = VecDeque::from(parts);
     let mut failed = PathSet::default();
     while let Some(part) = parts.pop_front() {
