@@ -131,7 +131,7 @@ fn two_trees(seed: u64) -> Result<(Stage, Arc<Mutex<Observer>>), Wrong> {
     let root = stage.ground().root().to_owned();
     fs::create_dir_all(root.join("d/deep")).unwrap();
     fs::create_dir_all(root.join("was-dir/in")).unwrap();
-    for name in ["same", "changed", "d/changed", "gone", "d/deep/gone", "moved", "a", "was-file", "was-dir/in/x"] {
+    for name in ["same", "changed", "d/changed", "gone", "d/deep/gone", "moved", "rewritten", "a", "was-file", "was-dir/in/x"] {
         stage.ground().put(name, format!("old {name}").as_bytes());
     }
     stage.conclude()?;
@@ -139,6 +139,11 @@ fn two_trees(seed: u64) -> Result<(Stage, Arc<Mutex<Observer>>), Wrong> {
     fs::remove_file(root.join("gone")).unwrap();
     fs::remove_dir_all(root.join("d/deep")).unwrap();
     fs::rename(root.join("moved"), root.join("d/moved-here")).unwrap();
+    // The same content in another file of another time, as a checkout leaves it.
+    fs::remove_file(root.join("rewritten")).unwrap();
+    stage.ground().put("d/rewritten-here", b"old rewritten");
+    let rewritten = fs::File::options().write(true).open(root.join("d/rewritten-here")).unwrap();
+    rewritten.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1_600_000_000)).unwrap();
     // Another file takes the name of one that moves.
     fs::rename(root.join("a"), root.join("b")).unwrap();
     fs::remove_file(root.join("was-file")).unwrap();
