@@ -12,6 +12,7 @@ mod out;
 mod place;
 mod plan;
 mod reject;
+mod restore;
 mod run;
 mod show;
 mod signals;
@@ -19,6 +20,7 @@ mod status;
 mod sync;
 mod trust;
 mod undo;
+mod verify;
 mod wait;
 mod why;
 
@@ -86,6 +88,12 @@ enum Verb {
     Why(why::Args),
     /// Release the removals that wait in a mirror
     Approve(approve::Args),
+    /// Compare the server with what is recorded of it
+    Verify(verify::VerifyArgs),
+    /// Bring files back from the server
+    Restore(restore::Args),
+    /// Take over a server directory that holds the files already
+    Adopt(verify::AdoptArgs),
     /// Drop the removals that wait in a mirror: the files stay on the server
     Reject(reject::Args),
     /// Put back what was removed, from the trash on the server
@@ -145,6 +153,9 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Why(args) => why::why(context, args).await,
             Verb::Reject(args) => reject::reject(context, args).await,
             Verb::Approve(args) => approve::approve(context, args).await,
+            Verb::Verify(args) => Box::pin(verify::verify(context, args)).await,
+            Verb::Restore(args) => Box::pin(restore::restore(context, args)).await,
+            Verb::Adopt(args) => Box::pin(verify::adopt(context, args)).await,
             Verb::Undo(args) => undo::undo(context, args).await,
             Verb::Trust(args) => trust::trust(context, args).await,
         }

@@ -205,6 +205,8 @@ pub struct Mirror {
     pub drift: Drift,
     /// When changes become visible on the server.
     pub publish: Publish,
+    /// How the copies on the server are proven again and again.
+    pub verify: Verify,
     /// What becomes of symbolic links.
     pub symlinks: Symlinks,
     /// Which permissions the server's copies get.
@@ -259,6 +261,15 @@ pub struct Trash {
     pub days: u16,
     /// So many bytes in all.
     pub size: u64,
+}
+
+/// How the copies on the server are proven again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verify {
+    /// Each once within this time, 1 s to 3650 days; `None` is never.
+    pub every: Option<Duration>,
+    /// So many bytes a day are read back at most, where the server computes no checksums.
+    pub read_back: u64,
 }
 
 /// What becomes of a copy on the server that somebody else changed.
@@ -360,6 +371,12 @@ impl Default for Timeouts {
 impl Default for Trash {
     fn default() -> Self {
         Self { days: 30, size: 1 << 30 }
+    }
+}
+
+impl Default for Verify {
+    fn default() -> Self {
+        Self { every: Some(Duration::from_secs(30 * 86_400)), read_back: 0 }
     }
 }
 

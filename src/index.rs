@@ -18,6 +18,7 @@ mod notes;
 mod observe;
 mod pending;
 mod profile;
+mod proof;
 mod reader;
 mod rows;
 mod staging;
@@ -39,19 +40,21 @@ pub use notes::Note;
 pub use observe::Observed;
 pub use pending::{PathProblem, Tally};
 pub use profile::Profiles;
+pub use proof::{Found, Proofs};
 pub use reader::{Reader, Under};
-pub use trash::{Trashed, Undo};
+pub use trash::{Kept, Trashed, Undo};
 
 use crate::model::{
     Digest, Entry, Fingerprint, Job, JobId, Observation, Operation, Problem, RelPath, Row, Settlement, Stat, UnixMillis, Window,
 };
 use books::Books;
 
-const SCHEMA: [&str; 4] = [
+const SCHEMA: [&str; 5] = [
     include_str!("index/schema/0001.sql"),
     include_str!("index/schema/0002.sql"),
     include_str!("index/schema/0003.sql"),
     include_str!("index/schema/0004.sql"),
+    include_str!("index/schema/0005.sql"),
 ];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.
@@ -362,6 +365,15 @@ impl Index {
     /// When the file cannot be written; then none is recorded.
     pub fn record(&mut self, entries: &[(RelPath, Entry)], now: UnixMillis) -> Result<(), IndexError> {
         self.write(now, |books| entries.iter().try_for_each(|(path, entry)| books.change(path, |held| held.record(Some(*entry)))))
+    }
+
+    /// Records what the server was found to hold, where that is not what was recorded; the retry columns stay. Where nothing is,
+    /// nothing is below either. A path with a job is left alone: that records what it finds. How many rows changed.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then none is recorded.
+    pub fn correct(&mut self, found: &[(RelPath, Option<Stat>)], now: UnixMillis) -> Result<usize, IndexError> {
+        self.write(now, |books| observe::correct(books, found))
     }
 
     /// Forgets everything about the server, jobs included: it is another directory now, and nothing is known of it.

@@ -2,6 +2,7 @@
 //! writer of its index. Nothing here speaks FTP or knows a kernel's events.
 
 mod account;
+mod audit;
 mod body;
 mod books;
 mod crew;
@@ -13,8 +14,10 @@ pub mod marker;
 #[cfg(test)]
 mod properties;
 mod release;
+mod restore;
 pub mod retry;
 pub mod schedule;
+mod scrub;
 pub mod seats;
 pub mod status;
 mod worker;
@@ -24,10 +27,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use account::{Account, PathState, Side};
+pub use audit::{Adopted, Adoption, AuditError, Deep, Finding, Verified, Verify, What, adopt, verify};
 pub use drift::Drift;
 pub use engine::{DryRun, DryRunError, Mirror, StartWatch, account_at_rest, dry_run, reject};
 pub use keeper::{Keeper, OpenState, Opened};
 pub use release::Publish;
+pub use restore::{Left, Restore, RestoreError, Restored, Why, restore};
+pub use scrub::{Scrub, ScrubStatus};
 pub use seats::Seats;
 pub use status::{MirrorStatus, Phase};
 
@@ -57,6 +63,8 @@ pub struct Settings {
     pub identity: String,
     /// More deletes than this wait for an approval.
     pub budget: Budget,
+    /// How the server's copies are proven again and again.
+    pub scrub: Scrub,
     /// What becomes of copies on the server that somebody else changed.
     pub drift: Drift,
     /// When changes become visible on the server.
@@ -86,7 +94,7 @@ impl Settings {
     }
 
     /// The local directory, and how it is looked at.
-    pub(crate) fn place(&self) -> Place {
+    pub fn place(&self) -> Place {
         Place { path: self.source.clone(), view: self.view }
     }
 }

@@ -2,17 +2,21 @@
 //! that touches a disk, a clock or a network lives here.
 
 mod abilities;
+mod checksum;
 mod entry;
 mod job;
 mod path;
 mod problem;
+mod proof;
 mod trash;
 
 pub use abilities::Abilities;
+pub use checksum::{Algorithm, Checksum, Summing};
 pub use entry::{Digest, Entry, Fingerprint, Kind, Mode, Observation, RootIdentity, Row, Window};
 pub use job::{Done, Job, JobId, Operation, Outcome, ServerCopy, Settlement, Staged, Stat};
 pub use path::{PathError, PathSet, RelPath};
 pub use problem::{Problem, Reason};
+pub use proof::{Proof, ProofWay};
 pub use trash::{Disposal, Retention, TRASH_DIR, is_trash, place};
 
 /// Milliseconds since the Unix epoch, as read from the wall clock. Only shown, compared with itself, and stored.

@@ -1,6 +1,6 @@
 //! Decides, never acts: from the pending rows to ordered operations, each with its reason, and to the entries that need
 //! none. Sees one window of rows at a time; what needs the whole tree (the delete budget) comes in as numbers, see
-//! [`guard`].
+//! [`guard`](guard()).
 //!
 //! Every row asks for at most two things: that its path be *filled* (a directory made, a file put) and that it be
 //! *vacated* (removed). A rename is one step that is both, at two paths. What must precede what:

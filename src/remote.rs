@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 pub use crate::model::Abilities;
-use crate::model::{Mode, RelPath, ServerCopy, Stat, UnixMillis};
+use crate::model::{Checksum, Kind, Mode, RelPath, ServerCopy, Stat, UnixMillis};
 
 /// A place to mirror to. Cheap to share; every worker gets a session of its own.
 pub trait Remote: Send + Sync + 'static {
@@ -36,7 +36,7 @@ pub trait Remote: Send + Sync + 'static {
 
     /// What is known of the server by now; may grow with every session.
     fn abilities(&self) -> Abilities {
-        Abilities::default()
+        Abilities::UNKNOWN
     }
 }
 
@@ -96,6 +96,26 @@ pub trait Session: Send + 'static {
     /// What is at `path`; `None` only if the server said by exact name that nothing is.
     fn stat(&mut self, path: &RelPath) -> impl Future<Output = Result<Option<Stat>, RemoteError>> + Send;
 
+    /// The names in a directory (`None`: the mirror's own), which is known to be there.
+    fn list(&mut self, dir: Option<&RelPath>) -> impl Future<Output = Result<Listing, RemoteError>> + Send;
+
+    /// Reads the file `path`, which is said to have `size` bytes, into `into`. Done means: just as many came, TLS was closed in
+    /// order, and the server said so. After an error what came is worth nothing; when nobody receives, that is one.
+    fn fetch(
+        &mut self,
+        path: &RelPath,
+        size: u64,
+        into: mpsc::Sender<Bytes>,
+    ) -> impl Future<Output = Result<(), RemoteError>> + Send;
+
+    /// The checksum that the server computes of a file, or of its bytes from a first one up to and without a last one; `None`
+    /// if it has no (such) way to, or refused it here.
+    fn checksum(
+        &mut self,
+        path: &RelPath,
+        part: Option<(u64, u64)>,
+    ) -> impl Future<Output = Result<Option<Checksum>, RemoteError>> + Send;
+
     /// What is at `path`, with its time. `None` as for [`Self::stat`]; some servers tell nothing of directories here.
     fn examine(&mut self, path: &RelPath) -> impl Future<Output = Result<Option<ServerCopy>, RemoteError>> + Send;
 
@@ -118,9 +138,6 @@ pub trait Session: Send + 'static {
         path: &RelPath,
     ) -> impl Future<Output = Result<(Option<u64>, Option<ServerCopy>), RemoteError>> + Send;
 
-    /// The content of the file `path`; one of more than `most` bytes is an error.
-    fn fetch(&mut self, path: &RelPath, most: usize) -> impl Future<Output = Result<Vec<u8>, RemoteError>> + Send;
-
     /// Asks for a sign of life (NOOP).
     fn ping(&mut self) -> impl Future<Output = Result<(), RemoteError>> + Send;
 
@@ -138,6 +155,28 @@ pub trait Session: Send + 'static {
 pub trait Source: Send {
     /// Starts reading at the first byte. The channel closes at the end of the body.
     fn open(&mut self) -> mpsc::Receiver<Bytes>;
+}
+
+/// A directory as the server tells of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The names, in the server's order.
+    pub entries: Vec<Listed>,
+    /// Why names may be missing; `None` when what is not in it is not there.
+    pub doubt: Option<String>,
+}
+
+/// One name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// One component.
+    pub name: Vec<u8>,
+    /// What it is; `None` for what is never mirrored.
+    pub kind: Option<Kind>,
+    /// Bytes of a file, where the server says so.
+    pub size: Option<u64>,
+    /// When it was last modified, in seconds since the Unix epoch, where the server says so.
+    pub modified: Option<i64>,
 }
 
 /// What a failure means for what comes next; found out once, where it happened.

@@ -65,11 +65,9 @@ fn at_rest(context: &Context, name: &str) -> Result<u64, Failure> {
     let root = match index.note::<Held>(Note::Hold).map_err(unusable)?.map(|held| held.halt) {
         None => return Err(Failure::failed(ApproveError::NothingHalted)),
         Some(Halt::RootMissing) => return Err(Failure::failed(ApproveError::RootMissing)),
-        Some(Halt::MarkerForeign { .. } | Halt::MarkerMissing | Halt::ContentLost { .. }) => {
-            return Err(Failure::failed(ApproveError::NoRemovals));
-        }
+        Some(halt) if !halt.can_be_rejected() => return Err(Failure::failed(ApproveError::NoRemovals)),
         Some(Halt::RootReplaced { found, .. }) => Some(found),
-        Some(Halt::RootEmptied { .. } | Halt::OverBudget { .. }) => index.note::<RootIdentity>(Note::Root).map_err(unusable)?,
+        Some(_) => index.note::<RootIdentity>(Note::Root).map_err(unusable)?,
     };
     mirror::reject(&mut index, root, clock::now()).map_err(unusable)
 }

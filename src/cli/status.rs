@@ -8,9 +8,8 @@ use std::{
 use towline::{
     clock,
     control::client::Client,
-    mirror::{MirrorStatus, Phase},
+    mirror::{MirrorStatus, Phase, ScrubStatus},
     model::UnixMillis,
-    plan::Halt,
 };
 
 use super::{Context, Exit, Failure, assemble, show, why};
@@ -107,7 +106,7 @@ pub(super) fn write_details(out: &mut impl Write, mirror: &MirrorStatus, now: Un
     if let Some(halt) = &mirror.halt {
         writeln!(out, "  halted     {} (since {})", halt.why, show::ago(halt.since, now))?;
         writeln!(out, "             {}", halt.hint)?;
-        if halt.halt != Halt::RootMissing {
+        if halt.halt.can_be_rejected() {
             writeln!(out, "             to leave on the server what would be removed, run `towline reject {}`", mirror.name)?;
         }
     }
@@ -144,12 +143,34 @@ pub(super) fn write_details(out: &mut impl Write, mirror: &MirrorStatus, now: Un
         writeln!(out, "  warning    {warning}")?;
     }
     write_skipped(out, mirror)?;
+    write_proven(out, mirror, now)?;
     match mirror.last_success {
         Some(at) => writeln!(out, "  last       change put on the server {}", show::ago(at, now))?,
         None if matches!(mirror.phase, Phase::InSync | Phase::AsScanned) => {}
         None => writeln!(out, "  last       nothing was put on the server yet")?,
     }
     Ok(())
+}
+
+/// How much of what the server holds is proven.
+fn write_proven(out: &mut impl Write, mirror: &MirrorStatus, now: UnixMillis) -> io::Result<()> {
+    let Some(ScrubStatus { proofs, wrong, .. }) = mirror.scrub.filter(|_| mirror.tally.recorded_files > 0) else {
+        return Ok(());
+    };
+    let ways = [
+        (proofs.by_checksum, "by the server's checksum"),
+        (proofs.by_reading, "read back"),
+        (proofs.by_size, "by size and time"),
+    ];
+    let ways: Vec<_> = ways.iter().filter(|(n, _)| *n > 0).map(|(n, how)| format!("{n} {how}")).collect();
+    write!(out, "  proven     {} of {} since sent", proofs.files(), show::count(mirror.tally.recorded_files, "file", "files"))?;
+    if let Some(oldest) = proofs.oldest {
+        write!(out, " ({}), the oldest {}", ways.join(", "), show::ago(oldest, now))?;
+    }
+    if wrong > 0 {
+        write!(out, "; {wrong} found missing or changed since the start")?;
+    }
+    writeln!(out)
 }
 
 fn write_skipped(out: &mut impl Write, mirror: &MirrorStatus) -> io::Result<()> {

@@ -62,7 +62,7 @@ pub(super) async fn undo(mut context: Context, args: Args) -> Result<Exit, Failu
     let (undone, when) = match Client::new(&socket).undo(&args.mirror, &asked).await {
         Ok(undone) => (undone, ""),
         Err(ClientError::NotRunning { .. }) => {
-            let found = leave_word(&context, mirror, Undo { path, since }, args.dry_run)?;
+            let found = leave_word(&context, mirror, &Undo { path, since }, args.dry_run)?;
             (found, ", with the next `towline sync` or `towline run`")
         }
         Err(e @ ClientError::NoSuchMirror(_)) => return Err(Failure::usage(e)),
@@ -86,17 +86,17 @@ pub(super) async fn undo(mut context: Context, args: Args) -> Result<Exit, Failu
 }
 
 /// Asks the state of the mirror, and notes in it what is wanted.
-fn leave_word(context: &Context, mirror: &Mirror, undo: Undo, dry_run: bool) -> Result<Undone, Failure> {
+fn leave_word(context: &Context, mirror: &Mirror, undo: &Undo, dry_run: bool) -> Result<Undone, Failure> {
     let file = index_file(&assemble::state_dir(context)?, &mirror.name);
     if !file.exists() {
         return Ok(Undone::default());
     }
     let found = if dry_run {
-        Reader::open(&file).and_then(|reader| reader.undoable(&undo))
+        Reader::open(&file).and_then(|reader| reader.undoable(undo))
     } else {
         let house = assemble::House::open(context)?;
         let mut index = house.index(mirror)?;
-        index.undo(&undo)
+        index.undo(undo)
     };
     Ok(Undone::from(found.map_err(|e| Failure::state(&file, e))?))
 }

@@ -15,7 +15,7 @@ use towline::{
     },
     index::Reader,
     mirror::{Account, PathState, Seats, Side, account_at_rest, index_file},
-    model::UnixMillis,
+    model::{ProofWay, UnixMillis},
 };
 
 use super::{
@@ -135,7 +135,22 @@ fn write_sides(out: &mut impl Write, account: &Account, now: UnixMillis) -> io::
     }
     let looked = if account.looked { "just now" } else { "when it was last looked at" };
     writeln!(out, "  here       {} ({looked})", side(&account.here))?;
-    writeln!(out, "  server     {}", side(&account.there))
+    writeln!(out, "  server     {}", side(&account.there))?;
+    match account.proof {
+        Some(proof) => writeln!(out, "  proven     {}, {}", show::ago(proof.at, now), proven(proof.way)),
+        None if account.there.as_ref().is_some_and(|there| there.kind == "file") => {
+            writeln!(out, "  proven     when it was sent, by its size; not since")
+        }
+        None => Ok(()),
+    }
+}
+
+fn proven(way: ProofWay) -> &'static str {
+    match way {
+        ProofWay::Size => "by its size, and its time where the server keeps it",
+        ProofWay::Checksum => "by a checksum of the server's",
+        ProofWay::Reading => "read back",
+    }
 }
 
 fn words(side: &Side, now: UnixMillis) -> String {

@@ -114,6 +114,8 @@ pub(super) struct MirrorTable {
     pub(super) delete_budget: Table<BudgetTable>,
     pub(super) drift: Field<String>,
     pub(super) publish: Field<String>,
+    #[serde(default)]
+    pub(super) verify: Table<VerifyTable>,
     pub(super) symlinks: Field<String>,
     pub(super) permissions: Field<WordOr<PermissionsTable>>,
 }
@@ -132,6 +134,14 @@ pub(super) struct PermissionsTable {
 pub(super) struct TrashTable {
     pub(super) days: Field<i64>,
     pub(super) size: Field<String>,
+}
+
+/// `verify = { ... }`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VerifyTable {
+    pub(super) every: Field<String>,
+    pub(super) read_back: Field<String>,
 }
 
 /// `delete_budget = { ... }`
@@ -227,6 +237,9 @@ impl Described for TimeoutsTable {}
 impl Described for MirrorTable {}
 impl Described for BudgetTable {}
 impl Described for TrashTable {}
+impl Described for VerifyTable {
+    const EXPECTED: &str = "a table such as { every = \"30d\" }, or { every = \"never\" }";
+}
 impl Described for PermissionsTable {
     const EXPECTED: &str = "\"server\", \"keep\" or { files = \"0644\", directories = \"0755\" }";
 }

@@ -13,7 +13,7 @@ use super::{
     error::Place,
     file::{
         self, BudgetTable, Document, Field, MirrorTable, PasswordTable, PermissionsTable, RemoteTable, Table, TimeoutsTable,
-        TlsTable, TrashTable, WordOr,
+        TlsTable, TrashTable, VerifyTable, WordOr,
     },
     value::{self, Bounds, Expected},
 };
@@ -240,6 +240,7 @@ impl Reader<'_> {
         let delete_budget = self.budget(table.delete_budget.0);
         let drift = self.optional("drift", table.drift, super::Drift::default(), |text| value::drift(&text));
         let publish = self.optional("publish", table.publish, super::Publish::default(), |text| value::publish(&text));
+        let verify = self.verify(table.verify.0);
         let symlinks = self.optional("symlinks", table.symlinks, Symlinks::default(), |text| value::symlinks(&text));
         let permissions = self.permissions(table.permissions);
         let mirror = Mirror {
@@ -255,6 +256,7 @@ impl Reader<'_> {
             delete_budget: delete_budget?,
             drift: drift?,
             publish: publish?,
+            verify: verify?,
             symlinks: symlinks?,
             permissions: permissions?,
         };
@@ -266,6 +268,13 @@ impl Reader<'_> {
         let days = self.optional("days", table.days, default.days, |n| value::number(n, 1, 3650));
         let size = self.optional("size", table.size, default.size, |text| value::size(&text));
         Some(super::Trash { days: days?, size: size? })
+    }
+
+    fn verify(&mut self, table: VerifyTable) -> Option<super::Verify> {
+        let default = super::Verify::default();
+        let every = self.optional("every", table.every, default.every, |text| value::interval(&text, &Bounds::VERIFY));
+        let read_back = self.optional("read_back", table.read_back, default.read_back, |text| value::size(&text));
+        Some(super::Verify { every: every?, read_back: read_back? })
     }
 
     fn budget(&mut self, table: BudgetTable) -> Option<DeleteBudget> {

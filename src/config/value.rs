@@ -260,6 +260,12 @@ impl Bounds {
         max: Duration::from_secs(60 * 60),
         words: "a duration from 10ms to 1h, such as \"200ms\"",
     };
+    /// The interval in which everything on the server is proven.
+    pub(super) const VERIFY: Self = Self {
+        min: Duration::from_secs(1),
+        max: Duration::from_secs(3650 * 24 * 60 * 60),
+        words: "a duration from 1s to 3650d, such as \"30d\", or \"never\"",
+    };
     /// The interval of full scans.
     pub(super) const FULL_SCAN: Self = Self {
         min: Duration::from_secs(10),
@@ -278,6 +284,11 @@ pub(super) fn duration(text: &str, bounds: &Bounds) -> Result<Duration, Expected
         .and_then(|duration| Duration::try_from(duration).ok())
         .filter(|duration| (bounds.min..=bounds.max).contains(duration))
         .ok_or(bounds.words.into())
+}
+
+/// A duration, or `"never"`.
+pub(super) fn interval(text: &str, bounds: &Bounds) -> Result<Option<Duration>, Expected> {
+    if text == "never" { Ok(None) } else { duration(text, bounds).map(Some) }
 }
 
 /// A path here: absolute, or below the home directory, or relative to the configuration file.

@@ -2,10 +2,12 @@
 //! choice of TLS versions demands it; what a failure means for the mirror is decided above.
 
 mod copy;
+mod fetch;
 mod find;
 mod list;
 mod rename;
 mod site;
+mod sum;
 pub(super) mod times;
 
 use std::{sync::Arc, time::Duration};
@@ -43,6 +45,8 @@ pub struct Client<D: Dial> {
     pub(super) connection: Box<Connection<D::Stream>>,
     /// Ways to list that this server has refused.
     refused: list::Refused,
+    /// What a rename left half-way is not mended: it may be somebody else's, and under way.
+    looks_only: bool,
 }
 
 /// What is at a path.
@@ -70,7 +74,12 @@ impl<D: Dial> Client<D> {
     /// Any of [`Error`]'s that can meet a login.
     pub async fn connect(endpoint: Arc<Endpoint<D>>) -> Result<Self, Error> {
         let connection = Box::new(endpoint.log_in().await?);
-        Ok(Self { endpoint, connection, refused: list::Refused::default() })
+        Ok(Self { endpoint, connection, refused: list::Refused::default(), looks_only: false })
+    }
+
+    /// From now on nothing is mended on the way.
+    pub fn look_only(&mut self) {
+        self.looks_only = true;
     }
 
     /// What all conversations with this server share.

@@ -134,6 +134,25 @@ pub(super) async fn upload<D: Dial>(
     }
 }
 
+/// Reads a file of `size` bytes into `into`; `came` counts them. Done means: all of them, close_notify, and the server said
+/// so. Nothing beyond `size` is handed on.
+pub(super) async fn download<D: Dial>(
+    endpoint: &Endpoint<D>,
+    connection: &mut Connection<D::Stream>,
+    command: &Command,
+    size: u64,
+    into: &mpsc::Sender<Bytes>,
+    came: &mut u64,
+) -> Result<(), Error> {
+    let mut sink = Sink::File { size, into, came: &mut *came };
+    let (_, closed) = receive(endpoint, connection, command, &mut sink).await?;
+    if !closed {
+        // Anybody can have cut it, whatever the server says and however much came.
+        return Err(Error::data(std::io::ErrorKind::UnexpectedEof.into()));
+    }
+    if *came < size { Err(Error::OtherSize { promised: size, came: *came }) } else { Ok(()) }
+}
+
 /// A listing, as it came.
 pub(super) struct Received {
     pub(super) listing: Listing,
@@ -150,26 +169,44 @@ pub(super) async fn list<D: Dial>(
     command: &Command,
     mut parser: ListingParser,
 ) -> Result<Received, Error> {
-    let (reply, closed) = receive(endpoint, connection, command, &mut |bytes| Ok(parser.feed(bytes)?)).await?;
+    let (reply, closed) = receive(endpoint, connection, command, &mut Sink::Listing(&mut parser)).await?;
     let listing = if closed { parser.finish()? } else { parser.cut() };
     Ok(Received { listing, reply, closed })
 }
 
-/// Reads a file to its end; one of more than `most` bytes is an error.
-pub(super) async fn fetch<D: Dial>(
-    endpoint: &Endpoint<D>,
-    connection: &mut Connection<D::Stream>,
-    command: &Command,
-    most: usize,
-) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::new();
-    let mut take = |bytes: &[u8]| {
-        body.extend_from_slice(bytes);
-        if body.len() > most { Err(Error::data(std::io::ErrorKind::FileTooLarge.into())) } else { Ok(()) }
-    };
-    match receive(endpoint, connection, command, &mut take).await? {
-        (_, true) => Ok(body),
-        (_, false) => Err(Error::data(std::io::ErrorKind::UnexpectedEof.into())),
+/// Where the bytes of a data connection go.
+enum Sink<'s> {
+    Listing(&'s mut ListingParser),
+    /// Of a file of `size` bytes, of which so many came.
+    File {
+        size: u64,
+        into: &'s mpsc::Sender<Bytes>,
+        came: &'s mut u64,
+    },
+}
+
+impl Sink<'_> {
+    /// Takes these bytes, within `patience`.
+    async fn take(&mut self, bytes: &[u8], patience: Duration) -> Result<(), Error> {
+        match self {
+            Self::Listing(parser) => Ok(parser.feed(bytes)?),
+            Self::File { size, into, came } => {
+                **came += bytes.len() as u64;
+                if **came > *size {
+                    return Err(Error::OtherSize { promised: *size, came: **came });
+                }
+                let taken = timeout(patience, into.send(Bytes::copy_from_slice(bytes))).await;
+                taken.map_err(|_| Error::Timeout(Wait::Sink))?.map_err(|_| Error::Abandoned)
+            }
+        }
+    }
+
+    /// Bytes that are read at once.
+    fn chunk(&self) -> usize {
+        match self {
+            Self::Listing(_) => 16 * 1024,
+            Self::File { .. } => 64 * 1024,
+        }
     }
 }
 
@@ -178,14 +215,14 @@ async fn receive<D: Dial>(
     endpoint: &Endpoint<D>,
     connection: &mut Connection<D::Stream>,
     command: &Command,
-    take: &mut (dyn FnMut(&[u8]) -> Result<(), Error> + Send),
+    sink: &mut Sink<'_>,
 ) -> Result<(Reply, bool), Error> {
     let verb = command.verb();
     let Opened { mut data, mut transfer, mut complete } = open(endpoint, connection, None, command).await?;
     let control = &mut connection.control;
     let stall = endpoint.timeouts.stall;
 
-    let mut chunk = vec![0; 16 * 1024];
+    let mut chunk = vec![0; sink.chunk()];
     let (mut stalls_at, mut progress) = (Instant::now() + stall, 0);
     let broken = loop {
         tokio::select! {
@@ -193,7 +230,7 @@ async fn receive<D: Dial>(
                 Err(_) => return Err(Error::Timeout(Wait::Stall)),
                 Ok(Ok(0)) => break None,
                 Ok(Ok(read)) => {
-                    take(&chunk[..read])?;
+                    sink.take(&chunk[..read], stall).await?;
                     progress += read;
                     if progress >= PROGRESS {
                         (stalls_at, progress) = (Instant::now() + stall, 0);

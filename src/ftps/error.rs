@@ -115,6 +115,17 @@ pub enum Error {
     /// The server said that an upload is complete, but it cannot be.
     #[error("the server reported success before the upload was complete: {0}")]
     Early(Reply),
+    /// A file arrived in order, but not with the size that it was said to have.
+    #[error("{came} bytes came of a file that is said to have {promised}")]
+    OtherSize {
+        /// What the server had said.
+        promised: u64,
+        /// What came; where that is more, the rest was not waited for.
+        came: u64,
+    },
+    /// Whoever wanted a download does not want the rest of it.
+    #[error("the download was broken off here")]
+    Abandoned,
     /// A listing is too long.
     #[error(transparent)]
     Listing(#[from] ListingError),
@@ -177,6 +188,8 @@ pub enum Wait {
     Stall,
     /// For the local side to give the next piece of an upload.
     Source,
+    /// For the local side to take the next piece of a download.
+    Sink,
     /// For the last reply to a transfer.
     FinalReply,
 }
@@ -195,6 +208,7 @@ impl fmt::Display for Wait {
             Self::DataHandshake => "TLS handshake of the data connection",
             Self::Stall => "transfer stalled",
             Self::Source => "the local file was not read on",
+            Self::Sink => "the local file was not written on",
             Self::FinalReply => "final reply to a transfer",
         })
     }
@@ -237,6 +251,7 @@ impl Error {
             Self::Refused { reply, .. } | Self::NotEmpty(reply) | Self::Undecided(reply) => reply.code != 421,
             Self::Transfer { failure, .. } => *failure != Failure::Closing && *failure != Failure::Unexpected,
             Self::NotReached(reply) => reply.code != 421,
+            Self::OtherSize { promised, came } => came < promised,
             Self::Name(_) | Self::Lacking(_) | Self::Listen(_) | Self::PasvOverIpv6 => true,
             _ => false,
         }

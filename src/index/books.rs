@@ -5,9 +5,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::{
     IndexError,
     held::{Held, Totals},
-    rows,
+    proof, rows,
 };
-use crate::model::{RelPath, UnixMillis};
+use crate::model::{Entry, RelPath, UnixMillis};
 
 /// Rows read ahead at a time when a whole subtree changes.
 const PAGE: usize = 1000;
@@ -131,6 +131,9 @@ impl<'c> Books<'c> {
             rows::put(&self.tx, &new)?;
             if old.recorded.is_none() && new.recorded.is_some() {
                 self.tx.prepare_cached(include_str!("sql/left_delete.sql"))?.execute([new.path.to_key()])?;
+            }
+            if matches!(old.recorded, Some(Entry::File { .. })) && old.recorded != new.recorded {
+                proof::void(&self.tx, &new.path)?;
             }
             self.totals.replace(old, &new);
         }

@@ -132,6 +132,11 @@ impl Held {
         chosen
     }
 
+    /// The server was found to hold something else than was sent.
+    pub(super) fn mistrust(&mut self) {
+        self.recorded = self.recorded.map(super::proof::mistrusted);
+    }
+
     /// What failed is due again, and its attempts are forgotten. Whether there was something to forget.
     pub(super) fn start_over(&mut self) -> bool {
         let failed = self.problem.is_some() || self.attempts > 0;

@@ -217,7 +217,7 @@ impl Promise {
         let unknown = Stat { kind: Kind::File, size: None }.to_entry();
         books.change(path, |held| {
             if held.recorded.is_some() {
-                held.told(Some(unknown))
+                held.told(Some(unknown));
             }
         })?;
         trash::restored(books, place)

@@ -2,8 +2,8 @@
 
 use rusqlite::Connection;
 
-use super::{IndexError, held::Held, rows};
-use crate::model::{Entry, Problem, RelPath, UnixMillis};
+use super::{IndexError, held::Held, proof, rows};
+use crate::model::{Entry, Problem, Proof, RelPath, UnixMillis};
 
 /// More than this many pending rows are not counted one by one.
 const COUNTED: usize = 100_000;
@@ -27,6 +27,8 @@ pub struct Ledger {
     pub trouble_below: Option<Trouble>,
     /// Whether a job that is not settled touches it or something below it.
     pub promised: bool,
+    /// When the server's copy was last proven, since it was sent.
+    pub proof: Option<Proof>,
 }
 
 /// What keeps a path from the server.
@@ -58,6 +60,7 @@ pub(super) fn ledger(db: &Connection, path: Option<&RelPath>) -> Result<Ledger, 
             }
         }
         ledger.trouble = kept;
+        ledger.proof = proof::get(db, path)?;
     }
     let below = |sql: &str| -> Result<i64, IndexError> {
         Ok(db.prepare_cached(sql)?.query_row((&first, &end, rows::limit(COUNTED)), |row| row.get(0))?)

@@ -28,6 +28,8 @@ pub enum Note {
     LastSuccess,
     /// When the whole tree was last scanned without an error.
     LastFullScan,
+    /// How far a round of proving what the server holds has come.
+    Scrub,
     /// Which start of the machine it was when the index was last opened, as the system names it.
     Boot,
     /// Why what is staged is not published, and since when.
@@ -48,6 +50,7 @@ impl Note {
             Self::Marker => "marker",
             Self::LastSuccess => "last-success",
             Self::LastFullScan => "last-full-scan",
+            Self::Scrub => "scrub",
             Self::Boot => "boot",
             Self::Withheld => "withheld",
         }

@@ -1,7 +1,7 @@
-//! What scans found, into the observed side. The recorded side is not written here.
+//! What was found by looking: by scans, into the observed side; by an audit of the server, into the recorded side.
 
 use super::{IndexError, books::Books, held::Held, rows, trash};
-use crate::model::{Digest, Entry, Fingerprint, Observation, RelPath};
+use crate::model::{Digest, Entry, Fingerprint, Observation, RelPath, Stat};
 
 /// What a batch of observations came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,4 +48,28 @@ pub(super) fn note_digest(books: &mut Books<'_>, path: &RelPath, read: &Fingerpr
         Some(Entry::File { print, digest, .. }) if print == read => *digest = Some(found),
         _ => {}
     })
+}
+
+pub(super) fn correct(books: &mut Books<'_>, found: &[(RelPath, Option<Stat>)]) -> Result<usize, IndexError> {
+    let mut changed = 0;
+    for (path, stat) in found {
+        if is_busy(books, path)? {
+            continue;
+        }
+        let tell = |held: &mut Held| {
+            let before = held.recorded;
+            held.told(stat.map(Stat::to_entry));
+            before != held.recorded
+        };
+        changed += usize::from(books.change(path, tell)?);
+        if stat.is_none() {
+            changed += books.change_below(path, tell)?;
+        }
+    }
+    Ok(changed)
+}
+
+/// Whether anything is promised for `path`.
+pub(super) fn is_busy(books: &Books<'_>, path: &RelPath) -> Result<bool, IndexError> {
+    Ok(books.db().prepare_cached(include_str!("sql/job_at.sql"))?.query_row([path.to_key()], |row| row.get(0))?)
 }

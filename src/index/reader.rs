@@ -5,8 +5,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde::de::DeserializeOwned;
 
-use super::{IndexError, Ledger, Note, SCHEMA, connect, ledger, lock::private_file, notes, rows};
-use crate::model::{Entry, RelPath};
+use super::{IndexError, Ledger, Note, SCHEMA, books, connect, ledger, lock::private_file, notes, rows};
+use crate::model::{Entry, RelPath, Row, UnixMillis};
 
 /// Rows read at a time. Between two pages no transaction is open, so that the log can be checkpointed.
 const PAGE: usize = 1000;
@@ -36,6 +36,42 @@ impl Reader {
     pub fn under(&mut self, prefix: Option<&RelPath>) -> Under<'_> {
         let (next, end) = rows::range(prefix);
         Under { db: &self.db, next, end, page: Vec::new().into_iter(), last: false }
+    }
+
+    /// The first `limit` rows below `dir` (`None`: everywhere) that come after `after`, in preorder, whatever is known of them.
+    /// Whether they are due is not told.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn rows(&self, dir: Option<&RelPath>, after: Option<&RelPath>, limit: usize) -> Result<Vec<Row>, IndexError> {
+        let (first, end) = rows::range(dir);
+        let after = after.map_or(first, RelPath::to_key);
+        let found = rows::select(&self.db, include_str!("sql/below.sql"), (after, end, rows::limit(limit)))?;
+        Ok(found.into_iter().map(|held| Row { due: false, ..held.into_row(UnixMillis(0)) }).collect())
+    }
+
+    /// The row of `path`, likewise.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn row(&self, path: &RelPath) -> Result<Option<Row>, IndexError> {
+        Ok(rows::get(&self.db, path)?.map(|held| Row { due: false, ..held.into_row(UnixMillis(0)) }))
+    }
+
+    /// Whether an operation is promised that touches `path` itself, under its own name or a temporary one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn is_busy(&self, path: &RelPath) -> Result<bool, IndexError> {
+        Ok(self.db.prepare_cached(include_str!("sql/job_at.sql"))?.query_row([path.to_key()], |row| row.get(0))?)
+    }
+
+    /// How many files and links are recorded.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn recorded(&self) -> Result<u64, IndexError> {
+        Ok(books::totals(&self.db)?.recorded_files)
     }
 
     /// As [`super::Index::ledger`].

@@ -36,6 +36,19 @@ pub struct Trashed<P = RelPath> {
     pub at: UnixMillis,
 }
 
+/// A file in the trash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Where it lies.
+    pub place: RelPath,
+    /// Where it was.
+    pub path: RelPath,
+    /// Bytes.
+    pub size: u64,
+    /// When it was last modified, in nanoseconds since the Unix epoch, where that is known.
+    pub mtime_ns: Option<i64>,
+}
+
 /// The trash.
 impl Index {
     /// What `undo` would put back, in preorder: of each path what was removed last, unless something is there now.
@@ -156,6 +169,32 @@ impl Reader {
     /// When the file cannot be read.
     pub fn undoable(&self, undo: &Undo) -> Result<Vec<Trashed>, IndexError> {
         Ok(candidates(self.db(), undo)?.into_iter().map(|(_, trashed)| trashed).collect())
+    }
+
+    /// The files at and below `path` that were there at the time `at` and were removed since, as far as they lie in the trash;
+    /// of each path the one that was there first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn trashed_after(&self, path: Option<&RelPath>, at: UnixMillis) -> Result<Vec<Kept>, IndexError> {
+        let (first, end) = rows::range(path);
+        let mut then = self.db().prepare_cached(include_str!("sql/trash_then.sql"))?;
+        let mut rows = then.query((first, end, at.0, rows::limit(MOST_UNDONE)))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let size = row.get::<_, i64>(2)?.cast_unsigned();
+            found.push(Kept { place: rows::path(row, 0)?, path: rows::path(row, 1)?, size, mtime_ns: row.get(3)? });
+        }
+        Ok(found)
+    }
+
+    /// Whether `path`, or something below it, was left on the server.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn is_left(&self, path: &RelPath) -> Result<bool, IndexError> {
+        let mut left = self.db().prepare_cached(include_str!("sql/left_at.sql"))?;
+        Ok(left.query_row(rows::range(Some(path)), |row| row.get(0))?)
     }
 }
 

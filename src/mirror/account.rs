@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     index::{Ledger, Trouble},
     mirror::status::{InFlight, Withheld},
-    model::{Entry, Kind, RelPath, UnixMillis},
+    model::{Entry, Kind, Proof, RelPath, UnixMillis},
     scan::Sighting,
 };
 
@@ -91,6 +91,9 @@ pub struct Account {
     pub here: Option<Side>,
     /// What the server has, as far as is known.
     pub there: Option<Side>,
+    /// When the server's copy was last proven since it was sent, and how.
+    #[serde(default)]
+    pub proof: Option<Proof>,
     /// Since when it is pending.
     pub since: Option<UnixMillis>,
     /// How much is pending below it.
@@ -228,6 +231,7 @@ pub(super) fn judge(evidence: Evidence) -> Account {
         hint,
         here: ledger.observed.map(Side::from),
         there: ledger.recorded.map(Side::from),
+        proof: ledger.proof,
         since: ledger.since,
         pending_below: ledger.pending_below,
         attempts: trouble.map_or(0, |trouble| trouble.attempts),

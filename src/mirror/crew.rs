@@ -99,8 +99,8 @@ pub(super) struct Running {
 type Finished<S> = (End, Option<Placed<S>>);
 
 /// A session and its seat.
-struct Placed<S> {
-    session: S,
+pub(super) struct Placed<S> {
+    pub(super) session: S,
     seat: Seat,
 }
 
@@ -222,6 +222,26 @@ impl<R: Remote> Crew<R> {
         });
         self.running.insert(handle.id(), running);
         self.seats.busy_with(self.running.len());
+    }
+
+    /// A session for something that is no job, and may be dropped at any time; `None` if the directory on the server is not what
+    /// it was taken for.
+    pub(super) fn loan(
+        &mut self,
+    ) -> impl Future<Output = Result<Option<Placed<R::Session>>, RemoteError>> + Send + 'static + use<R> {
+        let warm = self.idle.pop();
+        let (remote, marking) = (Arc::clone(&self.remote), Arc::clone(&self.marking));
+        let seat = self.seats.seat();
+        async move {
+            let (mut placed, fresh) = ready(&*remote, warm, seat).await?;
+            let looks = fresh || marking.stand() == Stand::Unknown;
+            Ok(if looks && !marking.check(&mut placed.session).await? { None } else { Some(placed) })
+        }
+    }
+
+    /// What was lent is here again.
+    pub(super) fn give_back(&mut self, placed: Placed<R::Session>) {
+        self.idle.push((placed, Instant::now()));
     }
 
     /// The next task that ends, or `None` when somebody begins to wait for a session. Cancel-safe.

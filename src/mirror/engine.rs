@@ -3,11 +3,13 @@
 
 mod asking;
 mod dry;
+mod ending;
 mod guarding;
 mod housing;
 mod looking;
 mod recovering;
 mod releasing;
+mod scrubbing;
 mod settling;
 mod telling;
 mod trashing;
@@ -25,6 +27,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use asking::account_at_rest;
+pub(super) use dry::observe;
 pub use dry::{DryRun, DryRunError, dry_run};
 pub use guarding::reject;
 use waiting::{finished, hear, listen};
@@ -36,7 +39,7 @@ use super::{
     drift::Care,
     look::Seen,
     marker::{Bond, Stand},
-    retry::{Link, State},
+    retry::Link,
     schedule::Schedule,
     status::{Counters, HaltNote, MirrorStatus, UnseenStatus, WatchStatus},
 };
@@ -158,6 +161,7 @@ pub struct Mirror<R: Remote, W> {
     mode_unset: bool,
     trash: trashing::Trash,
     release: releasing::Releasing,
+    scrub: scrubbing::Scrubbing<R::Session>,
     crew: Crew<R>,
     /// What binds the index to the directory on the server, as it is noted there.
     bond: Option<Bond>,
@@ -219,6 +223,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             mode_unset: false,
             trash: trashing::Trash::new(now),
             release: releasing::Releasing::default(),
+            scrub: scrubbing::Scrubbing::new(settings.scrub, now),
             crew,
             bond: None,
             readied,
@@ -307,6 +312,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 ended = self.crew.next() => if let Some((task, end)) = ended {
                     self.settle(task, end).await?;
                 },
+                slice = finished(&mut self.scrub.running) => self.scrubbed(slice.ok()).await?,
                 Some(command) = self.commands.recv() => self.obey(command).await?,
                 () = sleep_until(alarm) => {}
             }
@@ -347,6 +353,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     async fn start_jobs(&mut self) -> Result<(), IndexError> {
         let now = Instant::now();
         self.crew.trim(now);
+        if self.yields_scrub(now) {
+            self.scrub.stop(now);
+        }
         if self.crew.len() == 0 && self.crew.marking().stand() == Stand::Elsewhere {
             self.move_house().await?;
         }
@@ -374,6 +383,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.plan_ahead().await?;
             }
             self.tend_trash(now).await?;
+            self.tend_scrub(now).await?;
         }
         while self.allowance(now) > 0
             && let Some(job) = self.schedule.next()
@@ -390,7 +400,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if self.crew.marking().bars() {
             return 0;
         }
-        self.link.allowance(self.crew.len(), self.crew.share(), now)
+        let taken = self.crew.len() + usize::from(self.scrub.running.is_some());
+        self.link.allowance(taken, self.crew.share(), now)
     }
 
     fn start(&mut self, task: Task, recorded: Vec<Option<Entry>>) {
@@ -523,6 +534,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             doubt,
             self.trash.wakes_at(now),
             self.release.again,
+            self.scrub.wakes_at(now).filter(|_| self.settings.scrub.every.is_some() && self.start_watch.is_some()),
             Some(self.glance_at).filter(|_| self.glance.is_none() && self.start_watch.is_some()),
             Some(self.watch_again).filter(|_| self.start_watch.is_some() && self.watcher.is_none() && self.starting.is_none()),
             self.told_again(),
@@ -532,53 +544,6 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         .min()
         .unwrap_or(now + Duration::from_secs(3600))
         .max(now + Duration::from_millis(1))
-    }
-
-    /// Whether a single pass has nothing left that it can do.
-    async fn pass_is_over(&mut self) -> Result<bool, IndexError> {
-        if self.root == Rooted::Missing {
-            return Ok(true);
-        }
-        if matches!(self.crew.marking().stand(), Stand::Foreign(_)) && self.looking.is_none() {
-            return Ok(self.crew.len() == 0);
-        }
-        match self.link.state() {
-            State::Stopped { .. } => return Ok(self.crew.len() == 0),
-            State::Waiting { class, .. } if self.crew.len() == 0 => {
-                use crate::remote::Class;
-                let hopeless = matches!(class, Class::Tls | Class::Protocol | Class::Full);
-                return Ok(hopeless || self.link.attempts() >= PASS_ATTEMPTS);
-            }
-            _ => {}
-        }
-        let idle = self.looked && self.looking.is_none() && self.settle.deadline().is_none() && self.crew.len() == 0;
-        let answered = self.doubts.iter().all(|doubt| doubt.asked >= PASS_ATTEMPTS);
-        if !idle || !self.schedule.is_empty() || !self.backlog.is_empty() || !answered || self.stale || self.pass != Pass::Over {
-            return Ok(false);
-        }
-        if self.is_together() && !self.release.is_at_rest() && self.doubts.is_empty() {
-            return Ok(false);
-        }
-        let waiting = self.books.with(|index| index.problems(1000)).await?;
-        Ok(!waiting.iter().any(|p| p.retry_at.is_some() && p.attempts < PASS_ATTEMPTS))
-    }
-
-    /// Lets running jobs finish for a moment, takes back what was promised but not begun, says good-bye.
-    async fn wind_down(mut self) -> Result<Arc<MirrorStatus>, MirrorError> {
-        let stale = self.stale;
-        self.withdraw().await?;
-        self.stale = stale;
-        let deadline = Instant::now() + WIND_DOWN;
-        while self.crew.len() > 0 {
-            tokio::select! {
-                Some((task, end)) = self.crew.next() => self.settle(task, end).await?,
-                () = sleep_until(deadline) => break,
-            }
-        }
-        self.tell_now().await?;
-        let last = self.status.borrow().clone();
-        self.crew.dismiss().await;
-        Ok(last)
     }
 
     fn tell_observer(&self, event: &Event) {

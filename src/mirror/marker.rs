@@ -115,8 +115,8 @@ impl Bond {
             Found::Marker { id, turn } if *id == self.id && [self.written, self.promised].contains(turn) => Stand::Ours,
             // Of a state that was lost since: nothing is recorded, and so nothing can be lost by it.
             Found::Marker { id, .. } if *id == self.id && self.written == 0 && !moved => Stand::Ours,
-            // A session that ended while it wrote.
-            Found::Torn(start) if self.id.starts_with(start.as_str()) && self.promised > self.written => Stand::Ours,
+            // A session or a server that ended while it was written: it says nothing of anybody else.
+            Found::Torn(start) if self.id.starts_with(start.as_str()) && !moved => Stand::Ours,
             _ if moved && (self.takes_over || *found == Found::Nothing) => Stand::Elsewhere,
             _ if self.takes_over => Stand::Ours,
             Found::Nothing if self.written == 0 => Stand::Ours,
@@ -132,6 +132,10 @@ impl Bond {
 
 impl Found {
     fn parse(text: &[u8]) -> Self {
+        // What a file has that was never written to a disk before its power was cut.
+        if text.iter().all(|byte| *byte == 0) {
+            return Self::Torn(String::new());
+        }
         let Ok(text) = std::str::from_utf8(text) else { return Self::Other };
         if HEAD.starts_with(text) {
             return Self::Torn(String::new());
@@ -213,7 +217,7 @@ impl Marking {
         let found = match copy {
             None => Found::Nothing,
             Some(ServerCopy { kind: Kind::File, size: Some(size), .. }) if size <= MOST as u64 => {
-                match session.fetch(&marker, MOST).await {
+                match read(session, &marker, size).await {
                     Ok(text) => Found::parse(&text),
                     // There are accounts that may not read.
                     Err(e) if e.session_survives() => return Ok(self.give_up(&e)),
@@ -255,6 +259,20 @@ impl Marking {
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The marker's text, which has `size` bytes.
+async fn read<S: Session>(session: &mut S, marker: &RelPath, size: u64) -> Result<Vec<u8>, RemoteError> {
+    let (into, mut pieces) = mpsc::channel::<Bytes>(1);
+    let collecting = async {
+        let mut text = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            text.extend_from_slice(&piece);
+        }
+        text
+    };
+    let (fetched, text) = tokio::join!(session.fetch(marker, size, into), collecting);
+    fetched.map(|()| text)
 }
 
 /// Writes the marker; `None` if the server will not have it, which is no reason not to mirror.

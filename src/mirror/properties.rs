@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use self::world::{ALLOWED, Case, UNKNOWN, World, cases};
+use self::world::{ALLOWED, Case, World, cases};
 use crate::{
     mirror::{release, schedule::Schedule},
     model::{Abilities, Entry, Fingerprint, Job, JobId, Kind, Operation, PathSet, RelPath, Row, Window},
@@ -16,7 +16,7 @@ use crate::{
     remote::memory::tree::Node,
 };
 
-const HELD: Policy = Policy { removals: Removals::Held, abilities: UNKNOWN };
+const HELD: Policy = Policy { removals: Removals::Held, abilities: Abilities::UNKNOWN };
 
 fn config(default: u32) -> ProptestConfig {
     let cases = std::env::var("TOWLINE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default);
@@ -166,7 +166,7 @@ proptest! {
 
     #[test]
     fn of_names_that_are_one_on_the_server_one_is_mirrored(case in cases()) {
-        let folds = Policy { abilities: Abilities { folds_case: Some(true), ..UNKNOWN }, ..ALLOWED };
+        let folds = Policy { abilities: Abilities { folds_case: Some(true), ..Abilities::UNKNOWN }, ..ALLOWED };
         let mut world = World::new(&Case { fold: true, twins: true, ..case }, &mut fastrand::Rng::with_seed(case.seed));
         let first = world.plan_all(&BTreeSet::new(), &PathSet::default(), folds);
         world.carry_out(&first)?;

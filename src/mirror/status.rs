@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::scrub::ScrubStatus;
 use crate::{index::Tally, model::UnixMillis, plan::Halt, remote::Class, scan::Skipped};
 
 /// What a mirror is doing, in one word.
@@ -96,6 +97,9 @@ pub struct MirrorStatus {
     /// does not keep.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// How much of what the server holds is proven, unless that is never done.
+    #[serde(default)]
+    pub scrub: Option<ScrubStatus>,
 }
 
 /// A job that runs now.

@@ -3,7 +3,7 @@
 use super::RelPath;
 
 /// What is known of a server; `None`: not known, and then nothing is concluded from it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Abilities {
     /// Names that differ in case only are one.
     pub folds_case: Option<bool>,
@@ -25,6 +25,18 @@ pub struct Abilities {
 }
 
 impl Abilities {
+    /// Nothing known: of a server that nobody has asked yet.
+    pub const UNKNOWN: Self = Self {
+        folds_case: None,
+        leading_spaces: None,
+        trailing_spaces: None,
+        controls: None,
+        non_utf8: None,
+        chmod: None,
+        symlink: None,
+        times: None,
+    };
+
     /// Whether names that differ in case only are known to be one.
     pub fn folds(&self) -> bool {
         self.folds_case == Some(true)
@@ -65,9 +77,9 @@ mod tests {
             trailing_spaces: Some(true),
             controls: Some(true),
             non_utf8: Some(true),
-            ..Abilities::default()
+            ..Abilities::UNKNOWN
         };
-        assert_eq!(altered(Abilities::default()), [0; 0]);
+        assert_eq!(altered(Abilities::UNKNOWN), [0; 0]);
         assert_eq!(altered(known), [0; 0]);
         assert_eq!(altered(Abilities { leading_spaces: Some(false), ..known }), [0]);
         assert_eq!(altered(Abilities { trailing_spaces: Some(false), ..known }), [1, 2]);

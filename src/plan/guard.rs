@@ -156,6 +156,14 @@ impl Halt {
         matches!(self, Self::MarkerForeign { .. } | Self::MarkerMissing)
     }
 
+    /// Whether it is removals that wait, which can be dropped.
+    pub fn can_be_rejected(&self) -> bool {
+        match self {
+            Self::RootEmptied { .. } | Self::RootReplaced { .. } | Self::OverBudget { .. } => true,
+            Self::RootMissing | Self::MarkerForeign { .. } | Self::MarkerMissing | Self::ContentLost { .. } => false,
+        }
+    }
+
     /// What an operator can do about it; `mirror` is the mirror's name.
     pub fn hint(&self, mirror: &str) -> String {
         match self {

@@ -9,7 +9,7 @@ use crate::model::{Abilities, Kind, PathSet, Problem, Reason, RelPath};
 /// Marks the sites that cannot be filled, with all below them, and says why of the topmost. The sites are in preorder.
 pub(super) fn judge(sites: &mut [Site<'_>], abilities: &Abilities) -> Vec<(RelPath, Problem)> {
     let mut parked: BTreeMap<usize, Problem> = BTreeMap::new();
-    if *abilities == Abilities::default() {
+    if *abilities == Abilities::UNKNOWN {
         return Vec::new();
     }
     for (i, site) in sites.iter_mut().enumerate().filter(|(_, site)| site.fills.is_some()) {

@@ -5,18 +5,8 @@ use crate::model::{Digest, Fingerprint, Mode, Reason, Row};
 
 mod server;
 
-const UNKNOWN: Abilities = Abilities {
-    folds_case: None,
-    leading_spaces: None,
-    trailing_spaces: None,
-    controls: None,
-    non_utf8: None,
-    chmod: None,
-    symlink: None,
-    times: None,
-};
-const ALLOWED: Policy = Policy { removals: Removals::Allowed, abilities: UNKNOWN };
-const HELD: Policy = Policy { removals: Removals::Held, abilities: UNKNOWN };
+const ALLOWED: Policy = Policy { removals: Removals::Allowed, abilities: Abilities::UNKNOWN };
+const HELD: Policy = Policy { removals: Removals::Held, abilities: Abilities::UNKNOWN };
 
 fn path(text: &str) -> RelPath {
     RelPath::new(text).expect("a valid path")

@@ -4,20 +4,25 @@ mod class;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::mpsc;
 
-use super::{Class, Remote, RemoteError, Session, Source};
+use super::{Class, Listed, Listing, Remote, RemoteError, Session, Source};
 use crate::{
     ftps::{
         AccountError, Client, Credentials, DataMode, Dated, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile, Proxy,
         Stats, TcpDial, Timeouts, TlsError, TlsSettings,
-        proto::{ArgumentError, ListedKind, Pathname},
+        proto::{ArgumentError, ListedKind, Pathname, listing::Completeness},
     },
-    model::{self, Abilities, Kind, PathError, RelPath, ServerCopy, Stat, UnixMillis},
+    model::{self, Abilities, Checksum, Kind, PathError, RelPath, ServerCopy, Stat, UnixMillis},
 };
 
 /// What to do when the mirror's directory can neither be used nor made.
 const NO_BASE: &str = "make the mirror's directory on the server and let the account write to it, or correct `path`";
+
+/// What to do when the directory that is to be looked at is missing.
+const NO_BASE_YET: &str = "correct `path`, or let `towline sync` make and fill it";
 
 /// A server, an account on it, and a directory there.
 #[derive(Clone, Debug)]
@@ -85,6 +90,8 @@ pub struct FtpsRemote<D: Dial = TcpDial> {
     account: Arc<str>,
     /// What time it is, for the date of a probe; `None` does not probe.
     probing: Option<fn() -> UnixMillis>,
+    /// A session changes nothing on the server: the directory has to be there.
+    looks_only: bool,
 }
 
 /// What there is to tell about a server.
@@ -139,7 +146,8 @@ impl<D: Dial> FtpsRemote<D> {
         let base = Base::new(&base)?;
         let account = format!("{user}@{host}:{port}").into();
         let endpoint = Endpoint::new(dial, &host, credentials, &tls, timeouts, profile, on_learn)?;
-        Ok(Self { endpoint: Arc::new(endpoint.connecting(mode, data)), base, account, probing: None })
+        let endpoint = Arc::new(endpoint.connecting(mode, data));
+        Ok(Self { endpoint, base, account, probing: None, looks_only: false })
     }
 
     /// This, but the first login probes the server if it is not known, or not the one that it was; `clock` dates that.
@@ -149,13 +157,20 @@ impl<D: Dial> FtpsRemote<D> {
         self
     }
 
+    /// This, but opening a session changes nothing on the server: a directory that is missing stays so, and nothing is probed.
+    #[must_use]
+    pub fn looking_only(mut self) -> Self {
+        (self.probing, self.looks_only) = (None, true);
+        self
+    }
+
     /// Another directory on the same server, by the same account: what is learnt, and how many logins are up, is shared.
     ///
     /// # Errors
     /// When `base` is no absolute path that FTP can carry.
     pub fn beside(&self, base: &[u8]) -> Result<Self, SettingsError> {
         let (endpoint, account) = (Arc::clone(&self.endpoint), Arc::clone(&self.account));
-        Ok(Self { endpoint, base: Base::new(base)?, account, probing: self.probing })
+        Ok(Self { endpoint, base: Base::new(base)?, account, probing: self.probing, looks_only: self.looks_only })
     }
 
     /// The server and the account, for what the trait has no verb for.
@@ -209,6 +224,11 @@ impl<D: Dial> Remote for FtpsRemote<D> {
 
     async fn connect(&self) -> Result<FtpsSession<D>, RemoteError> {
         let mut client = Client::connect(self.endpoint.clone()).await?;
+        if self.looks_only {
+            client.look_only();
+            self.base.find(&mut client).await?;
+            return Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false });
+        }
         self.base.ensure(&mut client).await.map_err(|error| {
             let error = RemoteError::from(error);
             if error.class == Class::Refused && error.hint.is_none() { error.with_hint(NO_BASE) } else { error }
@@ -359,9 +379,34 @@ impl<D: Dial> Session for FtpsSession<D> {
         Ok((size, found.map(copy).transpose()?))
     }
 
-    async fn fetch(&mut self, path: &RelPath, most: usize) -> Result<Vec<u8>, RemoteError> {
+    async fn list(&mut self, dir: Option<&RelPath>) -> Result<Listing, RemoteError> {
+        let at = match dir {
+            Some(dir) => self.at(dir)?,
+            None => self.base.itself().map_err(Error::Name)?,
+        };
+        let listing = self.client.list(&at).await?;
+        let doubt = match listing.completeness {
+            Completeness::Complete => None,
+            Completeness::Capped => Some("the server said that it left names out".to_owned()),
+            Completeness::Unknown(doubt) => Some(doubt.to_string()),
+        };
+        let entries = listing.entries.into_iter().map(|listed| Listed {
+            name: listed.name,
+            kind: kind(listed.kind).ok(),
+            size: listed.size,
+            modified: listed.modified,
+        });
+        Ok(Listing { entries: entries.collect(), doubt })
+    }
+
+    async fn fetch(&mut self, path: &RelPath, size: u64, into: mpsc::Sender<Bytes>) -> Result<(), RemoteError> {
         let path = self.at(path)?;
-        Ok(self.client.fetch(&path, most).await?)
+        Ok(self.client.fetch(&path, size, &into).await?)
+    }
+
+    async fn checksum(&mut self, path: &RelPath, part: Option<(u64, u64)>) -> Result<Option<Checksum>, RemoteError> {
+        let path = self.at(path)?;
+        Ok(self.client.sum(&path, part).await?)
     }
 
     async fn ping(&mut self) -> Result<(), RemoteError> {
@@ -403,6 +448,15 @@ impl Base {
     fn absolute(&self) -> Vec<u8> {
         let below: &[u8] = self.0.as_ref().map_or(b"", |base| base.as_bytes());
         [b"/", below].concat()
+    }
+
+    /// Finds out whether it is there.
+    async fn find<D: Dial>(&self, client: &mut Client<D>) -> Result<(), RemoteError> {
+        let Some(base) = &self.0 else { return Ok(()) };
+        match client.find(&absolute(base).map_err(Error::Name)?).await? {
+            Some(found) if found.kind == ListedKind::Dir => Ok(()),
+            _ => Err(RemoteError::new(Class::Refused, "the mirror's directory is not there").with_hint(NO_BASE_YET)),
+        }
     }
 
     /// Makes the directory if it is missing, and those that it is in.

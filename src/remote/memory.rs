@@ -12,12 +12,13 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use tokio::sync::mpsc;
 
 pub use faults::{Fault, Faults, Primitive};
 use tree::{Manners, Node, Refusal, Tree};
 
-use super::{Class, Remote, RemoteError, Session, Source};
-use crate::model::{Abilities, Kind, Mode, RelPath, ServerCopy, Stat, is_trash};
+use super::{Class, Listed, Listing, Remote, RemoteError, Session, Source};
+use crate::model::{Abilities, Algorithm, Checksum, Kind, Mode, RelPath, ServerCopy, Stat, is_trash};
 
 /// How a [`MemoryRemote`] behaves.
 #[derive(Clone, Copy, Debug, Default)]
@@ -196,7 +197,7 @@ impl Remote for MemoryRemote {
     fn abilities(&self) -> Abilities {
         let Options { manners, unknown, .. } = self.lock().options;
         if unknown {
-            return Abilities::default();
+            return Abilities::UNKNOWN;
         }
         let keeps = Some(!manners.mangles);
         Abilities {
@@ -339,6 +340,61 @@ impl Session for MemorySession {
         self.ask(Primitive::Stat, Some(path), None, |tree| Ok(tree.stat(path))).await
     }
 
+    async fn list(&mut self, dir: Option<&RelPath>) -> Result<Listing, RemoteError> {
+        let hides_dots = self.remote.lock().options.manners.hides_dots;
+        let entries = self.ask(Primitive::List, dir, None, |tree| tree.list(dir)).await?;
+        let entries = entries.into_iter().map(|(name, node)| match node {
+            Node::Dir => Listed { name, kind: Some(Kind::Dir), size: None, modified: None },
+            Node::File { body, modified } => Listed { name, kind: Some(Kind::File), size: Some(body.len() as u64), modified },
+            Node::Link { .. } => Listed { name, kind: Some(Kind::Link), size: None, modified: None },
+        });
+        let doubt = hides_dots.then(|| "names that start with a dot may have been left out".to_owned());
+        Ok(Listing { entries: entries.collect(), doubt })
+    }
+
+    async fn fetch(&mut self, path: &RelPath, size: u64, into: mpsc::Sender<Bytes>) -> Result<(), RemoteError> {
+        tokio::task::yield_now().await;
+        let (call, body) = {
+            let mut shared = self.remote.lock();
+            shared.check(self.alive, Primitive::Fetch)?;
+            let call = shared.call(Primitive::Fetch, Some(path), None);
+            (call, shared.tree.body(path))
+        };
+        let mut wanted = true;
+        let result = match body {
+            _ if matches!(call.fault, Fault::Fail(_)) => Err(None),
+            Err(refusal) => Err(Some(refusal)),
+            Ok(mut body) => {
+                let came = body.len() as u64;
+                if call.fault == Fault::Cut {
+                    body.truncate(body.len() / 2);
+                }
+                while wanted && !body.is_empty() {
+                    let piece = body.split_to(body.len().min(64 * 1024));
+                    wanted = into.send(piece).await.is_ok();
+                }
+                Ok(came)
+            }
+        };
+        let came = self.remote.lock().conclude(&mut self.alive, call, result)?;
+        if wanted && came == size {
+            return Ok(());
+        }
+        self.alive = false;
+        Err(RemoteError::new(Class::Transient, MemoryError::OtherSize))
+    }
+
+    async fn checksum(&mut self, path: &RelPath, part: Option<(u64, u64)>) -> Result<Option<Checksum>, RemoteError> {
+        let sums = self.remote.lock().options.manners.sums;
+        self.ask(Primitive::Checksum, Some(path), None, |tree| {
+            let body = tree.body(path)?;
+            let (first, end) = part.unwrap_or((0, body.len() as u64));
+            let part = usize::try_from(first).ok().zip(usize::try_from(end).ok()).and_then(|(first, end)| body.get(first..end));
+            Ok(part.filter(|_| sums).map(|part| Checksum::of(Algorithm::Sha256, part)))
+        })
+        .await
+    }
+
     async fn examine(&mut self, path: &RelPath) -> Result<Option<ServerCopy>, RemoteError> {
         self.ask(Primitive::Stat, Some(path), None, |tree| Ok(tree.copy(path))).await
     }
@@ -346,16 +402,6 @@ impl Session for MemorySession {
     async fn prove(&mut self, fresh: &RelPath, path: &RelPath) -> Result<(Option<u64>, Option<ServerCopy>), RemoteError> {
         let size = self.size(fresh).await?;
         Ok((size, self.examine(path).await?))
-    }
-
-    async fn fetch(&mut self, path: &RelPath, most: usize) -> Result<Vec<u8>, RemoteError> {
-        self.ask(Primitive::Fetch, Some(path), None, |tree| match tree.get(path) {
-            Some(Node::File { body, .. }) if body.len() <= most => Ok(body.to_vec()),
-            Some(Node::File { .. }) => Err(Refusal::Lacking),
-            Some(Node::Dir | Node::Link { .. }) => Err(Refusal::IsDir),
-            None => Err(Refusal::Missing),
-        })
-        .await
     }
 
     async fn ping(&mut self) -> Result<(), RemoteError> {
@@ -471,4 +517,6 @@ enum MemoryError {
     Refused { primitive: Primitive, path: Option<RelPath>, refusal: Refusal },
     #[error("the session is dead")]
     Dead,
+    #[error("the file has another size, or nobody wanted the rest")]
+    OtherSize,
 }

@@ -16,7 +16,7 @@ use towline::{
     clock,
     index::{Index, Note},
     mirror::{
-        Drift, Mirror, MirrorStatus, Publish, Seats, Settings, Until,
+        Drift, Mirror, MirrorStatus, Publish, Scrub, Seats, Settings, Until,
         marker::{self, Bond, MARKER},
     },
     model::{Abilities, Disposal, RelPath, Retention},
@@ -134,6 +134,7 @@ impl Home {
             budget: Budget { files: 50, percent: 25 },
             drift: self.drift,
             publish: Publish::default(),
+            scrub: Scrub::default(),
             disposal: Disposal::Remove,
             retention: Retention::default(),
             seats: Seats::new(2),

@@ -10,6 +10,7 @@
     reason = "a test program: it may panic, print, and is nobody's library"
 )]
 
+mod audit;
 mod chaos;
 mod cli;
 mod convergence;
@@ -64,6 +65,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(trust::trials());
     trials.extend(truth::trials());
     trials.extend(mirror::trials());
+    trials.extend(audit::trials());
     trials.extend(saves::trials());
     trials.extend(deletes::trials());
     trials.extend(lost::trials());

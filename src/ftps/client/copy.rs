@@ -1,5 +1,4 @@
-//! Looking at a copy on the server with its time, in one round trip where the server has the commands for it; and reading a
-//! small one. What a difference means is decided above.
+//! Looking at a copy on the server with its time, in one round trip where the server has the commands for it. What a difference means is decided above.
 
 use super::{
     Client, Dated, FLIGHT, Found, IN_FLIGHT,
@@ -7,7 +6,6 @@ use super::{
     refusal,
 };
 use crate::ftps::{
-    data,
     dial::Dial,
     error::Error,
     proto::{Command, Extra, ListedKind, Pathname, Reply, listing, time},
@@ -66,22 +64,6 @@ impl<D: Dial> Client<D> {
             _ => self.size(fresh).await?,
         };
         Ok((size, self.answer(path, replies.get(1..).unwrap_or_default()).await?))
-    }
-
-    /// The content of the file `path`, of at most `most` bytes.
-    ///
-    /// # Errors
-    /// When refused, or it is longer.
-    pub async fn fetch(&mut self, path: &Pathname, most: usize) -> Result<Vec<u8>, Error> {
-        let mut refusals = 0;
-        loop {
-            self.choose_tls().await?;
-            let before = self.connection.context.tickets_received();
-            match data::fetch(&self.endpoint, &mut self.connection, &Command::Retr(path.clone()), most).await {
-                Ok(body) => return Ok(body),
-                Err(error) => self.meet(error, before, &mut refusals)?,
-            }
-        }
     }
 
     fn bytes(&self, commands: &[Command]) -> usize {

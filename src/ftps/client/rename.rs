@@ -103,7 +103,7 @@ impl<D: Dial> Client<D> {
 
     /// What is at `path`, after what a rename to it may have left half-way is mended.
     pub(super) async fn mend(&mut self, path: &Pathname, found: Option<Found>) -> Result<Option<Found>, Error> {
-        if self.endpoint.profile().rename_replaces != Some(false) {
+        if self.looks_only || self.endpoint.profile().rename_replaces != Some(false) {
             return Ok(found);
         }
         let Some(aside) = aside_of(path)? else { return Ok(found) };

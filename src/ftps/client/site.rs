@@ -52,7 +52,7 @@ impl<D: Dial> Client<D> {
 
 /// Whether a name is the same after ProFTPD split a SITE command into words, unquoted them, and put single spaces between
 /// them again: `SITE CHMOD 600 /d/a  b` is about `/d/a b` there.
-fn survives_splitting(name: &[u8]) -> bool {
+pub(super) fn survives_splitting(name: &[u8]) -> bool {
     let plain = |b: &u8| !matches!(b, b'"' | b'\\') && (*b == b' ' || !b.is_ascii_whitespace()) && *b != 0x0b;
     name.iter().all(plain) && !name.ends_with(b" ") && !name.windows(2).any(|pair| pair == b"  ")
 }

@@ -53,4 +53,7 @@ fn what_is_disowned_stays_on_the_server_whatever_is_told_of_it() {
     assert_eq!(fresh.pending(), ["new"], "it is not ours any more, and so it is not ours to remove");
     assert_eq!(fresh.both("kept"), (Some(file(1, 4)), Some(file(1, 4))));
     assert_eq!(fresh.index.disown(at(4)).unwrap(), 0);
+    let reader = fresh.index.reader().unwrap();
+    let left = ["b", "d", "d/a", "kept", "new"].map(|path| reader.is_left(&p(path)).unwrap());
+    assert_eq!(left, [true, true, true, false, false], "and it is known why it is there");
 }

@@ -212,10 +212,14 @@ impl Model {
             | Operation::Trash { path, .. } => {
                 keeps(self, path, told[0]);
             }
-            Operation::Rename { from, to, print, .. } => match told {
+            Operation::Rename { from, to, print, retime, .. } => match told {
                 [Some(Stat { kind: Kind::File, size }), None] if size.unwrap_or(print.size) == print.size => self.done(&by),
                 [at_to, at_from] => {
-                    keeps(self, from, at_from);
+                    if *retime {
+                        self.record(from, at_from.map(Stat::to_entry), Some(&by), false);
+                    } else {
+                        keeps(self, from, at_from);
+                    }
                     self.record(to, at_to.map(Stat::to_entry), Some(&by), false);
                 }
             },

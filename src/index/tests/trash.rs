@@ -96,7 +96,7 @@ fn a_removal_in_doubt_is_what_the_server_says() {
         fresh.loses(&["a"]);
         let job = fresh.begin(Operation::Trash { path: p("a"), place: place("1") });
         let mut fresh = fresh.reopen();
-        assert_eq!(fresh.index.in_doubt().unwrap(), [job.clone()]);
+        assert_eq!(fresh.index.in_doubt().unwrap(), std::slice::from_ref(&job));
         fresh.index.resolve(job.id, &[(p("a"), at_path)], at(5)).unwrap();
         assert_eq!(fresh.index.live().unwrap().len(), 1, "half an answer is none");
         fresh.index.resolve(job.id, &[(p("a"), at_path), (place("1"), at_place)], at(5)).unwrap();

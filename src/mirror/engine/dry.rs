@@ -73,7 +73,7 @@ pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut
     };
     let halt = plan::guard(&facts, settings.budget);
     let removals = if halt.is_some() { Removals::Held } else { Removals::Allowed };
-    let policy = Policy { removals: trashing::as_planned(settings.disposal, removals), abilities: Abilities::default() };
+    let policy = Policy { removals: trashing::as_planned(settings.disposal, removals), abilities: Abilities::UNKNOWN };
     let window = index.window(None, usize::MAX >> 1, clock::now())?;
     let plan = plan::plan(&window, &Stage::All, policy, &PathSet::default());
     let held = plan.held;
@@ -83,7 +83,12 @@ pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut
     Ok(DryRun { halt, held, left: left.len(), unseen })
 }
 
-async fn observe(settings: &Settings, index: &mut Index) -> Result<(RootIdentity, bool, Vec<String>), DryRunError> {
+/// Looks at the local directory once and notes what is there; says which it is, whether it is empty, and what could not be
+/// looked at.
+pub(in crate::mirror) async fn observe(
+    settings: &Settings,
+    index: &mut Index,
+) -> Result<(RootIdentity, bool, Vec<String>), DryRunError> {
     let rules = Rules::new(&settings.source, &settings.patterns())?;
     let mut seen = look::scan(settings.place(), rules, Dirty::Everything, index.reader()?);
     let mut root = None;

@@ -164,10 +164,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         match &self.halt {
             None => return Ok(Err(ApproveError::NothingHalted)),
             Some(HaltNote { halt: Halt::RootMissing, .. }) => return Ok(Err(ApproveError::RootMissing)),
-            Some(HaltNote { halt: Halt::MarkerForeign { .. } | Halt::MarkerMissing | Halt::ContentLost { .. }, .. }) => {
-                return Ok(Err(ApproveError::NoRemovals));
-            }
-            Some(HaltNote { halt: Halt::RootEmptied { .. } | Halt::RootReplaced { .. } | Halt::OverBudget { .. }, .. }) => {}
+            Some(note) if !note.halt.can_be_rejected() => return Ok(Err(ApproveError::NoRemovals)),
+            Some(_) => {}
         }
         self.withdraw().await?;
         if let Rooted::Here { identity, .. } = self.root {

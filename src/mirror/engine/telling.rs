@@ -53,9 +53,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 // Kept here and not with each job: one more transaction for every one would double what they cost.
                 index.set_note(Note::LastSuccess, success.as_ref())?;
             }
-            Ok((index.tally(wall)?, index.problems(PROBLEMS)?, index.next_retry(planned_at)?))
+            Ok((index.tally(wall)?, index.problems(PROBLEMS)?, index.next_retry(planned_at)?, index.proofs()?))
         };
-        let (tally, problems, next_retry) = self.books.with(read).await?;
+        let (tally, problems, next_retry, proofs) = self.books.with(read).await?;
         self.tally = tally;
         self.next_retry = next_retry;
         self.untold = false;
@@ -70,7 +70,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 retry_at: p.retry_at,
             })
             .collect();
-        let status = self.snapshot(problems, wall, now);
+        let status = MirrorStatus { scrub: self.scrub_status(proofs), ..self.snapshot(problems, wall, now) };
         self.status.send_replace(Arc::new(status));
         Ok(())
     }
@@ -104,6 +104,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 _ => None,
             },
             warnings: self.warnings(wall),
+            scrub: None,
         }
     }
 

@@ -15,7 +15,9 @@ use super::{Mirror, StartWatch};
 use crate::{
     clock,
     index::Index,
-    mirror::{Account, Command, Drift, Handle, MirrorError, MirrorStatus, PathState, Phase, Publish, Seats, Settings, Until},
+    mirror::{
+        Account, Command, Drift, Handle, MirrorError, MirrorStatus, PathState, Phase, Publish, Scrub, Seats, Settings, Until,
+    },
     model::{Disposal, RelPath, Retention},
     plan::Budget,
     remote::memory::{MemoryRemote, Options, tree::Node},
@@ -29,16 +31,16 @@ const QUIET: Duration = Duration::from_millis(20);
 /// A window that no test waits for.
 const NEVER: Duration = Duration::from_secs(3600);
 
-struct Life {
-    dir: TempDir,
-    remote: MemoryRemote,
+pub(super) struct Life {
+    pub(super) dir: TempDir,
+    pub(super) remote: MemoryRemote,
     handle: Handle,
     hints: mpsc::Sender<Hint>,
     stop: CancellationToken,
     task: JoinHandle<Result<Arc<MirrorStatus>, MirrorError>>,
 }
 
-fn path(text: &str) -> RelPath {
+pub(super) fn path(text: &str) -> RelPath {
     RelPath::new(text).unwrap()
 }
 
@@ -55,6 +57,17 @@ impl Life {
 
     /// The watcher is there when the `gate` is opened.
     fn start(dir: TempDir, quiet: Duration, gate: Option<std::sync::mpsc::Receiver<()>>) -> Self {
+        Self::start_as(dir, quiet, gate, Options { strict: true, ..Options::default() }, |_| {})
+    }
+
+    /// The same with a server and settings of its own.
+    pub(super) fn start_as(
+        dir: TempDir,
+        quiet: Duration,
+        gate: Option<std::sync::mpsc::Receiver<()>>,
+        server: Options,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let (hints, watcher) = ScriptedWatcher::new();
         // Later ones cannot be started.
         let watcher = std::sync::Mutex::new(Some((watcher, gate)));
@@ -63,7 +76,7 @@ impl Life {
             gate.iter().for_each(|gate| gate.recv().unwrap());
             Ok(watcher)
         }));
-        let settings = Settings {
+        let mut settings = Settings {
             name: "site".into(),
             source: dir.path().join("source"),
             view: View::default(),
@@ -74,6 +87,7 @@ impl Life {
             budget: Budget { files: 0, percent: 0 },
             drift: Drift::default(),
             publish: Publish::default(),
+            scrub: Scrub::default(),
             disposal: Disposal::Trash,
             retention: Retention::default(),
             seats: Seats::new(2),
@@ -81,27 +95,28 @@ impl Life {
             observer: None,
         };
         let index = Index::open(&dir.path().join("site.db"), clock::now()).unwrap();
-        let remote = MemoryRemote::new(Options { strict: true, ..Options::default() });
+        change(&mut settings);
+        let remote = MemoryRemote::new(server);
         let (mirror, handle) = Mirror::new(settings, index, Arc::new(remote.clone()), start).unwrap();
         let stop = CancellationToken::new();
         let task = tokio::spawn(mirror.run(Until::Stopped, stop.clone()));
         Self { dir, remote, handle, hints, stop, task }
     }
 
-    fn write(&self, name: &str, body: &str) {
+    pub(super) fn write(&self, name: &str, body: &str) {
         fs::write(self.dir.path().join("source").join(name), body).unwrap();
     }
 
-    async fn hint(&self, name: &str) {
+    pub(super) async fn hint(&self, name: &str) {
         self.hints.send(Hint::Path(path(name))).await.unwrap();
     }
 
-    async fn until(&mut self, holds: impl FnMut(&Arc<MirrorStatus>) -> bool) -> Arc<MirrorStatus> {
+    pub(super) async fn until(&mut self, holds: impl FnMut(&Arc<MirrorStatus>) -> bool) -> Arc<MirrorStatus> {
         let found = timeout(PATIENCE, self.handle.status.wait_for(holds)).await;
         found.unwrap_or_else(|_| panic!("it did not come")).unwrap().clone()
     }
 
-    async fn ask(&self, name: Option<&str>, look: bool) -> Account {
+    pub(super) async fn ask(&self, name: Option<&str>, look: bool) -> Account {
         let (answer, account) = oneshot::channel();
         self.handle.commands.send(Command::Account { path: name.map(path), look, answer }).await.unwrap();
         timeout(PATIENCE, account).await.expect("an answer in time").expect("an answer")
@@ -118,14 +133,14 @@ impl Life {
         account
     }
 
-    fn on_server(&self, name: &str) -> Option<Vec<u8>> {
+    pub(super) fn on_server(&self, name: &str) -> Option<Vec<u8>> {
         match self.remote.live().remove(&path(name)) {
             Some(Node::File { body, .. }) => Some(body.to_vec()),
             _ => None,
         }
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.stop.cancel();
         timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
         assert_eq!(self.remote.violations(), Vec::<String>::new());

@@ -19,6 +19,7 @@ fn a_marker_is_read_as_it_was_written_and_known_by_its_beginning() {
     for other in [&b"x"[..], b"towline-mirror 2\nid a\nturn 1\n", b"\xff", b"towline-mirror 1\nid ../..\nturn 1\n"] {
         assert_eq!(Found::parse(other), Found::Other, "{}", other.escape_ascii());
     }
+    assert_eq!(Found::parse(&[0; 9]), Found::Torn(String::new()));
     let endless = [HEAD.as_bytes(), &[b'a'; 100], b"\nturn 1\n"].concat();
     assert_eq!(Found::parse(&endless), Found::Other);
     assert_eq!(Found::parse(b"towline-mirror 1\nid a\nturn x\n"), Found::Other);
@@ -33,6 +34,8 @@ fn whose_a_directory_is() {
         ("written, not noted", bond(3, 9), marker("abc1", 9), "there", Stand::Ours),
         ("gone", bond(3, 4), Found::Nothing, "there", Stand::Missing),
         ("cut off while it was written", bond(3, 4), torn("ab"), "there", Stand::Ours),
+        ("cut off, with a lower turn", bond(9, 4), torn("ab"), "there", Stand::Ours),
+        ("cut off by the server's end", bond(4, 4), torn(""), "there", Stand::Ours),
         ("empty", bond(0, 1), torn(""), "there", Stand::Ours),
         ("moved along with the configuration", bond(3, 4), marker("abc1", 3), "elsewhere", Stand::Ours),
         ("elsewhere", bond(3, 4), Found::Nothing, "elsewhere", Stand::Elsewhere),

@@ -12,17 +12,7 @@ use crate::{
     remote::memory::tree::{Manners, Node, Refusal, Tree},
 };
 
-pub(super) const UNKNOWN: Abilities = Abilities {
-    folds_case: None,
-    leading_spaces: None,
-    trailing_spaces: None,
-    controls: None,
-    non_utf8: None,
-    chmod: None,
-    symlink: None,
-    times: None,
-};
-pub(super) const ALLOWED: Policy = Policy { removals: Removals::Allowed, abilities: UNKNOWN };
+pub(super) const ALLOWED: Policy = Policy { removals: Removals::Allowed, abilities: Abilities::UNKNOWN };
 
 /// What was mirrored, what was done since, and a seed for everything else.
 #[derive(Clone, Debug)]

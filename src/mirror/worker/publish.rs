@@ -505,11 +505,8 @@ async fn fate<S: Session>(session: &mut S, part: &Part, care: &Care) -> Result<F
             _ => Fate::Doubtful,
         },
         (Operation::Rename { from, to, print, .. }, None) if !is_trash(from) => {
-            let (at_from, at_to) = match (session.stat(from).await, session.stat(to).await) {
-                (Ok(at_from), Ok(at_to)) => (at_from, at_to),
-                (Err(e), _) | (_, Err(e)) if !e.session_survives() => return Err(e),
-                _ => return Ok(Fate::Doubtful),
-            };
+            let Some(at_from) = told(session, from).await? else { return Ok(Fate::Doubtful) };
+            let Some(at_to) = told(session, to).await? else { return Ok(Fate::Doubtful) };
             match (at_from, at_to) {
                 (None, Some(Stat { kind: Kind::File, size })) if seen(size, print.size) => Fate::Done,
                 (Some(_), Some(Stat { kind: Kind::File, size })) if seen(size, print.size) => Fate::Taken,
@@ -532,4 +529,13 @@ async fn fate<S: Session>(session: &mut S, part: &Part, care: &Care) -> Result<F
         _ => Fate::Doubtful,
     };
     Ok(fate)
+}
+
+/// What is at `path`; `None` if the server does not say.
+async fn told<S: Session>(session: &mut S, path: &RelPath) -> Result<Option<Option<Stat>>, RemoteError> {
+    match session.stat(path).await {
+        Ok(stat) => Ok(Some(stat)),
+        Err(e) if e.session_survives() => Ok(None),
+        Err(e) => Err(e),
+    }
 }

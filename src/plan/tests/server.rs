@@ -2,7 +2,8 @@
 
 use super::*;
 
-const FOLDS: Policy = Policy { removals: Removals::Allowed, abilities: Abilities { folds_case: Some(true), ..UNKNOWN } };
+const FOLDS: Policy =
+    Policy { removals: Removals::Allowed, abilities: Abilities { folds_case: Some(true), ..Abilities::UNKNOWN } };
 
 fn mode(bits: u32) -> Option<Mode> {
     Some(Mode::of(bits))
@@ -93,7 +94,7 @@ fn a_parked_name_keeps_nothing_else_from_its_place() {
 
 #[test]
 fn a_name_that_this_server_alters_is_parked_with_all_below_it() {
-    let abilities = Abilities { leading_spaces: Some(false), trailing_spaces: Some(false), ..UNKNOWN };
+    let abilities = Abilities { leading_spaces: Some(false), trailing_spaces: Some(false), ..Abilities::UNKNOWN };
     let window = rows(&[
         (" d", dir(1), None),
         (" d/f", file(2), None),
@@ -117,7 +118,7 @@ fn links_are_made_last_and_not_where_they_cannot_be() {
         ("e", None, link(1)),
     ]);
     assert_eq!(show(&planned(&window, ALLOWED)), ["put b", "ln a", "ln c", "rm d", "ln d", "rm e"]);
-    let abilities = Abilities { symlink: Some(false), ..UNKNOWN };
+    let abilities = Abilities { symlink: Some(false), ..Abilities::UNKNOWN };
     let plan = planned(&window, Policy { removals: Removals::Allowed, abilities });
     assert_eq!((show(&plan), plan.parked.len()), (["put b", "rm e"].map(String::from).to_vec(), 3));
     assert!(plan.parked.iter().all(|(_, problem)| problem.reason == Reason::NoLinks));

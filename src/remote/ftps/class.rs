@@ -35,6 +35,8 @@ fn class(error: &Error) -> Class {
         | Error::Unasked(_)
         | Error::OutOfStep
         | Error::Data(_)
+        | Error::OtherSize { .. }
+        | Error::Abandoned
         // The session ends, so that the job is in doubt: asking what is at the path is what puts the file back.
         | Error::Aside { .. } => Class::Transient,
         Error::TurnedAway => Class::Busy,
@@ -122,6 +124,7 @@ mod tests {
             (Error::Transfer { verb: "STOR", failure: Failure::Full, reply: reply(452) }, Class::Full),
             (Error::Transfer { verb: "STOR", failure: Failure::Refused, reply: reply(553) }, Class::Refused),
             (Error::Transfer { verb: "STOR", failure: Failure::Aborted, reply: reply(426) }, Class::Transient),
+            (Error::OtherSize { promised: 2, came: 1 }, Class::Transient),
             (Error::Injected, Class::Tls),
         ] {
             let usable = error.leaves_connection_usable();

@@ -29,8 +29,12 @@ pub enum Primitive {
     MakeDir,
     /// MLST.
     Stat,
+    /// MLSD.
+    List,
     /// RETR.
     Fetch,
+    /// XSHA256.
+    Checksum,
     /// NOOP.
     Ping,
 }
@@ -49,7 +53,9 @@ impl fmt::Display for Primitive {
             Self::RemoveDir => "RMD",
             Self::MakeDir => "MKD",
             Self::Stat => "MLST",
+            Self::List => "MLSD",
             Self::Fetch => "RETR",
+            Self::Checksum => "XSHA256",
             Self::Ping => "NOOP",
         })
     }
@@ -64,7 +70,7 @@ pub enum Fault {
     Fail(Class),
     /// It happens, but the reply is lost and the session with it. Connecting merely fails.
     LostReply,
-    /// The connection is lost before it happens; of a store, half of the body has arrived.
+    /// The connection is lost before it happens; of a store or a fetch, half of the body has arrived.
     Cut,
 }
 

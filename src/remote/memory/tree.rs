@@ -21,6 +21,10 @@ pub struct Manners {
     pub no_modes: bool,
     /// Symbolic links cannot be made.
     pub no_links: bool,
+    /// Checksums are computed (SHA-256).
+    pub sums: bool,
+    /// Listings leave out the names that start with a dot, and say so.
+    pub hides_dots: bool,
 }
 
 /// A server's tree below the mirror's directory.
@@ -140,6 +144,34 @@ impl Tree {
             Node::File { body, .. } => Stat { kind: Kind::File, size: Some(body.len() as u64) },
             Node::Link { .. } => Stat { kind: Kind::Link, size: None },
         })
+    }
+
+    /// The content of the file at `path`.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn body(&self, path: &RelPath) -> Result<Bytes, Refusal> {
+        match self.get(path) {
+            Some(Node::File { body, .. }) => Ok(body.clone()),
+            Some(Node::Dir) => Err(Refusal::IsDir),
+            Some(Node::Link { .. }) | None => Err(Refusal::Missing),
+        }
+    }
+
+    /// MLSD: what is in a directory, by name.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub fn list(&self, dir: Option<&RelPath>) -> Result<Vec<(Vec<u8>, Node)>, Refusal> {
+        match dir.map(|dir| self.get(dir)) {
+            None | Some(Some(Node::Dir)) => {}
+            Some(Some(_)) => return Err(Refusal::IsFile),
+            Some(None) => return Err(Refusal::Missing),
+        }
+        let dir = dir.map(|dir| self.key(dir));
+        let children = self.nodes.iter().filter(|(key, _)| key.parent() == dir);
+        let shown = children.filter(|(_, named)| !self.manners.hides_dots || !named.name.starts_with(b"."));
+        Ok(shown.map(|(_, named)| (named.name.clone(), named.node.clone())).collect())
     }
 
     /// What is at `path`, with its time.

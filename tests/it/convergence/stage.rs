@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use towline::{
     index::Index,
-    mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Publish, Seats, Settings, StartWatch, Until},
+    mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Publish, Scrub, Seats, Settings, StartWatch, Until},
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{
@@ -45,7 +45,7 @@ pub type Wrong = String;
 
 /// Long enough for everything that waits: backoffs are at most five minutes, parked paths wait an hour for a full scan.
 const LONG: Duration = Duration::from_secs(24 * 3600);
-/// So often is the engine polled in a life at most: it waits for something, it does not spin.
+/// So often is the engine polled in an hour at most: it waits for something, it does not spin.
 const POLLS: u32 = 100_000;
 /// A status is never older than this when there is something new to tell: the engine makes one twice a second at least.
 const LAG: Duration = Duration::from_secs(1);
@@ -220,6 +220,7 @@ impl Stage {
             budget: Budget { files: u64::MAX, percent: 100 },
             drift: Drift::default(),
             publish: self.publish,
+            scrub: Scrub::default(),
             disposal: self.disposal,
             retention: self.retention,
             seats: Seats::new(self.connections),
@@ -233,9 +234,12 @@ impl Stage {
         let end = {
             let status = scene.handle.status.clone();
             let mut directed = Box::pin(direct(&mut scene));
-            let mut polls = 0;
+            let (mut polls, mut since) = (0, Instant::now());
             poll_fn(|cx| {
                 polls += 1;
+                if since.elapsed() > Duration::from_secs(3600) {
+                    (polls, since) = (0, Instant::now());
+                }
                 if polls > POLLS {
                     return Poll::Ready(Err(format!("the engine spins: {:#?}", status.borrow())));
                 }

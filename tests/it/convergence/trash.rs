@@ -154,11 +154,11 @@ fn put_back(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
 
 fn expires() -> Result<(), Wrong> {
     let mut stage = gone(1)?;
-    stage.retention = Retention { age: Duration::from_secs(6 * 3600), bytes: u64::MAX };
+    stage.retention = Retention { age: Duration::from_secs(86_400), bytes: u64::MAX };
     stage.conclude()?;
     all_in_trash(&stage)?;
     stage.live(async |scene| {
-        scene.watch(Duration::from_secs(24 * 3600), false).await?;
+        scene.watch(Duration::from_secs(4 * 86_400), false).await?;
         Ok(End::Stopped)
     })?;
     stage.check_rest()?;

@@ -72,8 +72,8 @@ pub(super) static RUINS: [Ruin; 29] = [
     ruin("root_removed", |rig| fs::remove_dir_all(&rig.source).unwrap(), halted),
     ruin("root_renamed", |rig| drop(aside(rig)), halted),
     ruin("root_replaced_by_an_empty_directory", |rig| replaced(rig, |path| fs::create_dir(path).unwrap()), halted),
-    ruin("root_replaced_by_another_directory", |rig| replaced(rig, |path| other_files(path)), halted),
-    ruin("root_replaced_by_a_copy_of_half_of_it", |rig| replaced(rig, |path| half(path)), halted),
+    ruin("root_replaced_by_another_directory", |rig| replaced(rig, other_files), halted),
+    ruin("root_replaced_by_a_copy_of_half_of_it", |rig| replaced(rig, half), halted),
     ruin("root_replaced_by_a_file", |rig| replaced(rig, |path| fs::write(path, "a file").unwrap()), halted),
     ruin("root_replaced_by_a_link_to_nothing", |rig| replaced(rig, |path| link("/nonexistent", path)), halted),
     ruin("root_replaced_by_a_link_to_itself", |rig| replaced(rig, |path| link("source", path)), halted),
@@ -93,7 +93,7 @@ pub(super) static RUINS: [Ruin; 29] = [
             halted,
         )
     },
-    mounted("root_unmounted", |rig| mount(rig), unmount),
+    mounted("root_unmounted", mount, unmount),
     mounted("root_mounted_over_by_an_empty_disk", |_| {}, mount),
     mounted(
         "root_mounted_over_by_another_disk",
@@ -119,7 +119,7 @@ pub(super) static RUINS: [Ruin; 29] = [
     ruin("everything_ignored_by_a_file", |rig| rig.write(".towlineignore", "*\n"), nothing_left),
     down("everything_ignored_by_the_configuration", |rig| reconfigure(rig, "quiet =", "ignore = [\"*\"]\nquiet ="), nothing_left),
     down("source_leads_to_an_empty_directory", |rig| elsewhere(rig, |path| fs::create_dir(path).unwrap()), halted),
-    down("source_leads_to_another_directory", |rig| elsewhere(rig, |path| other_files(path)), halted),
+    down("source_leads_to_another_directory", |rig| elsewhere(rig, other_files), halted),
     down("source_leads_into_itself", |rig| reconfigure(rig, "source = \"source\"", "source = \"source/d\""), halted),
     down("the_mirror_has_another_name", |rig| reconfigure(rig, "name = \"site\"", "name = \"other\""), quiet),
     down("the_path_on_the_server_is_another", |rig| reconfigure(rig, "/mirror\"", "/elsewhere\""), quiet),

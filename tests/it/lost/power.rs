@@ -61,10 +61,14 @@ impl Disk {
         run(Command::new("/usr/bin/python3").args(["-c", Self::CUT]).arg(&self.at)).unwrap();
     }
 
-    /// Unmounts it, whoever was using it being dead, and mounts it again: the journal is replayed.
-    fn restart(&self) {
+    /// Mounts what is on the disk: the journal is replayed. It is a copy, since another process may hold the old one in a mount
+    /// namespace of its own, and then the image would still be the disk that was cut.
+    fn restart(&mut self) {
         let gone = wait_until(PATIENCE, || run(Command::new("umount").arg(&self.at)).is_ok());
         assert!(gone, "somebody uses the disk");
+        let copy = self.image.with_extension(format!("{:x}", fastrand::u64(..)));
+        run(Command::new("cp").arg("--sparse=always").arg(&self.image).arg(&copy)).unwrap();
+        fs::remove_file(std::mem::replace(&mut self.image, copy)).unwrap();
         self.mount().unwrap();
     }
 }
@@ -84,7 +88,7 @@ fn power() {
     let mut rng = fastrand::Rng::with_seed(seed("TOWLINE_SEED"));
     let rig = Rig::new(Kind::ProFtpd, Tls::Both);
     let images = temp_dir();
-    let disk = Disk::new(images.path().join("disk"), rig.dir.path()).unwrap();
+    let mut disk = Disk::new(images.path().join("disk"), rig.dir.path()).unwrap();
     fs::create_dir(&rig.source).unwrap();
     rig.configure("delete_budget = { files = 100000, percent = 100 }");
     rig.write("anchor", "never removed: the root is never empty");

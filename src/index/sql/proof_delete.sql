@@ -1,0 +1,1 @@
+DELETE FROM proof WHERE path = ?1

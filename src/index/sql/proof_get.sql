@@ -1,0 +1,1 @@
+SELECT at, way FROM proof WHERE path = ?1

@@ -1,0 +1,1 @@
+SELECT way, files FROM proof_count
