@@ -12,10 +12,11 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use libtest_mimic::Trial;
+use tokio::time::Instant;
 
 use crate::{
     rig::{PATIENCE, Rig, tree},

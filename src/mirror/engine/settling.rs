@@ -95,7 +95,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 }
                 self.ended(job, report.outcome, turn);
             }
-            (Task::Release(work), End::Told(told)) => self.take_told(work, *told, turn),
+            (Task::Release(work), End::Told(told)) => self.take_told(&work, *told, turn),
             (Task::Release(work), end) => {
                 match end {
                     End::NoSession(e) => self.link_failed(&e),

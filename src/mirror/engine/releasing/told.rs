@@ -12,7 +12,7 @@ use crate::{
 
 impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Takes what came of one task.
-    pub(in crate::mirror::engine) fn take_told(&mut self, work: Work, told: Told, turn: &mut Turn) {
+    pub(in crate::mirror::engine) fn take_told(&mut self, work: &Work, told: Told, turn: &mut Turn) {
         let objects = told.objects();
         let Told { settled, kept, left, aside, look_again, trouble, mode_unset, .. } = told;
         match &trouble {
@@ -49,7 +49,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                     (0, _) => tracing::info!(%mirror, changes = done, "published"),
                     (_, 0) => tracing::warn!(%mirror, changes = done, behind, "published, but for what the server refused"),
                     _ => {
-                        tracing::warn!(%mirror, behind, "publishing was cut off: the rest follows as soon as the server answers")
+                        tracing::warn!(%mirror, behind, "publishing was cut off: the rest follows as soon as the server answers");
                     }
                 }
                 turn.restaged.extend(kept.iter().map(|part| part.job.id));
