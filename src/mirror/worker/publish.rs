@@ -172,7 +172,10 @@ pub(in crate::mirror) async fn review<S: Session>(session: &mut S, mut parts: Ve
 /// The names that something leaves, by what they are where case is folded.
 fn left(parts: &[Part]) -> HashMap<RelPath, RelPath> {
     let names = parts.iter().filter_map(|part| match &part.job.operation {
-        Operation::RemoveFile { path } | Operation::Trash { path, .. } | Operation::Rename { from: path, .. } => Some(path),
+        Operation::RemoveFile { path }
+        | Operation::RemoveDir { path }
+        | Operation::Trash { path, .. }
+        | Operation::Rename { from: path, .. } => Some(path),
         _ => None,
     });
     names.map(|path| (path.folded(), path.clone())).collect()
