@@ -203,6 +203,8 @@ pub struct Mirror {
     pub delete_budget: DeleteBudget,
     /// What becomes of copies on the server that somebody else changed.
     pub drift: Drift,
+    /// When changes become visible on the server.
+    pub publish: Publish,
     /// How the copies on the server are proven again and again.
     pub verify: Verify,
     /// What becomes of symbolic links.
@@ -280,6 +282,16 @@ pub enum Drift {
     KeepBoth,
     /// It is overwritten.
     Overwrite,
+}
+
+/// When changes become visible on the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Publish {
+    /// Each as soon as it is there.
+    #[default]
+    Each,
+    /// All of a burst at once, when everything is there.
+    Together,
 }
 
 /// How much may be deleted without being asked.

@@ -21,6 +21,7 @@ mod profile;
 mod proof;
 mod reader;
 mod rows;
+mod staging;
 #[cfg(test)]
 mod tests;
 mod trash;
@@ -48,11 +49,12 @@ use crate::model::{
 };
 use books::Books;
 
-const SCHEMA: [&str; 4] = [
+const SCHEMA: [&str; 5] = [
     include_str!("index/schema/0001.sql"),
     include_str!("index/schema/0002.sql"),
     include_str!("index/schema/0003.sql"),
     include_str!("index/schema/0004.sql"),
+    include_str!("index/schema/0005.sql"),
 ];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.
@@ -418,7 +420,8 @@ impl Index {
         self.write(now, |books| books.change_problems(|held| held.give_up_drift(prefix)))
     }
 
-    /// The jobs of which nobody knows what became of them, in the order in which they were promised.
+    /// The jobs of which nobody knows what became of them, in the order in which they were promised; without those of a
+    /// release, see [`Self::staged`].
     ///
     /// # Errors
     /// When the file cannot be read.

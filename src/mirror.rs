@@ -13,6 +13,7 @@ mod look;
 pub mod marker;
 #[cfg(test)]
 mod properties;
+mod release;
 mod restore;
 pub mod retry;
 pub mod schedule;
@@ -30,6 +31,7 @@ pub use audit::{Adopted, Adoption, AuditError, Deep, Finding, Verified, Verify, 
 pub use drift::Drift;
 pub use engine::{DryRun, DryRunError, Mirror, StartWatch, account_at_rest, dry_run, reject};
 pub use keeper::{Keeper, OpenState, Opened};
+pub use release::Publish;
 pub use restore::{Left, Restore, RestoreError, Restored, Why, restore};
 pub use scrub::{Scrub, ScrubStatus};
 pub use seats::Seats;
@@ -65,6 +67,8 @@ pub struct Settings {
     pub scrub: Scrub,
     /// What becomes of copies on the server that somebody else changed.
     pub drift: Drift,
+    /// When changes become visible on the server.
+    pub publish: Publish,
     /// What becomes of the server's copy of what is gone here.
     pub disposal: Disposal,
     /// How long it stays in the trash.

@@ -66,6 +66,24 @@ pub trait Session: Send + 'static {
     /// Renames a file or link; a file or link called `to` is replaced.
     fn rename(&mut self, from: &RelPath, to: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
 
+    /// Renames many files or links as [`Self::rename`] does, each whatever becomes of the others, with as few round trips as the
+    /// server bears. No pair has a path in common with another.
+    ///
+    /// What came of each, in their order. After an error that ends the session nothing follows, and nobody knows which of the
+    /// rest were done. One that was refused may be allowed when it is asked for alone.
+    fn rename_all(&mut self, pairs: &[(RelPath, RelPath)]) -> impl Future<Output = Vec<Result<(), RemoteError>>> + Send {
+        async move {
+            let mut results = Vec::with_capacity(pairs.len());
+            for (from, to) in pairs {
+                results.push(self.rename(from, to).await);
+                if results.last().is_some_and(|last| last.as_ref().is_err_and(|e| !e.session_survives())) {
+                    break;
+                }
+            }
+            results
+        }
+    }
+
     /// Removes a file or link.
     fn remove_file(&mut self, path: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
 
@@ -100,6 +118,17 @@ pub trait Session: Send + 'static {
 
     /// What is at `path`, with its time. `None` as for [`Self::stat`]; some servers tell nothing of directories here.
     fn examine(&mut self, path: &RelPath) -> impl Future<Output = Result<Option<ServerCopy>, RemoteError>> + Send;
+
+    /// [`Self::examine`] of each of `paths`, with as few round trips as the server bears.
+    fn examine_all(&mut self, paths: &[RelPath]) -> impl Future<Output = Result<Vec<Option<ServerCopy>>, RemoteError>> + Send {
+        async move {
+            let mut found = Vec::with_capacity(paths.len());
+            for path in paths {
+                found.push(self.examine(path).await?);
+            }
+            Ok(found)
+        }
+    }
 
     /// The size of the file `fresh`, and what is at `path` with its time: [`Self::size`] and [`Self::examine`], in one round
     /// trip where the server bears it.

@@ -13,7 +13,7 @@ use towline::{
     config::{self, Config, PasswordSource},
     ftps::{self, ClientAuth, Pin, Profile, Timeouts, TlsSettings},
     index::{Index, Profiles, StateLock},
-    mirror::{Drift, OpenState, Opened, Scrub, Seats, Settings, index_file, marker},
+    mirror::{Drift, OpenState, Opened, Publish, Scrub, Seats, Settings, index_file, marker},
     model::{Disposal, Mode, Retention},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
@@ -229,6 +229,10 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
             config::Drift::KeepRemote => Drift::KeepRemote,
             config::Drift::KeepBoth => Drift::KeepBoth,
             config::Drift::Overwrite => Drift::Overwrite,
+        },
+        publish: match mirror.publish {
+            config::Publish::Each => Publish::Each,
+            config::Publish::Together => Publish::Together,
         },
         scrub: Scrub { every: mirror.verify.every, read_back: mirror.verify.read_back },
         disposal: match mirror.delete {

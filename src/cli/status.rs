@@ -76,6 +76,21 @@ pub(super) fn write_details(out: &mut impl Write, mirror: &MirrorStatus, now: Un
         }
         writeln!(out)?;
     }
+    if let Some(release) = &mirror.release {
+        if release.staged_files > 0 {
+            let files = show::count(release.staged_files, "file", "files");
+            writeln!(out, "  staged     {files} ({}), to be published together", show::bytes(release.staged_bytes))?;
+        }
+        if release.publishing {
+            writeln!(out, "  publishing {} so far", show::count(release.published, "change", "changes"))?;
+        }
+        if let Some(withheld) = &release.withheld {
+            writeln!(out, "  withheld   nothing is published: {} (since {})", withheld.why, show::ago(withheld.since, now))?;
+            if !withheld.hint.is_empty() {
+                writeln!(out, "             {}", withheld.hint)?;
+            }
+        }
+    }
     for job in &mirror.in_flight {
         match job.size.filter(|size| *size > 0) {
             Some(size) => {

@@ -113,6 +113,7 @@ pub(super) struct MirrorTable {
     #[serde(default)]
     pub(super) delete_budget: Table<BudgetTable>,
     pub(super) drift: Field<String>,
+    pub(super) publish: Field<String>,
     #[serde(default)]
     pub(super) verify: Table<VerifyTable>,
     pub(super) symlinks: Field<String>,

@@ -52,6 +52,7 @@ fn all_of_it() {
         trash = { days = 7, size = "500 MB" }
         delete_budget.files = 7
         drift = "keep-both"
+        publish = "together"
         verify = { every = "never", read_back = "1MB" }
         symlinks = "follow"
         permissions = { files = "0640" }
@@ -94,6 +95,7 @@ fn all_of_it() {
         trash: Trash { days: 7, size: 500_000_000 },
         delete_budget: DeleteBudget { files: 7, percent: 25 },
         drift: Drift::KeepBoth,
+        publish: Publish::Together,
         verify: Verify { every: None, read_back: 1_000_000 },
         symlinks: Symlinks::Follow,
         permissions: Permissions::Fixed { files: Some(0o640), directories: None },

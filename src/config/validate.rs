@@ -239,6 +239,7 @@ impl Reader<'_> {
         let trash = self.trash(table.trash.0);
         let delete_budget = self.budget(table.delete_budget.0);
         let drift = self.optional("drift", table.drift, super::Drift::default(), |text| value::drift(&text));
+        let publish = self.optional("publish", table.publish, super::Publish::default(), |text| value::publish(&text));
         let verify = self.verify(table.verify.0);
         let symlinks = self.optional("symlinks", table.symlinks, Symlinks::default(), |text| value::symlinks(&text));
         let permissions = self.permissions(table.permissions);
@@ -254,6 +255,7 @@ impl Reader<'_> {
             trash: trash?,
             delete_budget: delete_budget?,
             drift: drift?,
+            publish: publish?,
             verify: verify?,
             symlinks: symlinks?,
             permissions: permissions?,

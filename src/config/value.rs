@@ -7,7 +7,7 @@ use base64::Engine as _;
 use ignore::gitignore::GitignoreBuilder;
 use jiff::{SpanRelativeTo, fmt::friendly::SpanParser};
 
-use super::{DataMode, Delete, Drift, Mode, Origin, Permissions, ProxyKind, Symlinks, TlsVersion, Trust};
+use super::{DataMode, Delete, Drift, Mode, Origin, Permissions, ProxyKind, Publish, Symlinks, TlsVersion, Trust};
 use crate::model::RelPath;
 
 /// What a value should have been: the end of a sentence that begins with "expected".
@@ -178,6 +178,15 @@ pub(super) fn drift(text: &str) -> Result<Drift, Expected> {
         "keep-both" => Ok(Drift::KeepBoth),
         "overwrite" => Ok(Drift::Overwrite),
         _ => Err("\"keep-remote\", \"keep-both\" or \"overwrite\"".into()),
+    }
+}
+
+/// `"each"` or `"together"`.
+pub(super) fn publish(text: &str) -> Result<Publish, Expected> {
+    match text {
+        "each" => Ok(Publish::Each),
+        "together" => Ok(Publish::Together),
+        _ => Err("\"each\" or \"together\"".into()),
     }
 }
 

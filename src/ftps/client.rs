@@ -31,6 +31,10 @@ use super::{
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 /// ... or after this many transfers.
 const MAX_TRANSFERS: u32 = 2_000;
+/// More bytes than this in one flight stall some servers,
+const FLIGHT: usize = 4096;
+/// and no more commands than this go out in one.
+const IN_FLIGHT: usize = 32;
 /// How long a good-bye may take.
 const GOOD_BYE: Duration = Duration::from_secs(2);
 

@@ -87,6 +87,11 @@ impl Held {
         }
     }
 
+    /// What is pending is on the server under a temporary name: nothing keeps it any more but what it waits for.
+    pub(super) fn staged(&mut self) {
+        self.clear();
+    }
+
     /// An attempt failed. Where nothing is pending (any more) there is nothing to try again.
     pub(super) fn fail(&mut self, problem: &Problem, retry_at: Option<UnixMillis>) {
         if self.pending() {

@@ -3,9 +3,10 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::{IndexError, books::Books, fold, rows, trash};
+use super::{IndexError, books::Books, fold, rows, staging, trash};
 use crate::model::{
-    Done, Entry, Fingerprint, Job, JobId, Kind, Mode, Operation, Outcome, RelPath, Settlement, Stat, UnixMillis, is_trash,
+    Digest, Done, Entry, Fingerprint, Job, JobId, Kind, Mode, Operation, Outcome, RelPath, Settlement, Staged, Stat, UnixMillis,
+    is_trash,
 };
 
 pub(super) fn begin(
@@ -14,26 +15,36 @@ pub(super) fn begin(
     instance: &str,
     now: UnixMillis,
 ) -> Result<Vec<Job>, IndexError> {
-    operations
-        .iter()
-        .map(|operation| {
-            let id = insert(books.db(), operation, now)?;
-            let temp = match operation {
-                Operation::Put { path, .. } | Operation::Link { path, .. } => Some(temp_name(path, instance, id)?),
-                Operation::Rename { to, .. } if operation.is_change_of_case() => Some(temp_name(to, instance, id)?),
-                _ => None,
-            };
-            if let Some(temp) = &temp {
-                books.db().prepare_cached(include_str!("sql/job_temp.sql"))?.execute((id.0, temp.to_key()))?;
-            }
-            Ok(Job { id, operation: operation.clone(), temp })
-        })
-        .collect()
+    operations.iter().map(|operation| begin_one(books, operation, operation.path(), instance, now)).collect()
+}
+
+/// Promises one operation, whose temporary name lies beside the path `beside`.
+pub(super) fn begin_one(
+    books: &Books<'_>,
+    operation: &Operation,
+    beside: &RelPath,
+    instance: &str,
+    now: UnixMillis,
+) -> Result<Job, IndexError> {
+    let id = insert(books.db(), operation, now)?;
+    let temp = match operation {
+        Operation::Put { .. } | Operation::Link { .. } => Some(temp_name(beside, instance, id)?),
+        Operation::Rename { .. } if operation.is_change_of_case() => Some(temp_name(beside, instance, id)?),
+        _ => None,
+    };
+    if let Some(temp) = &temp {
+        books.db().prepare_cached(include_str!("sql/job_temp.sql"))?.execute((id.0, temp.to_key()))?;
+    }
+    Ok(Job { id, operation: operation.clone(), temp })
 }
 
 pub(super) fn settle(books: &mut Books<'_>, settlements: &[Settlement]) -> Result<(), IndexError> {
     for Settlement { job, outcome, retry_at } in settlements {
         let promise = get(books.db(), *job)?;
+        if let (Outcome::Done(Done::Staged { print, digest, .. }), Operation::Put { .. }) = (outcome, &promise.job.operation) {
+            staging::stage(books, &promise.job, print, digest)?;
+            continue;
+        }
         let known = match outcome {
             Outcome::Done(done) => promise.fulfil(books, done)?,
             Outcome::Untouched => true,
@@ -82,6 +93,18 @@ pub(super) fn list(db: &Connection, in_doubt_alone: bool) -> Result<Vec<Job>, In
     Ok(found)
 }
 
+/// The jobs of a release, those that are staged first, then the run in its order.
+pub(super) fn staged(db: &Connection) -> Result<Vec<Staged>, IndexError> {
+    let mut statement = db.prepare_cached(include_str!("sql/job_staged.sql"))?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let Promise { job, digest, step, .. } = Promise::read(row)?;
+        found.push(Staged { job, digest, step: step.unwrap_or(0) });
+    }
+    Ok(found)
+}
+
 /// Nobody knows what became of the jobs of a process that is gone.
 pub(super) fn doubt_all(db: &Connection) -> Result<(), IndexError> {
     db.execute(include_str!("sql/job_doubt_all.sql"), [])?;
@@ -93,6 +116,8 @@ struct Promise {
     job: Job,
     begun: UnixMillis,
     forgotten: bool,
+    digest: Option<Digest>,
+    step: Option<u32>,
 }
 
 impl Promise {
@@ -133,7 +158,7 @@ impl Promise {
             }
             (Operation::Restore { place, path }, Done::AsPlanned) => Self::left(books, place, path)?,
             (Operation::Expire { place, .. }, Done::AsPlanned) => trash::delete(books, place)?,
-            (Operation::Put { .. }, Done::AsPlanned) | (_, Done::Holds { .. }) => return Ok(false),
+            (Operation::Put { .. }, Done::AsPlanned) | (_, Done::Holds { .. } | Done::Staged { .. }) => return Ok(false),
         }
         Ok(true)
     }
@@ -268,6 +293,8 @@ impl Promise {
             job: Job { id: JobId(row.get(0)?), operation, temp },
             begun: UnixMillis(row.get(11)?),
             forgotten: row.get(13)?,
+            digest: rows::digest(row, 9)?,
+            step: row.get(16)?,
         })
     }
 }

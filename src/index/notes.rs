@@ -32,6 +32,8 @@ pub enum Note {
     Scrub,
     /// Which start of the machine it was when the index was last opened, as the system names it.
     Boot,
+    /// Why what is staged is not published, and since when.
+    Withheld,
 }
 
 impl Note {
@@ -50,6 +52,7 @@ impl Note {
             Self::LastFullScan => "last-full-scan",
             Self::Scrub => "scrub",
             Self::Boot => "boot",
+            Self::Withheld => "withheld",
         }
     }
 }

@@ -9,6 +9,7 @@ mod model;
 mod moves;
 mod proof;
 mod queue;
+mod staging;
 mod trash;
 
 use tempfile::TempDir;

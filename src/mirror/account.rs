@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     index::{Ledger, Trouble},
-    mirror::status::InFlight,
+    mirror::status::{InFlight, Withheld},
     model::{Entry, Kind, Proof, RelPath, UnixMillis},
     scan::Sighting,
 };
@@ -26,7 +26,7 @@ pub enum PathState {
     InFlight,
     /// Nobody knows what became of a job on it; the server is asked.
     InDoubt,
-    /// Its removal waits for `approve`.
+    /// Its removal waits for `approve`; or everything that is to be published together waits for something.
     Held,
     /// It failed, and is tried again at a known time.
     Waiting,
@@ -151,6 +151,10 @@ pub(super) struct Live {
     pub(super) doubtful: bool,
     /// Jobs are promised, or a plan is due that may bring some about: what is pending may not have had its turn.
     pub(super) promised: bool,
+    /// It, or something below it, is on the server under a temporary name.
+    pub(super) staged: bool,
+    /// Why nothing is published that is pending.
+    pub(super) withheld: Option<Withheld>,
     /// Why removals wait, and what to do.
     pub(super) halt: Option<(String, String)>,
     /// Why the server cannot be used.
@@ -278,9 +282,17 @@ fn find(evidence: &Evidence) -> Finding {
         return Finding { hint: link.hint.clone(), ..Finding::new(state, &link.why) };
     }
     let below = ledger.trouble_below.as_ref().map(|trouble| Finding::of(trouble, path.as_ref()));
+    let withheld = live.withheld.as_ref().map(|Withheld { why, hint, waits, .. }| {
+        let state = if *waits { PathState::Waiting } else { PathState::Held };
+        Finding::new(state, format!("it is published together with everything else, which is kept back: {why}")).with_hint(hint)
+    });
+    let below = withheld.clone().or(below);
     if live.promised {
         // Something else may go; what keeps the rest is said all the same.
         return Finding { state: PathState::Pending, ..below.unwrap_or(Finding::plain(PathState::Pending)) };
+    }
+    if live.staged && withheld.is_none() {
+        return Finding::new(PathState::Pending, "it is staged, and published together with everything else");
     }
     if let Some(below) = below {
         return below;

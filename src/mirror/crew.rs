@@ -16,8 +16,12 @@ use tokio::{
 use super::{
     drift::Care,
     marker::{Marking, Stand},
+    release::Part,
     seats::{Member, Seat, Seats},
-    worker::{self, Answers, Report},
+    worker::{
+        self, Answers, Report,
+        publish::{self, Told},
+    },
 };
 use crate::{
     model::Job,
@@ -38,12 +42,31 @@ pub(super) enum Task {
     Run(Job),
     /// Ask what became of it, after so many questions in vain.
     Resolve(Job, u32),
+    /// Bring a release forward.
+    Release(Work),
+}
+
+/// What is done for a release; each of these with many jobs on one session.
+#[derive(Clone, Debug)]
+pub(super) enum Work {
+    /// Find out whether what was staged by an earlier process still is.
+    Prove(Vec<Part>),
+    /// Remove what is staged and not wanted any more.
+    Discard(Vec<Part>),
+    /// Look at everything once more.
+    Review(Vec<Part>),
+    /// Make it visible.
+    Publish(Vec<Part>),
+    /// Go on with what was cut off.
+    Finish(Vec<Part>),
 }
 
 impl Task {
-    pub(super) fn job(&self) -> &Job {
+    /// The one job that it is about.
+    pub(super) fn job(&self) -> Option<&Job> {
         match self {
-            Self::Run(job) | Self::Resolve(job, _) => job,
+            Self::Run(job) | Self::Resolve(job, _) => Some(job),
+            Self::Release(_) => None,
         }
     }
 }
@@ -58,6 +81,8 @@ pub(super) enum End {
     NoSession(RemoteError),
     /// The directory on the server is not what it was taken for: nothing was tried.
     Unbound,
+    /// What came of work for a release.
+    Told(Box<Told>),
     /// The question was not answered.
     Unanswered(RemoteError),
     /// The task panicked: nobody knows how far it came.
@@ -67,7 +92,7 @@ pub(super) enum End {
 /// A job that runs now.
 pub(super) struct Running {
     pub(super) task: Task,
-    /// Bytes of body handed to the network.
+    /// Bytes of body handed to the network; of a run of renames, how many are done.
     pub(super) sent: Arc<AtomicU64>,
 }
 
@@ -173,6 +198,18 @@ impl<R: Remote> Crew<R> {
                     let report = worker::run(&mut session, &job, &care, sent).await;
                     let dead = report.trouble.as_ref().is_some_and(|e| !e.session_survives());
                     (End::Ran(Box::new(report)), (!dead).then_some(Placed { session, seat }))
+                }
+                Task::Release(work) => {
+                    care.abilities = remote.abilities();
+                    let told = match work {
+                        Work::Prove(parts) => publish::prove(&mut session, parts).await,
+                        Work::Discard(parts) => publish::discard(&mut session, parts).await,
+                        Work::Review(parts) => publish::review(&mut session, parts, &care).await,
+                        Work::Publish(parts) => publish::publish(&mut session, parts, &care, &sent).await,
+                        Work::Finish(parts) => publish::finish(&mut session, parts, &care, &sent).await,
+                    };
+                    let dead = told.is_cut();
+                    (End::Told(Box::new(told)), (!dead).then_some(Placed { session, seat }))
                 }
                 Task::Resolve(job, _) => match worker::resolve(&mut session, &job).await {
                     Ok(answers) => (End::Answered(answers), Some(Placed { session, seat })),

@@ -34,6 +34,7 @@ pub enum Drift {
 }
 
 /// What a job is done with besides its session.
+#[derive(Clone)]
 pub(super) struct Care {
     /// The local directory.
     pub(super) place: Place,
@@ -45,6 +46,8 @@ pub(super) struct Care {
     pub(super) recorded: Vec<Option<Entry>>,
     /// For names with a date.
     pub(super) now: UnixMillis,
+    /// What is put stays under its temporary name, to be published with everything else.
+    pub(super) stages: bool,
 }
 
 /// What the index is to be told of a path that is not the job's own.
@@ -127,6 +130,25 @@ async fn replacement<S: Session>(
     Ok(None)
 }
 
+/// Compares `found`, what is at each path that `job` touches, before a release begins. Where it goes on, whether what is at the
+/// job's path moves aside first; where it does not, which of its paths is in the way (by number), and why.
+pub(super) fn review(job: &Job, found: &[Option<ServerCopy>], care: &Care) -> Result<bool, (usize, String)> {
+    let at = |n: usize| found.get(n).and_then(Option::as_ref);
+    let (coming, compares) = match &job.operation {
+        Operation::Put { print, .. } | Operation::Rename { print, .. } => (Some(print), !job.operation.is_change_of_case()),
+        Operation::Link { .. } | Operation::RemoveFile { .. } | Operation::Trash { .. } => (None, true),
+        _ => (None, false),
+    };
+    if let (Operation::Rename { .. }, Some(why)) = (&job.operation, care.objection(1, at(1), None)) {
+        // Changed, it is not what is to be at the new name, whatever the policy says.
+        return Err((1, why));
+    }
+    match (compares.then(|| care.objection(0, at(0), coming)).flatten(), care.drift) {
+        (Some(why), Drift::KeepRemote) => Err((0, why)),
+        (why, drift) => Ok(why.is_some() && drift == Drift::KeepBoth),
+    }
+}
+
 /// What a rename takes its content from: changed, it is not what is to be at the new name, whatever the policy says.
 async fn source<S: Session>(session: &mut S, from: &RelPath, care: &Care) -> Result<Option<Report>, RemoteError> {
     let found = session.examine(from).await?;
@@ -189,7 +211,7 @@ fn date(seconds: i64) -> String {
 }
 
 /// A visible name beside `path` with the date `now`, before its extension: `a.server-20261123T014500Z.txt`.
-fn aside(path: &RelPath, now: UnixMillis) -> RelPath {
+pub(super) fn aside(path: &RelPath, now: UnixMillis) -> RelPath {
     const LONGEST: usize = 255;
     let stamp = jiff::Timestamp::from_millisecond(now.0).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ").to_string();
     let name = path.name();

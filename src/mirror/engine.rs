@@ -8,6 +8,7 @@ mod guarding;
 mod housing;
 mod looking;
 mod recovering;
+mod releasing;
 mod scrubbing;
 mod settling;
 mod telling;
@@ -159,6 +160,7 @@ pub struct Mirror<R: Remote, W> {
     /// The server did not set permissions that it was asked for.
     mode_unset: bool,
     trash: trashing::Trash,
+    release: releasing::Releasing,
     scrub: scrubbing::Scrubbing<R::Session>,
     crew: Crew<R>,
     /// What binds the index to the directory on the server, as it is noted there.
@@ -220,6 +222,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             folds: false,
             mode_unset: false,
             trash: trashing::Trash::new(now),
+            release: releasing::Releasing::default(),
             scrub: scrubbing::Scrubbing::new(settings.scrub, now),
             crew,
             bond: None,
@@ -356,13 +359,29 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if self.crew.len() == 0 && self.crew.marking().stand() == Stand::Elsewhere {
             self.move_house().await?;
         }
+        while !self.tend_release(now).await? {
+            self.start_others(now).await?;
+            if !self.is_together() || !self.assess(now).await? {
+                break;
+            }
+        }
+        self.crew.make_way();
+        Ok(())
+    }
+
+    /// What no release is needed for, and what makes one ready.
+    async fn start_others(&mut self, now: Instant) -> Result<(), IndexError> {
         while self.allowance(now) > 0
             && let Some(doubt) = self.next_doubt(now)
         {
             self.start(Task::Resolve(doubt.job, doubt.asked), Vec::new());
         }
         if self.allowance(now) > 0 || self.crew.len() > 0 {
-            self.plan_ahead().await?;
+            if self.is_together() {
+                self.plan_release().await?;
+            } else {
+                self.plan_ahead().await?;
+            }
             self.tend_trash(now).await?;
             self.tend_scrub(now).await?;
         }
@@ -373,7 +392,6 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             let recorded = self.books.with(move |index| index.recorded(&paths)).await?;
             self.start(Task::Run(job), recorded);
         }
-        self.crew.make_way();
         Ok(())
     }
 
@@ -388,7 +406,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     fn start(&mut self, task: Task, recorded: Vec<Option<Entry>>) {
         let (abilities, drift, now) = (self.abilities, self.settings.drift, self.wall());
-        self.crew.start(task, Care { place: self.settings.place(), abilities, drift, recorded, now });
+        let stages = self.is_together();
+        self.crew.start(task, Care { place: self.settings.place(), abilities, drift, recorded, now, stages });
         self.link.started();
         self.untold = true;
     }
@@ -440,7 +459,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.untold = true;
             }
             self.pass = next;
-            self.dispose(plan.steps).await?;
+            let steps = self.without_left(plan.steps).await?;
+            self.backlog.extend(steps.into_iter().map(|step| step.operation));
             if !plan.records.is_empty() {
                 let wall = self.wall();
                 self.books.with(move |index| index.record(&plan.records, wall)).await?;
@@ -484,8 +504,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Writes down the next jobs of the plan.
     async fn promise(&mut self) -> Result<(), IndexError> {
         let operations: Vec<_> = self.backlog.drain(..self.backlog.len().min(PROMISES)).collect();
+        let beside = |operation: Operation| (self.release.beside(operation.path()), operation);
+        let operations: Vec<(RelPath, Operation)> = operations.into_iter().map(beside).collect();
         let wall = self.wall();
-        let jobs = self.books.with(move |index| index.begin(&operations, wall)).await?;
+        let jobs = self.books.with(move |index| index.begin_beside(&operations, wall)).await?;
         self.untold = true;
         jobs.into_iter().for_each(|job| self.schedule.push(job));
         Ok(())
@@ -511,6 +533,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             retry,
             doubt,
             self.trash.wakes_at(now),
+            self.release.again,
             self.scrub.wakes_at(now).filter(|_| self.settings.scrub.every.is_some() && self.start_watch.is_some()),
             Some(self.glance_at).filter(|_| self.glance.is_none() && self.start_watch.is_some()),
             Some(self.watch_again).filter(|_| self.start_watch.is_some() && self.watcher.is_none() && self.starting.is_none()),

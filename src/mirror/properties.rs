@@ -10,9 +10,10 @@ use proptest::prelude::*;
 
 use self::world::{ALLOWED, Case, World, cases};
 use crate::{
-    mirror::schedule::Schedule,
+    mirror::{release, schedule::Schedule},
     model::{Abilities, Entry, Fingerprint, Job, JobId, Kind, Operation, PathSet, RelPath, Row, Window},
     plan::{Policy, Removals, Stage, Step, Why, plan},
+    remote::memory::tree::Node,
 };
 
 const HELD: Policy = Policy { removals: Removals::Held, abilities: Abilities::UNKNOWN };
@@ -99,6 +100,40 @@ proptest! {
         world.carry_out(&blocked)?;
         let rest = world.plan_all(&BTreeSet::new(), &PathSet::default(), ALLOWED);
         world.carry_out(&rest)?;
+        world.check()?;
+    }
+
+    /// What is done ahead needs nothing that is not, and the rest is accepted in the order of a release.
+    #[test]
+    fn a_release_is_accepted_in_its_order(case in cases()) {
+        let mut world = World::new(&case, &mut fastrand::Rng::with_seed(case.seed));
+        let plan = world.plan_all(&BTreeSet::new(), &PathSet::default(), ALLOWED);
+        world.record(&plan);
+        let before = world.server.entries();
+        let release::Split { ahead, steps } = release::split(plan.steps.clone(), |_| false);
+        for (operation, beside) in &ahead {
+            match operation {
+                Operation::MakeDir { .. } => world.act(operation).map_err(|error| world.refused(operation, error, &plan))?,
+                Operation::Put { path, .. } => {
+                    prop_assert!(path.is_at_or_below(beside));
+                    let home = beside.parent().is_none_or(|dir| matches!(world.server.get(&dir), Some(Node::Dir)));
+                    prop_assert!(home, "{beside} has no place for a temporary file: {plan:#?}");
+                }
+                other => prop_assert!(false, "{other:?} is visible"),
+            }
+        }
+        let shown: BTreeMap<_, _> = world.server.entries().into_iter().filter(|(path, _)| before.contains_key(path)).collect();
+        prop_assert_eq!(shown, before, "nothing changed that was there");
+        let (vanished, replaced): (Vec<_>, Vec<_>) = steps.iter().partition(|step| step.why == Why::Vanished);
+        let steps_in_order = release::order(steps.clone());
+        prop_assert_eq!(steps_in_order.len(), steps.len());
+        let at = |operation: &Operation| steps_in_order.iter().position(|other| other == operation);
+        let last = replaced.iter().filter(|step| step.why == Why::Changed).map(|step| at(&step.operation)).max().flatten();
+        let first = vanished.iter().filter(|step| !matches!(step.operation, Operation::RemoveDir { .. })).map(|step| at(&step.operation)).min().flatten();
+        prop_assert!(first.is_none() || last < first, "removals come last: {steps_in_order:#?}");
+        for operation in &steps_in_order {
+            world.act(operation).map_err(|error| world.refused(operation, error, &plan))?;
+        }
         world.check()?;
     }
 

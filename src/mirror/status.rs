@@ -17,6 +17,8 @@ pub enum Phase {
     Scanning,
     /// Changes are on their way to the server.
     Syncing,
+    /// What is staged on the server becomes visible.
+    Publishing,
     /// Everything that was seen is on the server, and nothing is left to look at.
     InSync,
     /// As of the last look everything is on the server, but the kernel does not tell of every change: what came since is
@@ -26,6 +28,8 @@ pub enum Phase {
     Waiting,
     /// Removals wait for `towline approve`; everything else is on the server or waits.
     Halted,
+    /// What is to be published together is not, since something keeps it from being whole.
+    Withheld,
     /// Some paths cannot be mirrored as they are; everything else is on the server.
     Parked,
     /// Nothing is tried any more until a restart: the account was refused, or the state cannot be used.
@@ -39,6 +43,8 @@ impl Phase {
             Self::Starting => "starting",
             Self::Scanning => "scanning",
             Self::Syncing => "syncing",
+            Self::Publishing => "publishing",
+            Self::Withheld => "withheld",
             Self::InSync => "in sync",
             Self::AsScanned => "in sync at the last scan",
             Self::Waiting => "waiting",
@@ -72,6 +78,9 @@ pub struct MirrorStatus {
     pub halt: Option<HaltStatus>,
     /// The link to the server.
     pub link: LinkStatus,
+    /// What is to be published together; nothing where each change is published by itself.
+    #[serde(default)]
+    pub release: Option<ReleaseStatus>,
     /// How changes are noticed.
     pub watch: WatchStatus,
     /// Entries that are not mirrored because of their kind, at the last full scan.
@@ -139,6 +148,34 @@ pub struct LinkStatus {
     pub hint: Option<String>,
     /// When it is tried again.
     pub retry_at: Option<UnixMillis>,
+}
+
+/// Changes that become visible together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseStatus {
+    /// Files on the server under temporary names, proven.
+    pub staged_files: u64,
+    /// Their bytes.
+    pub staged_bytes: u64,
+    /// Whether they become visible now.
+    pub publishing: bool,
+    /// How many changes of the run are.
+    pub published: u64,
+    /// Why nothing is published, if something keeps it.
+    pub withheld: Option<Withheld>,
+}
+
+/// Why nothing is published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// What keeps it, with the paths.
+    pub why: String,
+    /// What to do.
+    pub hint: String,
+    /// Whether it is tried again by itself, and nothing has to be done.
+    pub waits: bool,
+    /// Since when.
+    pub since: UnixMillis,
 }
 
 /// How changes are noticed.

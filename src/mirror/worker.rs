@@ -1,5 +1,6 @@
 //! Does one job on the server, and finds out what became of a job that is in doubt. Every step of a put is here, in order.
 
+pub(super) mod publish;
 mod trash;
 
 use std::sync::{Arc, atomic::AtomicU64};
@@ -73,18 +74,23 @@ const LARGE: u64 = 256 * 1024;
 
 /// Does `job`; `sent` counts the bytes that went out.
 pub(super) async fn run<S: Session>(session: &mut S, job: &Job, care: &Care, sent: Arc<AtomicU64>) -> Report {
-    let Care { place, abilities, .. } = care;
     // Found out before a body is sent: of a put only the last command names the path itself.
     if job.operation.touches().any(RelPath::breaks_lines) {
         return Report::of(Outcome::Failed(Problem::new(Reason::Name, "it has a line break in it")));
     }
     // The session that this job brought about may have shown it: the plan was made before.
-    if let Some(why) = job.operation.fills().and_then(|path| abilities.alters(path)) {
+    if let Some(why) = job.operation.fills().and_then(|path| care.abilities.alters(path)) {
         return Report::of(Outcome::Failed(Problem::new(Reason::Altered, why)));
     }
     if let Some(report) = drift::before(session, job, care).await {
         return report;
     }
+    act(session, job, care, sent).await
+}
+
+/// As [`run`], where everything that may speak against it was looked at before.
+async fn act<S: Session>(session: &mut S, job: &Job, care: &Care, sent: Arc<AtomicU64>) -> Report {
+    let place = &care.place;
     let done = match &job.operation {
         Operation::Put { path, .. } => return put(session, job, path, care, sent).await,
         Operation::Link { path, target } => return link(session, job, path, target, place).await,
@@ -157,6 +163,11 @@ async fn put<S: Session>(session: &mut S, job: &Job, path: &RelPath, care: &Care
     let report = adorned(session, temp, Some(content.print.mtime_ns), *mode).await;
     if report.trouble.is_some() {
         return report;
+    }
+    if care.stages {
+        // What is at the path is compared when everything is there.
+        let done = Done::Staged { print: content.print, digest: content.digest, sent: bytes };
+        return Report { look_again: content.print != *planned, ..report.but(done) };
     }
     if let Some(why) = care.objection(0, found.as_ref(), Some(&content.print)) {
         match care.drift {

@@ -171,6 +171,17 @@ pub struct Job {
     pub temp: Option<RelPath>,
 }
 
+/// A job of a mirror that publishes together, as it is kept over a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Staged {
+    /// The job; of a put, the file as it was when it was read.
+    pub job: Job,
+    /// The content under its temporary name.
+    pub digest: Option<Digest>,
+    /// Its place in the run of renames that has begun; 0: no run that it is in has.
+    pub step: u32,
+}
+
 /// What came of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -189,6 +200,15 @@ pub enum Outcome {
 pub enum Done {
     /// Just as the operation says, which is no put.
     AsPlanned,
+    /// A file's content is on the server under the job's temporary name, proven; the job stays until it is published.
+    Staged {
+        /// The local file as it was when it was read.
+        print: Fingerprint,
+        /// What was read.
+        digest: Digest,
+        /// Bytes of body that were sent.
+        sent: u64,
+    },
     /// A file is on the server with this content.
     Holds {
         /// The local file as it was when it was read.

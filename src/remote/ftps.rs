@@ -323,6 +323,29 @@ impl<D: Dial> Session for FtpsSession<D> {
         Ok(self.client.rename(&from, &to).await?)
     }
 
+    async fn rename_all(&mut self, pairs: &[(RelPath, RelPath)]) -> Vec<Result<(), RemoteError>> {
+        let mut names = Vec::with_capacity(pairs.len());
+        let mut unsendable = None;
+        for (from, to) in pairs {
+            match (self.at(from), self.at(to)) {
+                (Ok(from), Ok(to)) => names.push((from, to)),
+                (Err(e), _) | (_, Err(e)) => {
+                    unsendable = Some(e);
+                    break;
+                }
+            }
+        }
+        let results = self.client.rename_all(&names).await;
+        let whole = results.len() == names.len()
+            && results.last().and_then(|last| last.as_ref().err()).is_none_or(Error::leaves_connection_usable);
+        results.into_iter().map(|result| result.map_err(RemoteError::from)).chain(unsendable.filter(|_| whole).map(Err)).collect()
+    }
+
+    async fn examine_all(&mut self, paths: &[RelPath]) -> Result<Vec<Option<ServerCopy>>, RemoteError> {
+        let paths = paths.iter().map(|path| self.at(path)).collect::<Result<Vec<_>, _>>()?;
+        self.client.examine_all(&paths).await?.into_iter().map(|found| found.map(copy).transpose()).collect()
+    }
+
     async fn remove_file(&mut self, path: &RelPath) -> Result<(), RemoteError> {
         let path = self.at(path)?;
         Ok(self.client.remove_file(&path).await?)

@@ -63,7 +63,14 @@ struct Shared {
     stored: u64,
     /// Calls about the marker are like all others.
     marker_counts: bool,
+    watcher: Option<Watch>,
 }
+
+/// Is told of each primitive when it is over, with the tree as it is then.
+type Watch = Box<dyn FnMut(&Call, &Tree) + Send>;
+
+/// Renames that are under way at once: when the reply to one is lost, so are those to the rest of its flight, which happen.
+const FLIGHT: usize = 16;
 
 impl MemoryRemote {
     /// An empty server without faults.
@@ -77,6 +84,7 @@ impl MemoryRemote {
             sessions: 0,
             stored: 0,
             marker_counts: false,
+            watcher: None,
         })))
     }
 
@@ -89,6 +97,11 @@ impl MemoryRemote {
     /// are about what is mirrored.
     pub fn count_marker(&self) {
         self.lock().marker_counts = true;
+    }
+
+    /// From now on `watch` is told of each primitive when it is over. It must not use this remote.
+    pub fn watch(&self, watch: impl FnMut(&Call, &Tree) + Send + 'static) {
+        self.lock().watcher = Some(Box::new(watch));
     }
 
     /// The tree as it is now.
@@ -295,6 +308,22 @@ impl Session for MemorySession {
         self.ask(Primitive::Rename, Some(from), Some(to), |tree| tree.rename(from, to)).await
     }
 
+    async fn rename_all(&mut self, pairs: &[(RelPath, RelPath)]) -> Vec<Result<(), RemoteError>> {
+        let mut results = Vec::with_capacity(pairs.len());
+        for (at, (from, to)) in pairs.iter().enumerate() {
+            results.push(self.rename(from, to).await);
+            if !self.alive {
+                let mut shared = self.remote.lock();
+                if shared.log.last().is_some_and(|call| call.fault == Fault::LostReply) {
+                    let flight = (at + 1)..pairs.len().min((at / FLIGHT + 1) * FLIGHT);
+                    pairs[flight].iter().for_each(|(from, to)| shared.rename_unheard(from, to));
+                }
+                break;
+            }
+        }
+        results
+    }
+
     async fn remove_file(&mut self, path: &RelPath) -> Result<(), RemoteError> {
         self.ask(Primitive::RemoveFile, Some(path), None, |tree| tree.remove_file(path)).await
     }
@@ -431,10 +460,26 @@ impl Shared {
             Err(None) => Err(fault.error()),
             Err(Some(refusal)) => self.refuse(&call, refusal).map(|()| T::default()),
         };
-        self.log.push(call);
+        self.note(call);
         let answer = if fault == Fault::None { answer } else { Err(fault.error()) };
         *alive = answer.as_ref().err().is_none_or(RemoteError::session_survives);
         answer
+    }
+
+    /// A rename whose reply nobody hears.
+    fn rename_unheard(&mut self, from: &RelPath, to: &RelPath) {
+        let done = self.tree.rename(from, to).is_ok();
+        let (path, to) = (Some(from.clone()), Some(to.clone()));
+        let call = Call { number: u64::MAX, primitive: Primitive::Rename, path, to, fault: Fault::LostReply, done };
+        self.note(call);
+    }
+
+    /// Logs a call that is over.
+    fn note(&mut self, call: Call) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher(&call, &self.tree);
+        }
+        self.log.push(call);
     }
 
     /// What the caller is told of a refusal: nothing, where what was asked for is so already.

@@ -15,6 +15,7 @@ use libtest_mimic::Trial;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
+    lost::full::fill,
     rig::{PATIENCE, Rig, names, tree},
     servers::{self, Kind, Tls},
     support::{trial, wait_until},
@@ -525,15 +526,20 @@ fn full() {
         assert!(output.status.success(), "{program} {args:?}: {}", text(&output.stderr));
     };
     mount("mount", &["-t", "tmpfs", "-o", "size=1m,uid=65534,gid=65534,mode=755", "towline-test"]);
-    (0..4).for_each(|i| rig.write(&format!("{i}"), vec![i; 400_000]));
+    rig.write("0", vec![0; 400_000]);
+    ends(&rig.towline(&["sync"]), 0, &[]);
+    // To the last byte: of a write that half fits ProFTPD says "Input/output error".
+    fill(&rig.server.root);
+    (1..4).for_each(|i| rig.write(&format!("{i}"), vec![i; 400_000]));
     ends(&rig.towline(&["sync"]), 3, &["no space on the server", "free space on the server"]);
     let daemon = rig.run();
     let is_full = |status: &serde_json::Value| status["phase"] == "waiting" && status["link"]["class"] == "full";
     rig.await_status("the mirror waits", is_full);
-    mount("mount", &["-o", "remount,size=2m"]);
+    mount("mount", &["-o", "remount,size=3m"]);
     rig.await_sync();
     // Removals make room: once they waited behind the puts that needed it.
-    (4..8).for_each(|i| rig.write(&format!("{i}"), vec![i; 400_000]));
+    fill(&rig.server.root);
+    (4..8).for_each(|i| rig.write(&format!("{i}"), vec![i; 300_000]));
     rig.await_status("the mirror waits again", is_full);
     (0..4).for_each(|i| std::fs::remove_file(rig.source.join(format!("{i}"))).unwrap());
     rig.await_sync();

@@ -5,6 +5,7 @@
 
 mod ground;
 mod history;
+mod release;
 mod scenario;
 mod stage;
 mod trash;
@@ -16,6 +17,7 @@ use std::sync::{
 };
 
 use libtest_mimic::Trial;
+use towline::mirror::Publish;
 
 use crate::support;
 use ground::Ears;
@@ -40,6 +42,20 @@ fn mixes() -> Vec<(&'static str, u64, u64, Mix)> {
         ("everything", 80, 600, all),
         ("a_server_that_folds_case", 40, 300, Mix { faults: 5, fold: Fold::Apart, ..Mix::default() }),
         ("names_that_differ_in_case", 40, 300, Mix { fold: Fold::Twins, ..Mix::default() }),
+        ("published_together", 40, 300, Mix { publish: Publish::Together, ..Mix::default() }),
+        (
+            "published_together_with_faults",
+            60,
+            400,
+            Mix { publish: Publish::Together, faults: 8, crashes: true, ..Mix::default() },
+        ),
+        ("published_together_and_everything", 60, 400, Mix { publish: Publish::Together, ..all }),
+        (
+            "published_together_where_case_folds",
+            40,
+            300,
+            Mix { publish: Publish::Together, faults: 5, fold: Fold::Apart, ..Mix::default() },
+        ),
         ("everything_and_names_that_differ_in_case", 80, 600, Mix { fold: Fold::Twins, ..all }),
     ]
 }
@@ -74,6 +90,7 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(scenario::trials());
     trials.extend(views::trials());
     trials.extend(trash::trials());
+    trials.extend(release::trials());
     trials
 }
 

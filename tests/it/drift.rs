@@ -16,7 +16,7 @@ use towline::{
     clock,
     index::{Index, Note},
     mirror::{
-        Drift, Mirror, MirrorStatus, Scrub, Seats, Settings, Until,
+        Drift, Mirror, MirrorStatus, Publish, Scrub, Seats, Settings, Until,
         marker::{self, Bond, MARKER},
     },
     model::{Abilities, Disposal, RelPath, Retention},
@@ -133,6 +133,7 @@ impl Home {
             identity: marker::identity("machine", &self.state()),
             budget: Budget { files: 50, percent: 25 },
             drift: self.drift,
+            publish: Publish::default(),
             scrub: Scrub::default(),
             disposal: Disposal::Remove,
             retention: Retention::default(),

@@ -1,7 +1,7 @@
 //! Nothing lost: a kill before every system call of one sync that writes, power cuts, and disks that are full, here and on the server.
 //! The kills at random moments are in `daemon`.
 
-mod full;
+pub(crate) mod full;
 mod power;
 
 use std::{fs, process::Stdio};

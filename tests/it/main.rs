@@ -31,6 +31,7 @@ mod mixed;
 mod names;
 mod network;
 mod proxies;
+mod release;
 mod rig;
 mod saves;
 mod servers;
@@ -71,6 +72,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(mixed::trials());
     trials.extend(chaos::trials());
     trials.extend(trash::trials());
+    trials.extend(release::trials());
     trials
 }
 

@@ -52,6 +52,7 @@ impl Rig {
     /// Writes the configuration, with `more` keys for the mirror. What is gone here is removed for good, if they say nothing else.
     pub(crate) fn configure(&self, more: &str) {
         let delete = if more.contains("delete = ") { "" } else { "delete = \"remove\"\n" };
+        let quiet = if more.contains("quiet = ") { "" } else { "quiet = \"50ms\"\n" };
         let password = self.dir.path().join("pass");
         fs::write(&password, format!("{}\n", self.server.password)).unwrap();
         fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
@@ -59,7 +60,7 @@ impl Rig {
             "[remote.lab]\nhost = {:?}\nport = {}\nuser = {:?}\npassword = {{ file = \"pass\" }}\nconnections = 4\n\
              [remote.lab.tls]\nca = {:?}\n\
              [remote.lab.timeouts]\nconnect = \"5s\"\nreply = \"10s\"\nstall = \"10s\"\n\
-             [[mirror]]\nname = \"site\"\nsource = \"source\"\nremote = \"lab\"\npath = {:?}\nquiet = \"50ms\"\n{delete}{more}\n",
+             [[mirror]]\nname = \"site\"\nsource = \"source\"\nremote = \"lab\"\npath = {:?}\n{quiet}{delete}{more}\n",
             self.server.host,
             self.server.port,
             self.server.user,

@@ -1,7 +1,7 @@
 //! Looking at a copy on the server with its time, in one round trip where the server has the commands for it. What a difference means is decided above.
 
 use super::{
-    Client, Dated, Found,
+    Client, Dated, FLIGHT, Found, IN_FLIGHT,
     find::{parse_size, says_missing},
     refusal,
 };
@@ -11,9 +11,6 @@ use crate::ftps::{
     proto::{Command, Extra, ListedKind, Pathname, Reply, listing, time},
 };
 
-/// More than this in one flight stalls some servers.
-const FLIGHT: usize = 4096;
-
 impl<D: Dial> Client<D> {
     /// What is at `path`, with its time; as [`Self::find`], but a directory may go for nothing.
     ///
@@ -22,6 +19,34 @@ impl<D: Dial> Client<D> {
     pub async fn examine(&mut self, path: &Pathname) -> Result<Option<Dated>, Error> {
         let replies = self.ask_together(&self.questions(path)).await?;
         self.answer(path, &replies).await
+    }
+
+    /// [`Self::examine`] of each of `paths`, many in one go where the server is known to answer a flight in order.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub async fn examine_all(&mut self, paths: &[Pathname]) -> Result<Vec<Option<Dated>>, Error> {
+        let mut found = Vec::with_capacity(paths.len());
+        while let Some(rest) = paths.get(found.len()..).filter(|rest| !rest.is_empty()) {
+            let (mut commands, mut bytes, mut counts) = (Vec::new(), 0, Vec::new());
+            for path in rest {
+                let questions = self.questions(path);
+                bytes += self.bytes(&questions);
+                if !counts.is_empty() && (bytes > FLIGHT || commands.len() + questions.len() > IN_FLIGHT) {
+                    break;
+                }
+                counts.push(questions.len());
+                commands.extend(questions);
+            }
+            let replies = self.ask_together(&commands).await?;
+            let mut replies = replies.as_slice();
+            for (path, count) in rest.iter().zip(counts) {
+                let (own, others) = replies.split_at_checked(count).unwrap_or((replies, &[]));
+                found.push(self.answer(path, own).await?);
+                replies = others;
+            }
+        }
+        Ok(found)
     }
 
     /// The size of the file `fresh`, and what is at `path` with its time, in one go.
@@ -39,6 +64,10 @@ impl<D: Dial> Client<D> {
             _ => self.size(fresh).await?,
         };
         Ok((size, self.answer(path, replies.get(1..).unwrap_or_default()).await?))
+    }
+
+    fn bytes(&self, commands: &[Command]) -> usize {
+        commands.iter().map(|command| command.encode(self.encoding()).len()).sum()
     }
 
     fn questions(&self, path: &Pathname) -> Vec<Command> {
@@ -79,8 +108,7 @@ impl<D: Dial> Client<D> {
 
     /// Asks all of `commands`: in one flight, where the server is known to answer one in order.
     async fn ask_together(&mut self, commands: &[Command]) -> Result<Vec<Reply>, Error> {
-        let bytes: usize = commands.iter().map(|command| command.encode(self.encoding()).len()).sum();
-        let replies = if self.endpoint.profile().in_order == Some(true) && bytes <= FLIGHT {
+        let replies = if self.endpoint.profile().in_order == Some(true) && self.bytes(commands) <= FLIGHT {
             self.connection.control.flight(commands).await?
         } else {
             let mut replies = Vec::with_capacity(commands.len());

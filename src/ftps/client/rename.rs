@@ -17,11 +17,11 @@
 
 use tracing::{debug, warn};
 
-use super::{Client, Found, find::split, positive, refusal};
+use super::{Client, FLIGHT, Found, IN_FLIGHT, find::split, positive, refusal};
 use crate::ftps::{
     dial::Dial,
     error::Error,
-    proto::{Command, ListedKind, Pathname},
+    proto::{Command, ListedKind, Pathname, Reply},
 };
 
 /// What a name aside starts with. Hidden, and short enough for any file system whatever the name.
@@ -56,6 +56,49 @@ impl<D: Dial> Client<D> {
             }
         }
         self.replace(from, to, &aside, error).await
+    }
+
+    /// Renames each pair as [`Self::rename`] does, in flights of a few where this server answers those in order and replaces
+    /// files. In a flight the second command of a pair goes out before the server agreed to the first: without that it is out
+    /// of sequence (503) and does nothing, so that a refused pair does not shift its neighbours.
+    ///
+    /// What came of each; shorter than `pairs` only behind an error that ends the connection. Refused in a flight is not
+    /// refused by [`Self::rename`] yet, which goes other ways.
+    pub async fn rename_all(&mut self, pairs: &[(Pathname, Pathname)]) -> Vec<Result<(), Error>> {
+        let profile = self.endpoint.profile();
+        let together = profile.in_order == Some(true) && profile.rename_replaces != Some(false);
+        let mut results = Vec::with_capacity(pairs.len());
+        while let Some(rest) = pairs.get(results.len()..).filter(|rest| !rest.is_empty()) {
+            let commands = if together { self.fit(rest) } else { Vec::new() };
+            if commands.len() < 4 {
+                results.push(self.rename(&rest[0].0, &rest[0].1).await);
+            } else {
+                match self.connection.control.flight(&commands).await {
+                    Ok(replies) => results.extend(replies.chunks_exact(2).map(|pair| renamed(&pair[0], &pair[1]))),
+                    Err(error) => results.push(Err(error)),
+                }
+            }
+            let end = results.iter().position(|result| result.as_ref().is_err_and(|e| !e.leaves_connection_usable()));
+            if let Some(end) = end {
+                results.truncate(end + 1);
+                break;
+            }
+        }
+        results
+    }
+
+    /// The commands of as many pairs as go out in one flight.
+    fn fit(&self, pairs: &[(Pathname, Pathname)]) -> Vec<Command> {
+        let (mut commands, mut bytes) = (Vec::new(), 0);
+        for (from, to) in pairs {
+            let pair = [Command::RenameFrom(from.clone()), Command::RenameTo(to.clone())];
+            bytes += pair.iter().map(|command| command.encode(self.encoding()).len()).sum::<usize>();
+            if bytes > FLIGHT || commands.len() + 2 > IN_FLIGHT {
+                break;
+            }
+            commands.extend(pair);
+        }
+        commands
     }
 
     /// What is at `path`, after what a rename to it may have left half-way is mended.
@@ -143,6 +186,18 @@ impl<D: Dial> Client<D> {
     async fn remove_aside(&mut self, aside: &Pathname) -> Result<(), Error> {
         let reply = self.command(&Command::Delete(aside.clone())).await?;
         if reply.code == 421 { positive("DELE", reply) } else { Ok(()) }
+    }
+}
+
+/// What the replies to one pair of a flight mean.
+fn renamed(first: &Reply, second: &Reply) -> Result<(), Error> {
+    match (first.is_intermediate(), second) {
+        _ if first.code == 421 => Err(refusal("RNFR", first.clone())),
+        (_, second) if second.code == 421 => Err(refusal("RNTO", second.clone())),
+        (true, second) => positive("RNTO", second.clone()),
+        // Whatever it did, it was not this.
+        (false, second) if second.is_positive() => Err(Error::Unexpected { verb: "RNTO", reply: second.clone() }),
+        (false, _) => Err(refusal("RNFR", first.clone())),
     }
 }
 

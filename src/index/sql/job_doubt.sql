@@ -1,1 +1,1 @@
-UPDATE job SET in_doubt = 1 WHERE id = ?1
+UPDATE job SET in_doubt = 1, step = NULL WHERE id = ?1

@@ -168,6 +168,7 @@ impl Model {
         let by = self.jobs.remove(which);
         match outcome {
             Outcome::Done(Done::AsPlanned) => self.done(&by),
+            Outcome::Done(Done::Staged { .. }) => unreachable!("see `staging`"),
             Outcome::Done(Done::Holds { print, digest, .. }) => {
                 let Operation::Put { mode, .. } = by.job.operation else { unreachable!() };
                 let entry = Entry::file(*print, Some(*digest)).with_mode(mode);

@@ -8,7 +8,7 @@ use super::{Adoption, Deep, Finding, Verified, Verify, What, adopt, verify};
 use crate::{
     clock,
     index::Index,
-    mirror::{Drift, Scrub, Seats, Settings},
+    mirror::{Drift, Publish, Scrub, Seats, Settings},
     model::{Digest, Disposal, Entry, Fingerprint, Kind, RelPath, Retention},
     plan::Budget,
     remote::{
@@ -84,6 +84,7 @@ impl Scene {
             budget: Budget { files: 50, percent: 25 },
             disposal: Disposal::Trash,
             retention: Retention::default(),
+            publish: Publish::default(),
             drift: Drift::default(),
             scrub: Scrub::default(),
             seats: Seats::new(1),

@@ -99,7 +99,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let touches = |other: &RelPath| path.is_none_or(|path| other.is_at_or_below(path));
         let mut in_flight: Vec<InFlight> = Vec::new();
         for running in self.crew.running() {
-            let operation = &running.task.job().operation;
+            let Some(operation) = running.task.job().map(|job| &job.operation) else { continue };
             if in_flight.len() < IN_FLIGHT && operation.touches().any(touches) {
                 in_flight.push(InFlight {
                     verb: operation.verb().to_owned(),
@@ -123,7 +123,13 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             unseen: self.unseen_at(path),
             in_flight,
             doubtful: path.map_or(!self.doubts.is_empty(), |path| self.doubtful.overlaps(path)),
-            promised: self.stale || self.pass != Pass::Over || !self.backlog.is_empty() || !self.schedule.is_empty(),
+            promised: self.publishing().is_some()
+                || self.stale
+                || self.pass != Pass::Over
+                || !self.backlog.is_empty()
+                || !self.schedule.is_empty(),
+            staged: self.release.holds(path),
+            withheld: self.release.withheld.clone(),
             halt: self.halt.as_ref().map(|note| (note.halt.to_string(), note.halt.hint(&self.settings.name))),
             link: link.map(|(why, hint, stopped)| LinkTrouble { why: why.clone(), hint: hint.map(str::to_owned), stopped }),
         }

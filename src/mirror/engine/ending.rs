@@ -34,6 +34,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if !idle || !self.schedule.is_empty() || !self.backlog.is_empty() || !answered || self.stale || self.pass != Pass::Over {
             return Ok(false);
         }
+        if self.is_together() && !self.release.is_at_rest() && self.doubts.is_empty() {
+            return Ok(false);
+        }
         let waiting = self.books.with(|index| index.problems(1000)).await?;
         Ok(!waiting.iter().any(|p| p.retry_at.is_some() && p.attempts < PASS_ATTEMPTS))
     }

@@ -59,6 +59,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         tracing::warn!(mirror = %self.settings.name, %target, "another directory on a server than so far: it is mirrored to as if it were the first time");
         self.withdraw().await?;
         self.doubts.clear();
+        self.release = super::releasing::Releasing::default();
         self.doubtful = PathSet::default();
         self.approval = None;
         let wall = self.wall();

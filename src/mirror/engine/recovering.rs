@@ -13,6 +13,7 @@ use crate::{
 impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Takes up what an earlier process left: jobs in doubt, backoff, halts.
     pub(super) async fn recover(&mut self, until: Until) -> Result<(), IndexError> {
+        self.recover_release().await?;
         let wall = self.wall();
         let turn = fastrand::u64(1..);
         let unused = Bond::new(self.settings.identity.clone(), self.remote.target());

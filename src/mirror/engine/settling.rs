@@ -19,13 +19,15 @@ use crate::{
 
 /// What one turn's ended tasks come to.
 #[derive(Default)]
-struct Turn {
-    settled: Vec<(Job, Outcome)>,
+pub(super) struct Turn {
+    pub(super) settled: Vec<(Job, Outcome)>,
     answered: Vec<(JobId, Answers)>,
     /// The directory on the server is not what it was taken for.
     unbound: bool,
     /// What was found out of other paths.
-    aside: Vec<Aside>,
+    pub(super) aside: Vec<Aside>,
+    /// What a run left staged.
+    pub(super) restaged: Vec<JobId>,
 }
 
 impl<R: Remote, W: Watcher> Mirror<R, W> {
@@ -88,7 +90,22 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 if report.look_again {
                     self.look_again(job.operation.path().clone());
                 }
+                if let Outcome::Done(done) = &report.outcome {
+                    self.staged(&job, done);
+                }
                 self.ended(job, report.outcome, turn);
+            }
+            (Task::Release(work), End::Told(told)) => self.take_told(&work, *told, turn),
+            (Task::Release(work), end) => {
+                match end {
+                    End::NoSession(e) => self.link_failed(&e),
+                    End::Unbound => {
+                        turn.unbound = true;
+                        self.link_works();
+                    }
+                    _ => {}
+                }
+                self.not_tried(work);
             }
             (Task::Run(job), End::NoSession(e)) => {
                 self.link_failed(&e);
@@ -104,7 +121,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.link_works();
                 self.doubts.push_back(Doubt { job, asked, ask_at: Instant::now() });
             }
-            (Task::Run(job), End::Died | End::Answered(_) | End::Unanswered(_)) => {
+            (Task::Run(job), End::Died | End::Answered(_) | End::Unanswered(_) | End::Told(_)) => {
                 let problem = Problem::new(Reason::Connection, "the task that did it ended unexpectedly");
                 self.ended(job, Outcome::InDoubt(problem), turn);
             }
@@ -128,7 +145,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 let problem = worker::problem(&e);
                 self.ask_later(job, asked, problem, turn);
             }
-            (Task::Resolve(job, asked), End::Died | End::Ran(_)) => {
+            (Task::Resolve(job, asked), End::Died | End::Ran(_) | End::Told(_)) => {
                 let problem = Problem::new(Reason::Connection, "the question about it ended unexpectedly");
                 self.ask_later(job, asked, problem, turn);
             }
@@ -159,9 +176,11 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         turn.settled.push((job, outcome));
     }
 
-    fn count(&mut self, operation: &Operation, outcome: &Outcome) {
+    pub(super) fn count(&mut self, operation: &Operation, outcome: &Outcome) {
         let counters = &mut self.counters;
         match outcome {
+            // It counts when it is published.
+            Outcome::Done(Done::Staged { .. }) => return,
             Outcome::Done(Done::Holds { sent: 0, print, .. }) if print.size > 0 => counters.unchanged += 1,
             Outcome::Done(Done::Holds { sent, .. }) => {
                 counters.puts += 1;
@@ -199,7 +218,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         // Another job in doubt may touch the same path.
         let asking = self.crew.running().filter_map(|running| match &running.task {
             Task::Resolve(job, _) => Some(job),
-            Task::Run(_) => None,
+            Task::Run(_) | Task::Release(_) => None,
         });
         let doubted = self.doubts.iter().map(|doubt| &doubt.job).chain(asking);
         let others: Vec<RelPath> = doubted.flat_map(|job| job.operation.touches().cloned()).collect();
@@ -208,7 +227,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
     }
 
-    fn link_works(&mut self) {
+    pub(super) fn link_works(&mut self) {
         self.crew.worked();
         if self.link.works() {
             tracing::info!(mirror = %self.settings.name, "the server can be used again");
@@ -257,6 +276,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                         Aside::Told(path, stat) => index.told(&path, stat, wall)?,
                     }
                 }
+                if !turn.restaged.is_empty() {
+                    index.restage(&turn.restaged)?;
+                }
                 turn.answered.into_iter().try_for_each(|(job, answers)| index.resolve(job, &answers, wall))
             })
             .await?;
@@ -270,6 +292,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             Outcome::Done(Done::Holds { sent: 0, print, .. }) if print.size > 0 => {
                 tracing::info!(%mirror, %path, "unchanged, nothing sent");
             }
+            Outcome::Done(Done::Staged { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "staged"),
             Outcome::Done(Done::Holds { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "{verb}"),
             Outcome::Done(Done::AsPlanned) => match operation {
                 Operation::Rename { from, .. } => tracing::info!(%mirror, %path, %from, "{verb}"),

@@ -94,6 +94,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             halt,
             link: self.link_status(wall, now),
             watch: self.watch.clone(),
+            release: self.release_status(),
             skipped: self.skipped,
             problems,
             unseen: self.unseen.clone(),
@@ -127,12 +128,16 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             if self.looking.is_some() { Phase::Scanning } else { Phase::Starting }
         } else if matches!(self.link.state(), State::Waiting { .. }) && (pending > 0 || !self.doubts.is_empty()) {
             Phase::Waiting
+        } else if self.publishing().is_some_and(|(_, begun)| begun) {
+            Phase::Publishing
         } else if self.crew.len() > 0 || !self.schedule.is_empty() || !self.backlog.is_empty() || self.stale {
             Phase::Syncing
         } else if self.looking.is_some() || self.settle.deadline().is_some() {
             Phase::Scanning
         } else if pending == 0 && self.doubts.is_empty() && self.unseen.is_empty() {
             if self.is_deaf() { Phase::AsScanned } else { Phase::InSync }
+        } else if self.release.withheld.is_some() {
+            Phase::Withheld
         } else if self.tally.waiting > 0 || !self.doubts.is_empty() || pending > self.tally.parked {
             Phase::Waiting
         } else {
@@ -141,11 +146,11 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     }
 
     fn in_flight(&self) -> Vec<InFlight> {
-        let mut jobs: Vec<_> = self.crew.running().collect();
-        jobs.sort_by_key(|running| running.task.job().id);
+        let mut jobs: Vec<_> = self.crew.running().filter_map(|running| Some((running.task.job()?, running))).collect();
+        jobs.sort_by_key(|(job, _)| job.id);
         jobs.into_iter()
-            .map(|running| {
-                let operation = &running.task.job().operation;
+            .map(|(job, running)| {
+                let operation = &job.operation;
                 InFlight {
                     verb: operation.verb().to_owned(),
                     path: operation.path().to_string(),

@@ -49,24 +49,20 @@ impl Trash {
 }
 
 impl<R: Remote, W: Watcher> Mirror<R, W> {
-    /// Puts what was planned into the backlog, with removals in the way that the mirror does them. What is to be left is so at once.
-    pub(super) async fn dispose(&mut self, steps: Vec<Step>) -> Result<(), IndexError> {
+    /// What was planned, with removals in the way that the mirror does them. What is to be left is so at once.
+    pub(super) async fn without_left(&mut self, steps: Vec<Step>) -> Result<Vec<Step>, IndexError> {
         let (disposal, wall) = (self.settings.disposal, self.wall());
-        let mut left = Vec::new();
-        for step in steps {
-            if is_left(disposal, &step) {
-                left.push(step.operation.path().clone());
-            } else {
-                self.backlog.push_back(disposed(disposal, step, wall).operation);
-            }
-        }
+        let (left, steps): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| is_left(disposal, step));
+        let steps = steps.into_iter().map(|step| disposed(disposal, step, wall)).collect();
         if left.is_empty() {
-            return Ok(());
+            return Ok(steps);
         }
+        let left: Vec<RelPath> = left.into_iter().map(|step| step.operation.path().clone()).collect();
         left.iter().for_each(|path| tracing::info!(mirror = %self.settings.name, %path, "gone here, left on the server"));
         self.counters.left += left.len() as u64;
         self.untold = true;
-        self.books.with(move |index| index.leave(&left, wall)).await
+        self.books.with(move |index| index.leave(&left, wall)).await?;
+        Ok(steps)
     }
 
     /// Promises what is wanted back; and, if there is nothing else to do, what is to be removed from the trash.

@@ -15,7 +15,9 @@ use super::{Mirror, StartWatch};
 use crate::{
     clock,
     index::Index,
-    mirror::{Account, Command, Drift, Handle, MirrorError, MirrorStatus, PathState, Phase, Scrub, Seats, Settings, Until},
+    mirror::{
+        Account, Command, Drift, Handle, MirrorError, MirrorStatus, PathState, Phase, Publish, Scrub, Seats, Settings, Until,
+    },
     model::{Disposal, RelPath, Retention},
     plan::Budget,
     remote::memory::{MemoryRemote, Options, tree::Node},
@@ -84,6 +86,7 @@ impl Life {
             identity: "mine".into(),
             budget: Budget { files: 0, percent: 0 },
             drift: Drift::default(),
+            publish: Publish::default(),
             scrub: Scrub::default(),
             disposal: Disposal::Trash,
             retention: Retention::default(),

@@ -12,7 +12,7 @@ use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use super::*;
 use crate::{
     clock,
-    mirror::{Account, Drift, PathState, Scrub, Seats},
+    mirror::{Account, Drift, PathState, Publish, Scrub, Seats},
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{Fault, Faults, MemoryRemote, Options, Primitive},
@@ -48,6 +48,7 @@ fn start(clock: fn() -> UnixMillis, full: bool) -> Kept {
         identity: "mine".into(),
         budget: Budget { files: 0, percent: 0 },
         drift: Drift::default(),
+        publish: Publish::default(),
         scrub: Scrub::default(),
         disposal: Disposal::Trash,
         retention: Retention::default(),

@@ -60,9 +60,12 @@ pub(super) async fn put_back<S: Session>(session: &mut S, place: &RelPath, path:
     }
 }
 
-/// Renames with the directories made that `to` is to be in.
-async fn renamed_after_making<S: Session>(session: &mut S, from: &RelPath, to: &RelPath) -> Report {
-    let mut above: Vec<RelPath> = to.ancestors().collect();
+/// Makes the directories of the trash that `place` is to be in.
+///
+/// # Errors
+/// What a job comes to that needs them.
+pub(super) async fn make_above<S: Session>(session: &mut S, place: &RelPath) -> Result<(), Box<Report>> {
+    let mut above: Vec<RelPath> = place.ancestors().collect();
     above.reverse();
     for dir in above {
         match session.make_dir(&dir).await {
@@ -70,18 +73,26 @@ async fn renamed_after_making<S: Session>(session: &mut S, from: &RelPath, to: &
             Err(e) if e.class == Class::Refused => match session.stat(&dir).await {
                 // Somebody else made it.
                 Ok(Some(Stat { kind: Kind::Dir, .. })) => continue,
-                Err(lost) if !lost.session_survives() => return Report::failed(lost),
-                _ => return failed(e, &dir),
+                Err(lost) if !lost.session_survives() => return Err(Box::new(Report::failed(lost))),
+                _ => return Err(Box::new(failed(e, &dir))),
             },
-            Err(e) => return failed(e, &dir),
+            Err(e) => return Err(Box::new(failed(e, &dir))),
         }
         // Keeps visitors out of it where a web server runs as somebody else. That it cannot be done is no failure.
         if dir.as_bytes() == TRASH_DIR.as_bytes()
             && let Err(e) = session.set_mode(&dir, Mode::of(0o700)).await
             && !e.session_survives()
         {
-            return Report::failed(e);
+            return Err(Box::new(Report::failed(e)));
         }
+    }
+    Ok(())
+}
+
+/// Renames with the directories made that `to` is to be in.
+async fn renamed_after_making<S: Session>(session: &mut S, from: &RelPath, to: &RelPath) -> Report {
+    if let Err(report) = make_above(session, to).await {
+        return *report;
     }
     match session.rename(from, to).await {
         Ok(()) => Report::of(Outcome::Done(Done::AsPlanned)),

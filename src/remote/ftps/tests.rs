@@ -4,6 +4,7 @@
 mod active;
 mod aside;
 mod downloads;
+mod flight;
 mod hostile;
 mod learning;
 mod login;

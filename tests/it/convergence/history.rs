@@ -4,6 +4,7 @@
 use std::{sync::PoisonError, time::Duration};
 
 use towline::{
+    mirror::Publish,
     model::{Disposal, Retention},
     remote::{
         Class,
@@ -29,6 +30,8 @@ pub struct Mix {
     pub meanwhile: u32,
     /// Whether the server takes names that differ in case only for one.
     pub fold: Fold,
+    /// When changes become visible.
+    pub publish: Publish,
 }
 
 /// What names that differ in case only are.
@@ -50,6 +53,7 @@ pub fn live(mix: Mix, seed: u64) -> Result<Tale, Wrong> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut stage = Stage::new(random.u64(..), mix.fold, mix.ears, random.usize(1..=4));
     stage.remote.count_marker();
+    stage.publish = mix.publish;
     if seed.is_multiple_of(3) {
         stage.disposal = Disposal::Remove;
     }

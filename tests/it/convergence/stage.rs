@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use towline::{
     index::Index,
-    mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Scrub, Seats, Settings, StartWatch, Until},
+    mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Publish, Scrub, Seats, Settings, StartWatch, Until},
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{
@@ -82,6 +82,8 @@ pub struct Stage {
     connections: usize,
     fold: Fold,
     view: View,
+    /// When changes become visible.
+    pub publish: Publish,
     /// What becomes of what is gone.
     pub disposal: Disposal,
     /// How long it stays in the trash.
@@ -157,6 +159,7 @@ impl Stage {
             connections,
             fold,
             view,
+            publish: Publish::default(),
             disposal: Disposal::Trash,
             retention: Retention::default(),
             lives: Cell::new(0),
@@ -216,6 +219,7 @@ impl Stage {
             identity: "mine".into(),
             budget: Budget { files: u64::MAX, percent: 100 },
             drift: Drift::default(),
+            publish: self.publish,
             scrub: Scrub::default(),
             disposal: self.disposal,
             retention: self.retention,

@@ -40,16 +40,20 @@ impl<'a> Small<'a> {
         Self(at)
     }
 
-    /// Takes all the room that is left.
     fn fill(&self) {
-        let mut file = fs::File::create(self.0.join("filler")).unwrap();
-        for size in [64 << 10, 4096, 1] {
-            while file.write_all(&vec![b'f'; size]).is_ok() {}
-        }
+        fill(self.0);
     }
 
     fn free(&self) {
         fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+/// Takes all the room that is left where `dir` is, for a file in it.
+pub(crate) fn fill(dir: &Path) {
+    let mut file = fs::File::options().create(true).append(true).open(dir.join("filler")).unwrap();
+    for size in [64 << 10, 4096, 1] {
+        while file.write_all(&vec![b'f'; size]).is_ok() {}
     }
 }
 

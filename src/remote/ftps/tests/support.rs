@@ -34,6 +34,14 @@ pub(super) fn remote_with(server: Server, tls: TlsSettings) -> (FtpsRemote<Pipe>
     remote_as(server, settings(tls))
 }
 
+/// A remote of whose server this is known.
+pub(super) fn remote_knowing(server: Server, profile: Profile) -> (FtpsRemote<Pipe>, Heard) {
+    let tls = TlsSettings { trust: Trust::Pin, pins: vec![server.pin()], ..TlsSettings::default() };
+    let heard = server.heard();
+    let remote = FtpsRemote::with_dial(Pipe(server), settings(tls), profile, Arc::new(|_| {})).expect("settings");
+    (remote, heard)
+}
+
 pub(super) fn settings(tls: TlsSettings) -> FtpsSettings {
     FtpsSettings {
         host: "ftp.test".to_owned(),
