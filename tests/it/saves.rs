@@ -1,6 +1,6 @@
 //! How editors save: the sequences of system calls that they make in the document's directory, replayed. One upload a save, no
-//! temporary name ever sent, the document's own name never deleted. vim's were recorded with strace from vim 9.0; the others are
-//! written down from their programs' sources.
+//! temporary name ever sent, the document's own name never deleted. vim's way in place was recorded with strace from vim 9.0; the
+//! others are written down as their programs are known to save, and were not recorded here.
 //!
 //! Names that live as long as the document is open (vim's swap file, LibreOffice's lock) are no temporary names to a daemon that waits
 //! for a file to hold still: whoever does not want them on the server ignores them, as the configuration here does.
