@@ -227,11 +227,14 @@ pub struct RootIdentity {
 }
 
 impl RootIdentity {
-    /// Whether nothing speaks against both being one directory: device numbers are given anew after an unmount, and every
-    /// fresh file system of a kind has its root at the same inode.
+    /// Whether nothing speaks against both being one directory. Every fresh file system of a kind has its root at the same
+    /// inode, and device numbers are given anew with each mount, so that the file system's own number decides where it is known.
     pub fn is_like(&self, other: &Self) -> bool {
-        let filesystem = self.filesystem == other.filesystem || self.filesystem == 0 || other.filesystem == 0;
-        (self.device, self.inode) == (other.device, other.inode) && filesystem
+        let one_filesystem = match (self.filesystem, other.filesystem) {
+            (0, _) | (_, 0) => self.device == other.device,
+            (here, there) => here == there,
+        };
+        self.inode == other.inode && one_filesystem
     }
 }
 
@@ -247,7 +250,8 @@ mod tests {
             (root(1, 2, 3), root(1, 2, 4), false),
             (root(1, 2, 0), root(1, 2, 4), true),
             (root(1, 2, 3), root(1, 2, 0), true),
-            (root(1, 2, 3), root(2, 2, 3), false),
+            (root(1, 2, 3), root(2, 2, 3), true),
+            (root(1, 2, 0), root(2, 2, 3), false),
             (root(1, 2, 0), root(1, 3, 0), false),
         ] {
             assert_eq!((a.is_like(&b), b.is_like(&a)), (like, like), "{a:?} {b:?}");
