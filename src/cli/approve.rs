@@ -87,8 +87,8 @@ async fn overwrite(mut context: Context, mirror: &str, path: &str) -> Result<Exi
 
 /// Why removals wait, as the last pass noted it.
 #[derive(Deserialize)]
-struct Held {
-    halt: Halt,
+pub(super) struct Held {
+    pub(super) halt: Halt,
 }
 
 /// Approves what the last pass held back. How many files that are.

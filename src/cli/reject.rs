@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use serde::Deserialize;
 use towline::{
     clock,
     control::client::{Client, ClientError},
@@ -12,7 +11,7 @@ use towline::{
     plan::Halt,
 };
 
-use super::{Context, Exit, Failure, assemble, show};
+use super::{Context, Exit, Failure, approve::Held, assemble, show};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -45,12 +44,6 @@ pub(super) async fn reject(mut context: Context, args: Args) -> Result<Exit, Fai
         args.mirror
     )?;
     Ok(Exit::Done)
-}
-
-/// Why removals wait, as the last pass noted it.
-#[derive(Deserialize)]
-struct Held {
-    halt: Halt,
 }
 
 fn at_rest(context: &Context, name: &str) -> Result<u64, Failure> {

@@ -4,7 +4,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::scrub::ScrubStatus;
-use crate::{index::Tally, model::UnixMillis, plan::Halt, remote::Class, scan::Skipped};
+use crate::{
+    index::Tally,
+    model::{Operation, UnixMillis},
+    plan::Halt,
+    remote::Class,
+    scan::Skipped,
+};
 
 /// What a mirror is doing, in one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +119,17 @@ pub struct InFlight {
     pub size: Option<u64>,
     /// Bytes handed to the network so far.
     pub sent: u64,
+}
+
+impl InFlight {
+    /// What runs as `operation`, of which so many bytes are `sent`.
+    pub(super) fn of(operation: &Operation, sent: u64) -> Self {
+        let size = match operation {
+            Operation::Put { print, .. } => Some(print.size),
+            _ => None,
+        };
+        Self { verb: operation.verb().to_owned(), path: operation.path().to_string(), size, sent }
+    }
 }
 
 /// Why removals wait.

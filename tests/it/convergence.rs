@@ -22,7 +22,8 @@ use towline::mirror::Publish;
 use crate::support;
 use ground::Ears;
 use history::{Fold, Mix};
-use stage::Tale;
+use stage::{Tale, Wrong};
+use towline::remote::{Class, memory::Fault};
 
 /// Histories that are lived at once: most of their time they wait for the disk's clock to tick.
 const AT_ONCE: u64 = 4;
@@ -92,6 +93,26 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(trash::trials());
     trials.extend(release::trials());
     trials
+}
+
+/// What a call of the server may meet.
+const FAULTS: [(&str, Fault); 4] = [
+    ("cut", Fault::Cut),
+    ("lost_reply", Fault::LostReply),
+    ("refused", Fault::Fail(Class::Refused)),
+    ("full", Fault::Fail(Class::Full)),
+];
+
+/// Lives `life` with `fault` at each of `calls`; one that loses the session ends the life as well, in a second round.
+fn at_every_call(name: String, calls: u64, fault: Fault, life: fn(u64, Fault, bool) -> Result<(), Wrong>) -> Trial {
+    let kills = matches!(fault, Fault::Cut | Fault::LostReply);
+    Trial::test(name, move || {
+        each(0..calls * (1 + u64::from(kills)), |n| {
+            let (call, killed) = (n % calls, n >= calls);
+            life(call, fault, killed).map_err(|wrong| format!("call {call}, killed {killed}: {wrong}"))
+        });
+        Ok(())
+    })
 }
 
 fn number(variable: &str) -> Option<u64> {

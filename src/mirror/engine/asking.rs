@@ -14,7 +14,7 @@ use crate::{
         retry::State,
         status::InFlight,
     },
-    model::{Operation, RelPath, UnixMillis},
+    model::{RelPath, UnixMillis},
     remote::Remote,
     scan::{Place, Rules, RulesError, Sighting, explain},
     watch::{Dirty, Hint, Watcher},
@@ -101,15 +101,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         for running in self.crew.running() {
             let Some(operation) = running.task.job().map(|job| &job.operation) else { continue };
             if in_flight.len() < IN_FLIGHT && operation.touches().any(touches) {
-                in_flight.push(InFlight {
-                    verb: operation.verb().to_owned(),
-                    path: operation.path().to_string(),
-                    size: match operation {
-                        Operation::Put { print, .. } => Some(print.size),
-                        _ => None,
-                    },
-                    sent: running.sent.load(Ordering::Relaxed),
-                });
+                in_flight.push(InFlight::of(operation, running.sent.load(Ordering::Relaxed)));
             }
         }
         let link = match self.link.state() {

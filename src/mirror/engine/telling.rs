@@ -14,7 +14,7 @@ use crate::{
         retry::State,
         status::{HaltStatus, InFlight, LinkStatus, MirrorStatus, PathStatus, Phase},
     },
-    model::{Operation, UnixMillis},
+    model::UnixMillis,
     remote::Remote,
     scan::Modes,
     watch::Watcher,
@@ -148,20 +148,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     fn in_flight(&self) -> Vec<InFlight> {
         let mut jobs: Vec<_> = self.crew.running().filter_map(|running| Some((running.task.job()?, running))).collect();
         jobs.sort_by_key(|(job, _)| job.id);
-        jobs.into_iter()
-            .map(|(job, running)| {
-                let operation = &job.operation;
-                InFlight {
-                    verb: operation.verb().to_owned(),
-                    path: operation.path().to_string(),
-                    size: match operation {
-                        Operation::Put { print, .. } => Some(print.size),
-                        _ => None,
-                    },
-                    sent: running.sent.load(Ordering::Relaxed),
-                }
-            })
-            .collect()
+        jobs.into_iter().map(|(job, running)| InFlight::of(&job.operation, running.sent.load(Ordering::Relaxed))).collect()
     }
 
     fn link_status(&self, wall: UnixMillis, now: Instant) -> LinkStatus {

@@ -22,7 +22,7 @@ use towline::{
 };
 
 use super::{
-    each,
+    FAULTS, at_every_call,
     ground::Ears,
     history::Fold,
     stage::{End, Stage, Wrong},
@@ -33,21 +33,8 @@ const CALLS: u64 = 90;
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
-    for (name, fault) in [
-        ("cut", Fault::Cut),
-        ("lost_reply", Fault::LostReply),
-        ("refused", Fault::Fail(Class::Refused)),
-        ("full", Fault::Fail(Class::Full)),
-    ] {
-        // Those that lose the session end the life as well, in a second round.
-        let kills = matches!(fault, Fault::Cut | Fault::LostReply);
-        trials.push(Trial::test(format!("convergence::release::a_{name}_at_every_call"), move || {
-            each(0..CALLS * (1 + u64::from(kills)), |n| {
-                switch(n % CALLS, fault, n >= CALLS)
-                    .map_err(|wrong| format!("call {}, killed {}: {wrong}", n % CALLS, n >= CALLS))
-            });
-            Ok(())
-        }));
+    for (name, fault) in FAULTS {
+        trials.push(at_every_call(format!("convergence::release::a_{name}_at_every_call"), CALLS, fault, switch));
     }
     trials.push(Trial::test("convergence::release::in_order", || Ok(in_order()?)));
     trials.push(Trial::test("convergence::release::what_is_not_whole_is_not_published", || Ok(withheld()?)));

@@ -16,7 +16,7 @@ use towline::{
 };
 
 use super::{
-    each,
+    FAULTS, at_every_call,
     ground::Ears,
     history::Fold,
     stage::{End, Stage, Wrong},
@@ -28,22 +28,9 @@ const GONE: [(&str, &str); 4] = [("a", "one"), ("d/b", "number two"), ("d/e/c", 
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
-    for (name, fault) in [
-        ("cut", Fault::Cut),
-        ("lost_reply", Fault::LostReply),
-        ("refused", Fault::Fail(Class::Refused)),
-        ("full", Fault::Fail(Class::Full)),
-    ] {
-        // Those that lose the session end the life as well, in a second round.
-        let kills = matches!(fault, Fault::Cut | Fault::LostReply);
+    for (name, fault) in FAULTS {
         for (verb, test) in [("removed", removed as fn(u64, Fault, bool) -> Result<(), Wrong>), ("put_back", put_back)] {
-            trials.push(Trial::test(format!("convergence::trash::{verb}_with_a_{name}_at_every_call"), move || {
-                each(0..CALLS * (1 + u64::from(kills)), |n| {
-                    test(n % CALLS, fault, n >= CALLS)
-                        .map_err(|wrong| format!("call {}, killed {}: {wrong}", n % CALLS, n >= CALLS))
-                });
-                Ok(())
-            }));
+            trials.push(at_every_call(format!("convergence::trash::{verb}_with_a_{name}_at_every_call"), CALLS, fault, test));
         }
     }
     trials.push(Trial::test("convergence::trash::what_is_old_goes_at_a_low_pace", || Ok(expires()?)));
