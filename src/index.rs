@@ -49,12 +49,13 @@ use crate::model::{
 };
 use books::Books;
 
-const SCHEMA: [&str; 5] = [
+const SCHEMA: [&str; 6] = [
     include_str!("index/schema/0001.sql"),
     include_str!("index/schema/0002.sql"),
     include_str!("index/schema/0003.sql"),
     include_str!("index/schema/0004.sql"),
     include_str!("index/schema/0005.sql"),
+    include_str!("index/schema/0006.sql"),
 ];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.

@@ -240,7 +240,11 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
             config::Delete::Remove => Disposal::Remove,
             config::Delete::Keep => Disposal::Keep,
         },
-        retention: Retention { age: Duration::from_secs(u64::from(mirror.trash.days) * 86_400), bytes: mirror.trash.size },
+        retention: Retention {
+            age: Duration::from_secs(u64::from(mirror.trash.days) * 86_400),
+            bytes: mirror.trash.size,
+            versions: mirror.trash.versions == config::Versions::Copied,
+        },
         seats,
         clock: clock::now,
         observer: None,

@@ -204,6 +204,7 @@ fn short(operation: &Operation) -> &'static str {
         Operation::MakeDir { .. } => "mkdir",
         Operation::RemoveFile { .. } => "removed",
         Operation::Trash { .. } => "trashed",
+        Operation::Keep { .. } => "kept",
         Operation::Restore { .. } => "put back",
         Operation::Expire { .. } => "expired",
         Operation::RemoveDir { .. } => "rmdir",

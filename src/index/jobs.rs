@@ -1,7 +1,7 @@
 //! Promises: written down before the server hears of them, settled or resolved afterwards. What they prove goes into the
 //! recorded side, which nothing else writes but [`super::Index::record`].
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, params, types::ValueRef};
 
 use super::{IndexError, books::Books, fold, rows, staging, trash};
 use crate::model::{
@@ -156,9 +156,13 @@ impl Promise {
                 trash::put(books, place, path, recorded)?;
                 self.record(books, path, None)?;
             }
+            (Operation::Keep { path, place, print, .. }, Done::AsPlanned) => trash::keep(books, place, path, *print)?,
+            (Operation::Keep { .. }, Done::NotKept) => {}
             (Operation::Restore { place, path }, Done::AsPlanned) => Self::left(books, place, path)?,
             (Operation::Expire { place, .. }, Done::AsPlanned) => trash::delete(books, place)?,
-            (Operation::Put { .. }, Done::AsPlanned) | (_, Done::Holds { .. } | Done::Staged { .. }) => return Ok(false),
+            (Operation::Put { .. }, Done::AsPlanned) | (_, Done::Holds { .. } | Done::Staged { .. } | Done::NotKept) => {
+                return Ok(false);
+            }
         }
         Ok(true)
     }
@@ -199,6 +203,11 @@ impl Promise {
                 }
                 self.kept(books, path, told(path))
             }
+            // What is there is whole: half a copy was removed before this was answered.
+            Operation::Keep { path, place, print, .. } => match told(place) {
+                Some(_) => trash::keep(books, place, path, *print),
+                None => Ok(()),
+            },
             Operation::Restore { place, path } => match (told(place), told(path)) {
                 (Some(_), _) => Ok(()),
                 (None, Some(_)) => Self::left(books, place, path),
@@ -264,6 +273,9 @@ impl Promise {
         let mode = rows::mode(row, 14)?;
         let operation = match verb.as_str() {
             "make-dir" => Operation::MakeDir { path, inode: row.get::<_, i64>(8)?.cast_unsigned(), mode },
+            "put" if row.get_ref(3)? != ValueRef::Null => {
+                Operation::Keep { path, place: rows::path(row, 3)?, print: rows::print(row, 5)?, unless: rows::digest(row, 10)? }
+            }
             "put" => Operation::Put { path, print: rows::print(row, 5)?, equal_to: rows::digest(row, 10)?, mode },
             "link" => Operation::Link {
                 path,
@@ -326,6 +338,7 @@ fn insert(db: &Connection, operation: &Operation, now: UnixMillis) -> Result<Job
         Operation::RemoveFile { .. } => ("remove-file", None, None, None, None, None),
         Operation::RemoveDir { .. } => ("remove-dir", None, None, None, None, None),
         Operation::Trash { place, .. } => ("remove-file", Some(place), None, None, None, None),
+        Operation::Keep { place, print, unless, .. } => ("put", Some(place), Some(print), None, *unless, None),
         Operation::Restore { place, .. } => ("rename", Some(place), None, None, None, None),
         Operation::Expire { kind: Kind::Dir, .. } => ("remove-dir", None, None, None, None, None),
         Operation::Expire { .. } => ("remove-file", None, None, None, None, None),

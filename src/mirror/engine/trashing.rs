@@ -1,5 +1,5 @@
-//! What becomes of what is gone here: moved to the trash, removed, or left; and the trash itself: what is wanted back, what has
-//! been in it for long.
+//! What becomes of what is gone here: moved to the trash, removed, or left; which versions are kept before they are replaced;
+//! and the trash itself: what is wanted back, what has been in it for long.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{AHEAD, Mirror, PROMISES, Pass};
 use crate::{
     index::{IndexError, Trashed, Undo},
-    model::{Disposal, Operation, RelPath, UnixMillis, place},
+    model::{Digest, Disposal, Operation, RelPath, UnixMillis, place},
     plan::{Removals, Step, Why},
     remote::Remote,
     watch::Watcher,
@@ -63,6 +63,25 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.untold = true;
         self.books.with(move |index| index.leave(&left, wall)).await?;
         Ok(steps)
+    }
+
+    /// Of each step, what keeps the version that it replaces, if that is to be kept: done before it.
+    pub(super) async fn keeping(&mut self, steps: &[Step]) -> Result<Vec<Option<Operation>>, IndexError> {
+        let (retention, wall) = (self.settings.retention, self.wall());
+        // Where nobody knows yet, the session that does it may find out.
+        let keeps = self.settings.disposal == Disposal::Trash && retention.versions;
+        if !keeps || self.remote.abilities().copies == Some(false) {
+            return Ok(vec![None; steps.len()]);
+        }
+        let replaced: Vec<_> = steps.iter().map(|step| replaced(&step.operation)).collect();
+        let paths: Vec<RelPath> = replaced.iter().flatten().map(|(path, _)| (*path).clone()).collect();
+        let mut versions = self.books.with(move |index| index.replaceable(&paths, &retention)).await?.into_iter();
+        let mut keep = |(path, unless): (&RelPath, Option<Digest>)| {
+            let print = versions.next().flatten()?;
+            let place = place(path, wall, fastrand::u32(..)).ok()?;
+            Some(Operation::Keep { path: path.clone(), place, print, unless })
+        };
+        Ok(replaced.into_iter().map(|replaced| replaced.and_then(&mut keep)).collect())
     }
 
     /// Promises what is wanted back; and, if there is nothing else to do, what is to be removed from the trash.
@@ -122,6 +141,15 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.untold = true;
         jobs.into_iter().for_each(|job| self.schedule.push(job));
         Ok(())
+    }
+}
+
+/// The path at which `operation` may replace a file; and what it would hold if it does not.
+fn replaced(operation: &Operation) -> Option<(&RelPath, Option<Digest>)> {
+    match operation {
+        Operation::Put { path, equal_to, .. } => Some((path, *equal_to)),
+        Operation::Rename { to, .. } if !operation.is_change_of_case() => Some((to, None)),
+        _ => None,
     }
 }
 

@@ -1,5 +1,5 @@
 //! The trash over the whole engine: nothing that is removed is lost, whatever happens at whichever call; what is wanted back
-//! comes back once; what is old goes.
+//! comes back once; what is old goes. And where the server copies, what is replaced is kept, and is never missing for it.
 
 use std::{fs, time::Duration};
 
@@ -11,8 +11,12 @@ use towline::{
     model::{Disposal, RelPath, Retention},
     remote::{
         Class,
-        memory::{Fault, Faults, Primitive, tree::Node},
+        memory::{
+            Fault, Faults, Options, Primitive,
+            tree::{Manners, Node},
+        },
     },
+    scan::View,
 };
 
 use super::{
@@ -29,10 +33,13 @@ const GONE: [(&str, &str); 4] = [("a", "one"), ("d/b", "number two"), ("d/e/c", 
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (name, fault) in FAULTS {
-        for (verb, test) in [("removed", removed as fn(u64, Fault, bool) -> Result<(), Wrong>), ("put_back", put_back)] {
+        for (verb, test) in
+            [("removed", removed as fn(u64, Fault, bool) -> Result<(), Wrong>), ("put_back", put_back), ("replaced", replaced)]
+        {
             trials.push(at_every_call(format!("convergence::trash::{verb}_with_a_{name}_at_every_call"), CALLS, fault, test));
         }
     }
+    trials.push(Trial::test("convergence::trash::what_is_not_replaced_is_not_kept", || Ok(not_replaced()?)));
     trials.push(Trial::test("convergence::trash::what_is_old_goes_at_a_low_pace", || Ok(expires()?)));
     trials.push(Trial::test("convergence::trash::a_full_server_gets_room_from_it", || Ok(makes_room()?)));
     trials.push(Trial::test("convergence::trash::what_is_kept_is_left_alone", || Ok(kept()?)));
@@ -141,7 +148,7 @@ fn put_back(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
 
 fn expires() -> Result<(), Wrong> {
     let mut stage = gone(1)?;
-    stage.retention = Retention { age: Duration::from_secs(86_400), bytes: u64::MAX };
+    stage.retention = Retention { age: Duration::from_secs(86_400), bytes: u64::MAX, versions: true };
     stage.conclude()?;
     all_in_trash(&stage)?;
     stage.live(async |scene| {
@@ -197,4 +204,92 @@ fn kept() -> Result<(), Wrong> {
     }
     let left = stage.index()?.left_there(None, 100).map_err(|e| e.to_string())?;
     if left.len() == 6 { Ok(()) } else { Err(format!("left: {left:?}")) }
+}
+
+const OLD: [(&str, &str); 3] = [("a", "one"), ("d/b", "number two"), ("d/over", "the third")];
+
+/// A mirror of files, on a server that copies, that were just replaced here; one by another that was renamed.
+fn other(seed: u64) -> Result<Stage, Wrong> {
+    fastrand::seed(seed);
+    let manners = Manners { copies: true, ..Manners::default() };
+    let connections = 1 + usize::try_from(seed % 3).unwrap_or(0);
+    let options = Options { manners, strict: true, unknown: false };
+    let stage = Stage::with(seed, Fold::No, Ears::default(), connections, View::default(), options);
+    let root = stage.ground().root().to_owned();
+    fs::create_dir_all(root.join("d")).unwrap();
+    for (path, body) in OLD {
+        stage.ground().put(path, body.as_bytes());
+    }
+    stage.ground().put("moves", b"it has a name of its own at first");
+    stage.conclude()?;
+    for (path, body) in &OLD[..2] {
+        stage.ground().put(path, format!("not {body} any more").as_bytes());
+    }
+    fs::rename(root.join("moves"), root.join("d/over")).unwrap();
+    Ok(stage)
+}
+
+fn replaced(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
+    let stage = other(number)?;
+    misbehave(&stage, number, fault, kills);
+    stage.live(async |scene| {
+        scene.watch_until_sync().await?;
+        Ok(End::Stopped)
+    })?;
+    stage.conclude()?;
+    let mut log = stage.remote.log();
+    log.retain(|call| matches!(call.primitive, Primitive::Rename | Primitive::RemoveFile) && call.done);
+    // A name that is live is never renamed away or removed, but by the rename that was made here.
+    let live =
+        |path: &Option<RelPath>| path.as_ref().is_some_and(|path| OLD.iter().any(|(old, _)| path.as_bytes() == old.as_bytes()));
+    if let Some(call) = log.iter().find(|call| live(&call.path)) {
+        return Err(format!("for a moment it was not there: {call:?}\n{}", stage.story()));
+    }
+    let held: Vec<String> = stage.remote.trash().into_values().filter_map(text).collect();
+    let whole = |body: &str| stage.ground().knows(body.as_bytes());
+    let times = |old: &str| held.iter().filter(|body| *body == old).count();
+    // Whatever is refused of the copy itself is done without; a lost connection costs none. Where it left a put in doubt, what is
+    // there then is kept to be sure, which may be the old version once more.
+    let spared = matches!(fault, Fault::Fail(_));
+    let right = held.iter().all(|body| whole(body)) && OLD.iter().all(|(_, old)| spared || times(old) > 0);
+    let known = stage.index()?.places().map_err(|e| e.to_string())?.len();
+    if right && known == held.len() {
+        Ok(())
+    } else {
+        Err(format!("in the trash: {held:?}, known are {known}\n{}", stage.story()))
+    }
+}
+
+fn not_replaced() -> Result<(), Wrong> {
+    for (size, kept) in [(u64::MAX, 3), (3, 1), (2, 0)] {
+        let mut stage = other(4)?;
+        stage.retention.bytes = size;
+        stage.live(async |scene| {
+            scene.watch_until_sync().await?;
+            Ok(End::Stopped)
+        })?;
+        if stage.remote.trash().len() != kept {
+            return Err(format!("{size}: the trash holds {:?}\n{}", stage.remote.trash(), stage.story()));
+        }
+    }
+    let mut stage = other(5)?;
+    stage.retention.versions = false;
+    stage.conclude()?;
+    let mut without = stage.remote.trash().len();
+    let mut stage = other(6)?;
+    stage.disposal = Disposal::Remove;
+    stage.conclude()?;
+    without += stage.remote.trash().len();
+    // Touched, and not changed.
+    let stage = other(7)?;
+    stage.conclude()?;
+    let copies = stage.remote.trash().len();
+    let body = format!("not {} any more", OLD[0].1);
+    stage.ground().put(OLD[0].0, body.as_bytes());
+    stage.conclude()?;
+    if (without, copies, stage.remote.trash().len()) == (0, 3, 3) {
+        Ok(())
+    } else {
+        Err(format!("{without} without, {copies} copies, then {:?}\n{}", stage.remote.trash(), stage.story()))
+    }
 }
