@@ -42,7 +42,7 @@ pub use pending::{PathProblem, Tally};
 pub use profile::Profiles;
 pub use proof::{Found, Proofs};
 pub use reader::{Reader, Under};
-pub use trash::{Kept, Trashed, Undo};
+pub use trash::{Kept, Trashed, Undo, Wanted};
 
 use crate::model::{
     Digest, Entry, Fingerprint, Job, JobId, Observation, Operation, Problem, RelPath, Row, Settlement, Stat, UnixMillis, Window,

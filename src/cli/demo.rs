@@ -205,7 +205,7 @@ fn short(operation: &Operation) -> &'static str {
         Operation::RemoveFile { .. } => "removed",
         Operation::Trash { .. } => "trashed",
         Operation::Keep { .. } => "kept",
-        Operation::Restore { .. } => "put back",
+        Operation::Restore { .. } | Operation::Revert { .. } => "put back",
         Operation::Expire { .. } => "expired",
         Operation::RemoveDir { .. } => "rmdir",
         Operation::SetMode { .. } => "chmod",

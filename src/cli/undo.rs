@@ -15,7 +15,7 @@ use towline::{
         client::{Client, ClientError},
     },
     index::{Reader, Undo},
-    mirror::index_file,
+    mirror::{UndoError, index_file},
     model::{RelPath, UnixMillis},
 };
 
@@ -23,17 +23,21 @@ use super::{Context, Exit, Failure, assemble, show};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The files are on the server again, and left alone from then on: Towline does not remove them once more, nor does it\n\
+    after_help = "What was removed is on the server again, and left alone from then on: Towline does not remove them once more, nor does it\n\
                   bring them back here. A file of the same name that appears here takes their place.\n\n\
+                  Where the server copies files by itself, what is overwritten is kept as well. An old version takes the place of the file\n\
+                  that is there now, of which a copy goes to the trash; the file here is not sent over it until it changes, or until\n\
+                  `towline approve MIRROR PATH`.\n\n\
                   Example:\n  towline undo site --dry-run        what would be put back of the last ten minutes\n  \
                   towline undo site docs             everything below docs that is in the trash"
 )]
 pub(super) struct Args {
     /// The mirror's name
     mirror: String,
-    /// Only what was at or below this path: in the source, or relative to it
+    /// Only what was at or below this path: in the source, or relative to it. A file that is there gets its last version back
     path: Option<PathBuf>,
-    /// Only what was removed in this time [default: 10m without a path, else all that is in the trash]
+    /// Only what was removed in this time, and old versions of what was replaced in it [default: 10m without a path, else all that is
+    /// in the trash; without old versions but at the very path]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     since: Option<Duration>,
     /// Only show what would be put back
@@ -58,11 +62,12 @@ pub(super) async fn undo(mut context: Context, args: Args) -> Result<Exit, Failu
     let since = args.since.or_else(|| args.path.is_none().then_some(LATELY));
     let path = args.path.as_deref().map(|path| relative(mirror, path)).transpose()?.flatten();
     let since = since.map(|since| UnixMillis(now.0.saturating_sub(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))));
-    let asked = UndoRequest { path: path.as_ref().map(|path| path.as_bytes().to_vec()), since, dry_run: args.dry_run };
+    let versions = args.since.is_some();
+    let asked = UndoRequest { path: path.as_ref().map(|path| path.as_bytes().to_vec()), since, versions, dry_run: args.dry_run };
     let (undone, when) = match Client::new(&socket).undo(&args.mirror, &asked).await {
         Ok(undone) => (undone, ""),
         Err(ClientError::NotRunning { .. }) => {
-            let found = leave_word(&context, mirror, &Undo { path, since }, args.dry_run)?;
+            let found = leave_word(&context, mirror, &Undo { path, since, versions }, args.dry_run)?;
             (found, ", with the next `towline sync` or `towline run`")
         }
         Err(e @ ClientError::NoSuchMirror(_)) => return Err(Failure::usage(e)),
@@ -71,7 +76,8 @@ pub(super) async fn undo(mut context: Context, args: Args) -> Result<Exit, Failu
     };
     for trashed in &undone.list {
         let (size, ago) = (show::bytes(trashed.size), show::ago(trashed.at, now));
-        writeln!(context.out, "  {} ({size}), removed {ago}", trashed.path)?;
+        let what = if trashed.replaces { "replaced" } else { "removed" };
+        writeln!(context.out, "  {} ({size}), {what} {ago}", trashed.path)?;
     }
     if undone.files > undone.list.len() as u64 {
         writeln!(context.out, "  ...")?;
@@ -96,6 +102,10 @@ fn leave_word(context: &Context, mirror: &Mirror, undo: &Undo, dry_run: bool) ->
     } else {
         let house = assemble::House::open(context)?;
         let mut index = house.index(mirror)?;
+        let found = index.undoable(undo).map_err(|e| Failure::state(&file, e))?;
+        if found.iter().any(|trashed| trashed.replaces) && house.copies(mirror) == Some(false) {
+            return Err(Failure::failed(UndoError::CannotCopy));
+        }
         index.undo(undo)
     };
     Ok(Undone::from(found.map_err(|e| Failure::state(&file, e))?))

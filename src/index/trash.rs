@@ -28,6 +28,8 @@ pub struct Undo {
     pub path: Option<RelPath>,
     /// What was removed no earlier than this; `None` is ever.
     pub since: Option<UnixMillis>,
+    /// Old versions of what is there still, too, wherever they were; else one only at the very path that is asked for.
+    pub versions: bool,
 }
 
 /// Something in the trash.
@@ -37,8 +39,24 @@ pub struct Trashed<P = RelPath> {
     pub path: P,
     /// Bytes.
     pub size: u64,
-    /// When it was removed.
+    /// When it was removed, or replaced.
     pub at: UnixMillis,
+    /// Whether it is an old version, and takes the place of what is there now.
+    #[serde(default)]
+    pub replaces: bool,
+}
+
+/// An old version that is wanted back over what is there now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where it lies.
+    pub place: RelPath,
+    /// Where it was.
+    pub path: RelPath,
+    /// What is recorded there now.
+    pub over: Fingerprint,
+    /// Whether a copy of that is in the trash.
+    pub kept: bool,
 }
 
 /// A file in the trash.
@@ -56,8 +74,8 @@ pub struct Kept {
 
 /// The trash.
 impl Index {
-    /// What `undo` would put back, in preorder: of each path what was removed last, unless something is there now. An old version
-    /// is for who asks for its very path.
+    /// What `undo` would put back, in preorder: of each path what was removed last, unless something is there now; and old versions,
+    /// over the file that is there now.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -93,6 +111,34 @@ impl Index {
         Ok(found)
     }
 
+    /// At most `limit` old versions that are wanted back over a file that is here and there.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn wanted_over(&self, limit: usize, now: UnixMillis) -> Result<Vec<Wanted>, IndexError> {
+        let mut wanted = self.db.prepare_cached(include_str!("sql/trash_wanted_over.sql"))?;
+        let mut rows = wanted.query((now.0, now.after(FURTHEST_RETRY).0, rows::limit(limit)))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (place, path) = (rows::path(row, 0)?, rows::path(row, 1)?);
+            let recorded = rows::get(&self.db, &path)?.and_then(|held| held.recorded);
+            let Some(Entry::File { print: over, .. }) = recorded else { continue };
+            let kept = is_kept(&self.db, &path, &over)?;
+            found.push(Wanted { place, path, over, kept });
+        }
+        Ok(found)
+    }
+
+    /// Nothing is wanted back over a file any more: the server cannot keep what is there. Which paths that is about.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn unwant_versions(&mut self) -> Result<Vec<RelPath>, IndexError> {
+        let wanted = self.wanted_over(MOST_UNDONE, UnixMillis(i64::MAX))?;
+        self.write(NO_TIME, |books| wanted.iter().try_for_each(|wanted| unwant(books, &wanted.path)))?;
+        Ok(wanted.into_iter().map(|wanted| wanted.path).collect())
+    }
+
     /// At most `limit` operations that remove what has been in the trash for too long, oldest first, then what is too much, then
     /// its empty directories.
     ///
@@ -125,7 +171,6 @@ impl Index {
     /// When the file cannot be read.
     pub fn replaceable(&self, paths: &[RelPath], retention: &Retention) -> Result<Vec<Option<Fingerprint>>, IndexError> {
         let mut room = retention.bytes.saturating_mul(2).saturating_sub(size(&self.db)?);
-        let mut kept = self.db.prepare_cached(include_str!("sql/trash_kept.sql"))?;
         let mut found = Vec::with_capacity(paths.len());
         for path in paths {
             let held = rows::get(&self.db, path)?.filter(|held| held.attempts < GIVES_WAY);
@@ -136,7 +181,7 @@ impl Index {
             };
             print = print.filter(|print| print.size <= retention.bytes.min(LARGEST) && print.size <= room);
             if let Some(version) = print {
-                if kept.exists((path.to_key(), version.size.cast_signed(), Some(version.mtime_ns).filter(|at| *at != 0)))? {
+                if is_kept(&self.db, path, &version)? {
                     print = None;
                 } else {
                     room -= version.size;
@@ -178,7 +223,8 @@ impl Index {
             Operation::Restore { place, .. } | Operation::Expire { place, .. } => Some(place),
             _ => None,
         };
-        Ok(all.into_iter().chain(wanted).filter_map(place).collect())
+        let over = self.wanted_over(usize::MAX, UnixMillis(i64::MAX))?.into_iter().map(|wanted| wanted.place);
+        Ok(all.into_iter().chain(wanted).filter_map(place).chain(over).collect())
     }
 
     /// The first `limit` paths behind `after` that were left on the server, in preorder.
@@ -247,6 +293,27 @@ pub(super) fn put(books: &Books<'_>, place: &RelPath, path: &RelPath, recorded: 
 pub(super) fn keep(books: &Books<'_>, place: &RelPath, path: &RelPath, version: Fingerprint) -> Result<(), IndexError> {
     put(books, place, path, Some(Entry::file(version, None)))?;
     books.db().prepare_cached(include_str!("sql/trash_version.sql"))?.execute([place.to_key()])?;
+    Ok(())
+}
+
+/// Whether this version of `path` is in the trash.
+fn is_kept(db: &Connection, path: &RelPath, version: &Fingerprint) -> Result<bool, IndexError> {
+    let mut kept = db.prepare_cached(include_str!("sql/trash_kept.sql"))?;
+    Ok(kept.exists((path.to_key(), version.size.cast_signed(), Some(version.mtime_ns).filter(|at| *at != 0)))?)
+}
+
+/// What is known of the file at `place`.
+pub(super) fn version(db: &Connection, place: &RelPath) -> Result<Fingerprint, IndexError> {
+    let mut get = db.prepare_cached(include_str!("sql/trash_get.sql"))?;
+    let mut rows = get.query([place.to_key()])?;
+    let Some(row) = rows.next()? else { return Ok(Fingerprint::unknown(0)) };
+    let (size, mtime) = (row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Option<i64>>(1)?);
+    Ok(Fingerprint { mtime_ns: mtime.unwrap_or(0), ..Fingerprint::unknown(size) })
+}
+
+/// No old version of `path` is wanted back over it any more.
+pub(super) fn unwant(books: &Books<'_>, path: &RelPath) -> Result<(), IndexError> {
+    books.db().prepare_cached(include_str!("sql/trash_unwant.sql"))?.execute([path.to_key()])?;
     Ok(())
 }
 
@@ -319,11 +386,11 @@ fn candidates(db: &Connection, undo: &Undo) -> Result<Vec<(RelPath, Trashed)>, I
     let (first, end) = rows::range(undo.path.as_ref());
     let since = undo.since.map_or(i64::MIN, |at| at.0);
     let mut candidates = db.prepare_cached(include_str!("sql/trash_undo.sql"))?;
-    let mut rows = candidates.query((first, end, since, rows::limit(MOST_UNDONE)))?;
+    let mut rows = candidates.query((first, end, since, rows::limit(MOST_UNDONE), undo.versions, LARGEST.cast_signed()))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let trashed =
-            Trashed { path: rows::path(row, 1)?, size: row.get::<_, i64>(2)?.cast_unsigned(), at: UnixMillis(row.get(3)?) };
+        let size = row.get::<_, i64>(2)?.cast_unsigned();
+        let trashed = Trashed { path: rows::path(row, 1)?, size, at: UnixMillis(row.get(3)?), replaces: row.get(4)? };
         found.push((rows::path(row, 0)?, trashed));
     }
     Ok(found)

@@ -105,6 +105,7 @@ async fn act<S: Session>(session: &mut S, job: &Job, care: &Care, sent: Arc<Atom
             return trash::keep(session, path, place, trash::Version { print, unless: *unless }, care).await;
         }
         Operation::Restore { place, path } => return trash::put_back(session, place, path).await,
+        Operation::Revert { place, path, over } => return trash::put_over(session, place, path, over, care).await,
         Operation::RemoveFile { path } => session.remove_file(path).await,
         Operation::RemoveDir { path } | Operation::Expire { place: path, kind: Kind::Dir } => session.remove_dir(path).await,
         Operation::Expire { place, .. } => session.remove_file(place).await,

@@ -91,6 +91,16 @@ pub enum Operation {
         /// Where it goes.
         path: RelPath,
     },
+    /// Put an old version back from the trash over the file at its path, of which a copy is in the trash as well: the name is
+    /// never missing.
+    Revert {
+        /// Where the old version is, in the trash.
+        place: RelPath,
+        /// Where it goes.
+        path: RelPath,
+        /// The local file's state when the version was sent that it takes the place of.
+        over: Fingerprint,
+    },
     /// Remove something from the trash: a file or a link, or an empty directory of it.
     Expire {
         /// Where it is, in the trash.
@@ -113,6 +123,7 @@ impl Operation {
             | Self::Trash { path, .. }
             | Self::Keep { path, .. }
             | Self::Restore { path, .. }
+            | Self::Revert { path, .. }
             | Self::Expire { place: path, .. } => path,
             Self::Rename { to, .. } => to,
         }
@@ -122,7 +133,9 @@ impl Operation {
     pub fn touches(&self) -> impl Iterator<Item = &RelPath> {
         let from = match self {
             Self::Rename { from, .. } => Some(from),
-            Self::Trash { place, .. } | Self::Keep { place, .. } | Self::Restore { place, .. } => Some(place),
+            Self::Trash { place, .. } | Self::Keep { place, .. } | Self::Restore { place, .. } | Self::Revert { place, .. } => {
+                Some(place)
+            }
             _ => None,
         };
         std::iter::once(self.path()).chain(from)
@@ -133,7 +146,7 @@ impl Operation {
         match self {
             Self::MakeDir { path, .. } | Self::Put { path, .. } | Self::Link { path, .. } => Some(path),
             Self::Rename { to, .. } => Some(to),
-            Self::Restore { path, .. } => Some(path),
+            Self::Restore { path, .. } | Self::Revert { path, .. } => Some(path),
             Self::SetMode { .. }
             | Self::RemoveFile { .. }
             | Self::RemoveDir { .. }
@@ -166,6 +179,7 @@ impl Operation {
             Self::Trash { .. } => "move to the trash",
             Self::Keep { .. } => "keep the old version of",
             Self::Restore { .. } => "put back",
+            Self::Revert { .. } => "put back an old version of",
             Self::Expire { .. } => "remove from the trash",
         }
     }

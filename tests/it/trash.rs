@@ -52,6 +52,13 @@ fn says(rig: &Rig, args: &[&str], expected: &[&str]) {
     assert!(output.status.success() && expected.iter().all(|words| text.contains(words)), "{args:?}: {text}");
 }
 
+/// The same of a command that need not end well.
+fn tells(rig: &Rig, args: &[&str], expected: &[&str]) {
+    let output = rig.towline(args);
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(expected.iter().all(|words| text.contains(words)), "{args:?}: {text}");
+}
+
 fn holds(rig: &Rig, path: &str, body: &str) -> bool {
     fs::read_to_string(rig.mirrored().join(path)).is_ok_and(|found| found == body)
 }
@@ -152,17 +159,21 @@ fn replaced(kind: Kind) {
         }
         Ok(looks)
     });
-    for version in 1..4 {
+    for version in 1..6 {
         write(version);
         rig.await_sync();
     }
     fs::rename(rig.source.join("moves"), rig.source.join("page")).unwrap();
     rig.await_sync();
+    let held = trash(&rig);
+    if copies {
+        reverted(&rig);
+    }
     stop.store(true, Ordering::Relaxed);
     let looks = observer.join().unwrap();
     assert!(looks.as_ref().is_ok_and(|looks| *looks > 0), "{looks:?}");
+    says(&rig, &["doctor", "lab"], &[if copies { "can be kept" } else { "are not kept" }]);
 
-    let held = trash(&rig);
     let versions = |name: &str| -> Vec<String> {
         let bodies = held.iter().filter(|(held, _)| held == name).map(|(_, body)| body);
         bodies.map(|body| body.trim_end_matches('x').rsplit(' ').nth(1).unwrap_or_default().to_owned()).collect()
@@ -170,22 +181,56 @@ fn replaced(kind: Kind) {
     if !copies {
         assert_eq!((held.len(), rig.mirrored().join(".towline-trash").exists()), (0, false));
         assert_eq!(rig.status().unwrap()["phase"], "in-sync");
+        tells(&rig, &["status"], &["old versions of what is overwritten are not kept"]);
+        fs::remove_file(rig.source.join("page")).unwrap();
+        rig.await_sync();
+        rig.write("page", "once more");
+        rig.await_sync();
+        tells(&rig, &["undo", "site", "page"], &["this server cannot copy files"]);
+        drop(daemon);
+        tells(&rig, &["undo", "site", "page"], &["this server cannot copy files"]);
+        says(&rig, &["sync"], &["in sync"]);
+        assert!(holds(&rig, "page", "once more"));
         return;
     }
-    assert_eq!(versions("page"), ["0", "1", "2", "3"]);
-    assert_eq!((versions("d%2Fone%20space").len(), versions("d%2F\u{fc}").len()), (3, 3));
-    assert_eq!(held.len(), 10, "a copy of something else: {:?}", held.iter().map(|(name, _)| name).collect::<Vec<_>>());
-    says(&rig, &["undo", "site", "--since", "1h"], &["nothing of it in the trash"]);
+    assert_eq!(versions("page"), ["0", "1", "2", "3", "4", "5"]);
+    assert_eq!((versions("d%2Fone%20space").len(), versions("d%2F\u{fc}").len()), (5, 5));
+    assert_eq!(held.len(), 16, "a copy of something else: {:?}", held.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    says(&rig, &["undo", "site"], &["nothing of it in the trash"]);
     fs::remove_file(rig.source.join("d/one space")).unwrap();
     rig.await_sync();
     says(&rig, &["undo", "site", "d/one space"], &["put back on the server"]);
-    let back = || fs::read(rig.mirrored().join("d/one space")).is_ok_and(|body| body.starts_with(b"d/one space 3 "));
+    let back = || fs::read(rig.mirrored().join("d/one space")).is_ok_and(|body| body.starts_with(b"d/one space 5 "));
     assert!(wait_until(PATIENCE, back), "the last version is not back\n{}", rig.log());
     // A version of what was renamed away comes back for who asks for its name.
     fs::rename(rig.source.join("d/\u{fc}"), rig.source.join("renamed")).unwrap();
     assert!(wait_until(PATIENCE, || rig.mirrored().join("renamed").exists() && rig.phase() == "in-sync"));
     says(&rig, &["undo", "site", "d/\u{fc}"], &["put back on the server"]);
-    let back = || fs::read(rig.mirrored().join("d/\u{fc}")).is_ok_and(|body| body.starts_with("d/\u{fc} 2 ".as_bytes()));
+    let back = || fs::read(rig.mirrored().join("d/\u{fc}")).is_ok_and(|body| body.starts_with("d/\u{fc} 4 ".as_bytes()));
     assert!(wait_until(PATIENCE, back), "the old version is not back\n{}", rig.log());
     drop(daemon);
+}
+
+/// An old version comes back over the file that is there, and stays until somebody approves or changes it.
+fn reverted(rig: &Rig) {
+    let page = rig.mirrored().join("page");
+    let is = |start: &str| fs::read_to_string(&page).is_ok_and(|body| body.starts_with(start));
+    let held = trash(rig);
+    says(rig, &["undo", "site", "--since", "1h", "--dry-run"], &["page (", "replaced", "3 files"]);
+    says(rig, &["undo", "site", "page", "--dry-run"], &["page (", "replaced", "1 file ("]);
+    assert!(is("to the page") && trash(rig) == held, "a dry run does nothing");
+    says(rig, &["undo", "site", "page"], &["1 file (", "put back on the server"]);
+    assert!(wait_until(PATIENCE, || is("page 5 ") && rig.phase() == "parked"), "{}\n{}", rig.phase(), rig.log());
+    tells(rig, &["status"], &["an old version was put back", "towline approve MIRROR PATH"]);
+    tells(rig, &["why", rig.source.join("page").to_str().unwrap()], &["an old version was put back"]);
+    assert!(trash(rig).contains(&("page".to_owned(), "to the page".to_owned())));
+    rig.write("later", "later");
+    assert!(wait_until(PATIENCE, || holds(rig, "later", "later")) && is("page 5 "), "it was sent over it");
+    says(rig, &["approve", "site", "page"], &["1 file"]);
+    assert!(wait_until(PATIENCE, || is("to the page") && rig.phase() == "in-sync"), "{}\n{}", rig.phase(), rig.log());
+    // The undo is undone, and then it changes here.
+    says(rig, &["undo", "site", "page"], &["1 file (", "put back on the server"]);
+    assert!(wait_until(PATIENCE, || is("page 5 ") && rig.phase() == "parked"), "{}\n{}", rig.phase(), rig.log());
+    rig.write("page", format!("page 6 {}", "x".repeat(100_000)));
+    assert!(wait_until(PATIENCE, || is("page 6 ") && rig.phase() == "in-sync"), "{}\n{}", rig.phase(), rig.log());
 }

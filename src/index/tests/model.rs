@@ -149,7 +149,9 @@ impl Model {
                 }
             }
             Operation::Keep { .. } => {}
-            Operation::Put { .. } | Operation::Restore { .. } | Operation::Expire { .. } => unreachable!(),
+            Operation::Put { .. } | Operation::Restore { .. } | Operation::Revert { .. } | Operation::Expire { .. } => {
+                unreachable!()
+            }
             Operation::RemoveFile { path } | Operation::RemoveDir { path } | Operation::Trash { path, .. } => {
                 self.record(path, None, Some(by), true);
             }
@@ -207,7 +209,7 @@ impl Model {
                 other => self.record(path, other.map(Stat::to_entry), Some(&by), false),
             },
             Operation::Keep { .. } => {}
-            Operation::Restore { .. } | Operation::Expire { .. } => unreachable!(),
+            Operation::Restore { .. } | Operation::Revert { .. } | Operation::Expire { .. } => unreachable!(),
             Operation::SetMode { path, .. }
             | Operation::RemoveFile { path }
             | Operation::RemoveDir { path }

@@ -173,6 +173,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
         if let Outcome::Done(Done::NotKept) | Outcome::Failed(_) = &outcome {
             self.release.not_kept(&job.operation);
+            self.trash.not_kept(&job.operation);
         }
         self.trash.heard(&job.operation);
         self.count(&job.operation, &outcome);
@@ -205,7 +206,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 Operation::SetMode { .. } => counters.modes += 1,
                 Operation::RemoveDir { .. } | Operation::Put { .. } => counters.removals += 1,
                 Operation::Keep { .. } => {}
-                Operation::Restore { .. } => counters.restored += 1,
+                Operation::Restore { .. } | Operation::Revert { .. } => counters.restored += 1,
                 Operation::Expire { .. } => counters.expired += 1,
             },
             Outcome::Failed(_) | Outcome::InDoubt(_) => counters.failures += 1,
@@ -303,7 +304,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             Outcome::Done(Done::AsPlanned) => match operation {
                 Operation::Rename { from, .. } => tracing::info!(%mirror, %path, %from, "{verb}"),
                 Operation::Trash { place, .. } | Operation::Keep { place, .. } => {
-                    tracing::info!(%mirror, %path, %place, "{verb}")
+                    tracing::info!(%mirror, %path, %place, "{verb}");
                 }
                 _ => tracing::info!(%mirror, %path, "{verb}"),
             },

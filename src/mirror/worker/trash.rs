@@ -16,6 +16,14 @@
 //! | old | nothing | nothing happened: both are planned again |
 //! | old | a part | it is removed: both are planned again |
 //! | old | as many bytes as were recorded | it is in the trash; replacing is planned again, and finds that the version is kept |
+//!
+//! An old version is put over the file at its path, of which a copy is in the trash then, by one rename. Where its session may die:
+//!
+//! | at the path | the version in the trash | what is recorded |
+//! |---|---|---|
+//! | new | there | nothing happened: it is wanted back still |
+//! | old | gone | it is back, and the path waits for a change here |
+//! | nothing | gone | somebody else removed both |
 
 use super::{
     Care, Class, Digest, Done, Kind, Mode, Outcome, Problem, Reason, RelPath, RemoteError, Report, Session, Stat, adorned, body,
@@ -157,6 +165,48 @@ pub(super) async fn put_back<S: Session>(session: &mut S, place: &RelPath, path:
             Err(e) => Report { trouble: Some(e), ..report },
         },
         _ => report,
+    }
+}
+
+/// Moves the version at `place` in the trash over the file at `path`, if that is what was recorded as `over`.
+pub(super) async fn put_over<S: Session>(
+    session: &mut S,
+    place: &RelPath,
+    path: &RelPath,
+    over: &Fingerprint,
+    care: &Care,
+) -> Report {
+    let refused =
+        |why: &str| Report::of(Outcome::Failed(Problem::new(Reason::Refused, format_args!("it is not put back: {why}"))));
+    if !matches!(care.recorded.first(), Some(Some(Entry::File { print, .. })) if print == over) {
+        return refused("something else was sent meanwhile");
+    }
+    match session.stat(place).await {
+        Ok(Some(_)) => {}
+        Ok(None) => return refused("it is not in the trash any more"),
+        Err(e) => return Report::failed(e),
+    }
+    match session.examine(path).await {
+        // What is gone is in the trash: a copy of it was made.
+        Ok(None) => {}
+        Ok(Some(found)) if found.kind != Kind::File => return refused("what is there is no file"),
+        Ok(Some(found)) => {
+            if let Some(why) = care.objection(0, Some(&found), None) {
+                return refused(&why);
+            }
+        }
+        Err(e) => return Report::failed(e),
+    }
+    let refusal = match session.rename(place, path).await {
+        Ok(()) => return Report::of(Outcome::Done(Done::AsPlanned)),
+        Err(e) if e.class == Class::Refused => e,
+        Err(e) => return Report::failed(e),
+    };
+    match session.stat(path).await {
+        Ok(Some(_)) => Report::failed(refusal),
+        Err(lost) if !lost.session_survives() => Report::failed(lost),
+        // Where a server does not replace files, that takes several steps.
+        _ => Report { outcome: Outcome::InDoubt(problem(&refusal)), ..Report::failed(refusal) },
     }
 }
 

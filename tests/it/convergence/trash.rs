@@ -6,8 +6,8 @@ use std::{fs, time::Duration};
 use libtest_mimic::Trial;
 use tokio::{sync::oneshot, time::sleep};
 use towline::{
-    index::Undo,
-    mirror::Command,
+    index::{Trashed, Undo},
+    mirror::{Command, Phase, Publish, UndoError},
     model::{Disposal, RelPath, Retention},
     remote::{
         Class,
@@ -23,7 +23,7 @@ use super::{
     FAULTS, at_every_call,
     ground::Ears,
     history::Fold,
-    stage::{End, Stage, Wrong},
+    stage::{End, Scene, Stage, Wrong},
 };
 
 /// At least as many calls as it takes to remove what is removed here, or to put it back.
@@ -33,12 +33,17 @@ const GONE: [(&str, &str); 4] = [("a", "one"), ("d/b", "number two"), ("d/e/c", 
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (name, fault) in FAULTS {
-        for (verb, test) in
-            [("removed", removed as fn(u64, Fault, bool) -> Result<(), Wrong>), ("put_back", put_back), ("replaced", replaced)]
-        {
+        for (verb, test) in [
+            ("removed", removed as fn(u64, Fault, bool) -> Result<(), Wrong>),
+            ("put_back", put_back),
+            ("replaced", replaced),
+            ("replaced_together", replaced_together),
+            ("reverted", reverted),
+        ] {
             trials.push(at_every_call(format!("convergence::trash::{verb}_with_a_{name}_at_every_call"), CALLS, fault, test));
         }
     }
+    trials.push(Trial::test("convergence::trash::nothing_is_put_over_what_cannot_be_copied", || Ok(not_reverted()?)));
     trials.push(Trial::test("convergence::trash::what_is_not_replaced_is_not_kept", || Ok(not_replaced()?)));
     trials.push(Trial::test("convergence::trash::what_is_old_goes_at_a_low_pace", || Ok(expires()?)));
     trials.push(Trial::test("convergence::trash::a_full_server_gets_room_from_it", || Ok(makes_room()?)));
@@ -116,7 +121,7 @@ fn put_back(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
         let command = Command::Undo { undo: Undo::default(), dry_run: false, answer };
         scene.handle.commands.send(command).await.map_err(|_| "the engine is gone")?;
         // Of `kind` there is a directory now.
-        let found = answered.await.map_err(|_| "no answer")?;
+        let found = answered.await.map_err(|_| "no answer")?.map_err(|e| e.to_string())?;
         if found.len() != 3 {
             return Err(format!("to be put back: {found:?}"));
         }
@@ -230,8 +235,17 @@ fn other(seed: u64) -> Result<Stage, Wrong> {
 }
 
 fn replaced(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
-    let stage = other(number)?;
-    misbehave(&stage, number, fault, kills);
+    replaces(&other(number)?, number, fault, kills)
+}
+
+fn replaced_together(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
+    let mut stage = other(number)?;
+    stage.publish = Publish::Together;
+    replaces(&stage, number, fault, kills)
+}
+
+fn replaces(stage: &Stage, number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
+    misbehave(stage, number, fault, kills);
     stage.live(async |scene| {
         scene.watch_until_sync().await?;
         Ok(End::Stopped)
@@ -291,5 +305,96 @@ fn not_replaced() -> Result<(), Wrong> {
         Ok(())
     } else {
         Err(format!("{without} without, {copies} copies, then {:?}\n{}", stage.remote.trash(), stage.story()))
+    }
+}
+
+/// What `path` is asked back.
+fn back(path: &str) -> Undo {
+    Undo { path: Some(RelPath::new(path).unwrap()), ..Undo::default() }
+}
+
+async fn asks(scene: &Scene<'_>, undo: Undo) -> Result<Result<Vec<Trashed>, UndoError>, Wrong> {
+    let (answer, answered) = oneshot::channel();
+    scene.handle.commands.send(Command::Undo { undo, dry_run: false, answer }).await.map_err(|_| "the engine is gone")?;
+    Ok(answered.await.map_err(|_| "no answer")?)
+}
+
+fn holds(stage: &Stage, path: &str, body: &str) -> bool {
+    stage.remote.live().get(&RelPath::new(path).unwrap()).cloned().and_then(text).as_deref() == Some(body)
+}
+
+/// An old version comes back over what is there, which is kept, and is not sent over until it changes here.
+fn reverted(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
+    let stage = other(number)?;
+    stage.conclude()?;
+    let calls = stage.remote.log().len();
+    misbehave(&stage, number, fault, kills);
+    stage.live(async |scene| {
+        let found = asks(scene, back("a")).await?.map_err(|e| e.to_string())?;
+        if found.len() != 1 || !found[0].replaces {
+            return Err(format!("to be put back: {found:?}"));
+        }
+        scene.watch(Duration::from_secs(3600), false).await?;
+        Ok(End::Stopped)
+    })?;
+    stage.remote.set_faults(Faults::none());
+    let emptied = |stage: &Stage| {
+        // A full server takes room out of the trash.
+        matches!(fault, Fault::Fail(Class::Full))
+            && !stage.remote.trash().into_values().filter_map(text).any(|body| body == "one")
+    };
+    if !holds(&stage, "a", "one") {
+        if emptied(&stage) {
+            return stage.conclude();
+        }
+        // Refused for good, or the copy was.
+        stage.index()?.undo(&back("a")).map_err(|e| e.to_string())?;
+    }
+    stage.live(async |scene| {
+        scene.watch(Duration::from_secs(7200), false).await?;
+        let phase = scene.handle.status.borrow().phase;
+        if phase == Phase::InSync { Err("in sync, it says".to_owned()) } else { Ok(End::Stopped) }
+    })?;
+    let held: Vec<String> = stage.remote.trash().into_values().filter_map(text).collect();
+    let present = format!("not {} any more", OLD[0].1);
+    let full = matches!(fault, Fault::Fail(Class::Full));
+    if !holds(&stage, "a", "one") || !(full || held.contains(&present)) || (held.contains(&"one".to_owned()) && !kills) {
+        return Err(format!("in the trash: {held:?}\n{}", stage.story()));
+    }
+    let moved = |call: &&towline::remote::memory::Call| {
+        matches!(call.primitive, Primitive::Rename | Primitive::RemoveFile)
+            && call.path.as_ref().is_some_and(|path| path.as_bytes() == b"a")
+    };
+    if let Some(call) = stage.remote.log()[calls..].iter().find(moved) {
+        return Err(format!("for a moment it was not there: {call:?}\n{}", stage.story()));
+    }
+    stage.ground().put("a", b"newer than all");
+    stage.conclude()?;
+    if holds(&stage, "a", "newer than all") { Ok(()) } else { Err(format!("it was not sent\n{}", stage.story())) }
+}
+
+fn not_reverted() -> Result<(), Wrong> {
+    let stage = gone(8)?;
+    stage.conclude()?;
+    stage.ground().put("a", b"a new one");
+    stage.conclude()?;
+    let calls = stage.remote.log().len();
+    stage.live(async |scene| {
+        scene.watch_until_sync().await?;
+        match asks(scene, back("a")).await? {
+            Err(UndoError::CannotCopy) => {}
+            Ok(found) => return Err(format!("to be put back: {found:?}")),
+        }
+        scene.watch(Duration::from_secs(3600), false).await?;
+        Ok(End::Stopped)
+    })?;
+    // Word was left while nobody knew that of the server.
+    stage.index()?.undo(&back("a")).map_err(|e| e.to_string())?;
+    stage.conclude()?;
+    let changed = stage.remote.log()[calls..].iter().filter(|call| call.primitive == Primitive::Rename).count();
+    if changed == 0 && stage.index()?.wanted_over(9, towline::model::UnixMillis(i64::MAX)).is_ok_and(|wanted| wanted.is_empty()) {
+        Ok(())
+    } else {
+        Err(format!("it was tried {changed} times\n{}", stage.story()))
     }
 }
