@@ -1,4 +1,4 @@
-//! `towline undo`: put back what was removed, from the trash on the server. Tells the daemon; where none runs, leaves word for
+//! `towline undo`: put back what was removed or overwritten, from the trash on the server. Tells the daemon; where none runs, leaves word for
 //! the next pass.
 
 use std::{
@@ -22,22 +22,20 @@ use towline::{
 use super::{Context, Exit, Failure, assemble, show};
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "What was removed is on the server again, and left alone from then on: Towline does not remove them once more, nor does it\n\
-                  bring them back here. A file of the same name that appears here takes their place.\n\n\
-                  Where the server copies files by itself, what is overwritten is kept as well. An old version takes the place of the file\n\
-                  that is there now, of which a copy goes to the trash; the file here is not sent over it until it changes, or until\n\
-                  `towline approve MIRROR PATH`.\n\n\
-                  Example:\n  towline undo site --dry-run        what would be put back of the last ten minutes\n  \
-                  towline undo site docs             everything below docs that is in the trash"
-)]
+#[command(after_help = "What was removed is on the server again and left alone from then on, until a file of that name\n\
+                  appears here. An old version, which is kept where the server copies files, takes the place of the\n\
+                  file there; the file here is sent when it changes, or by `towline approve MIRROR PATH`.\n\n\
+                  Example:\n  towline undo site --dry-run    what would be put back of the last ten minutes\n  \
+                  towline undo site docs         everything below docs that was removed and is in the trash\n  \
+                  towline undo site a.html       the last version of a file that was overwritten\n  \
+                  towline undo site --since 10m  whatever was removed or overwritten in ten minutes")]
 pub(super) struct Args {
     /// The mirror's name
     mirror: String,
-    /// Only what was at or below this path: in the source, or relative to it. A file that is there gets its last version back
+    /// Only what was at or below this path: in the source, or relative to it
     path: Option<PathBuf>,
-    /// Only what was removed in this time, and old versions of what was replaced in it [default: 10m without a path, else all that is
-    /// in the trash; without old versions but at the very path]
+    /// Only what was removed or replaced in this time [default: what was removed in 10m; or, of a path, whatever was removed at or
+    /// below it, and its own last version]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     since: Option<Duration>,
     /// Only show what would be put back
