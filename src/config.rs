@@ -261,6 +261,18 @@ pub struct Trash {
     pub days: u16,
     /// So many bytes in all.
     pub size: u64,
+    /// Whether old versions go there as well.
+    pub versions: Versions,
+}
+
+/// What becomes of the old version of a file that is replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versions {
+    /// It is copied to the trash where the server copies by itself.
+    #[default]
+    Copied,
+    /// It is overwritten.
+    Never,
 }
 
 /// How the copies on the server are proven again and again.
@@ -370,7 +382,7 @@ impl Default for Timeouts {
 
 impl Default for Trash {
     fn default() -> Self {
-        Self { days: 30, size: 1 << 30 }
+        Self { days: 30, size: 1 << 30, versions: Versions::Copied }
     }
 }
 

@@ -79,6 +79,9 @@ pub struct UndoRequest {
     /// What was removed no earlier than this; else ever.
     #[serde(default)]
     pub since: Option<UnixMillis>,
+    /// Old versions of what is there still, too; else one only at the very path.
+    #[serde(default)]
+    pub versions: bool,
     /// Only tell what would be put back.
     #[serde(default)]
     pub dry_run: bool,
@@ -98,7 +101,7 @@ pub struct Undone {
 impl From<Vec<Trashed>> for Undone {
     fn from(found: Vec<Trashed>) -> Self {
         let (files, bytes) = (found.len() as u64, found.iter().map(|trashed| trashed.size).sum());
-        let shown = |trashed: Trashed| Trashed { path: trashed.path.to_string(), size: trashed.size, at: trashed.at };
+        let shown = |Trashed { path, size, at, replaces }: Trashed| Trashed { path: path.to_string(), size, at, replaces };
         Self { files, bytes, list: found.into_iter().take(LISTED).map(shown).collect() }
     }
 }
@@ -256,9 +259,10 @@ async fn undo(State(mirrors): State<Mirrors>, Param(name): Param<String>, Json(a
         Ok(path) => path,
         Err(e) => return refuse(StatusCode::BAD_REQUEST, e.to_string()),
     };
-    let undo = Undo { path, since: asked.since };
+    let undo = Undo { path, since: asked.since, versions: asked.versions };
     match ask(handle, |answer| Command::Undo { undo, dry_run: asked.dry_run, answer }).await {
-        Some(found) => Json(Undone::from(found)).into_response(),
+        Some(Ok(found)) => Json(Undone::from(found)).into_response(),
+        Some(Err(e)) => refuse(StatusCode::CONFLICT, e.to_string()),
         None => gone(&name),
     }
 }
@@ -320,8 +324,8 @@ mod tests {
                     Command::Account { answer, .. } => drop(answer),
                     Command::Overwrite(_, answer) => drop(answer.send(0)),
                     Command::Undo { undo, dry_run, answer } => {
-                        let trashed = undo.path.map(|path| Trashed { path, size: 7, at: UnixMillis(5) });
-                        let _ = answer.send(trashed.into_iter().filter(|_| dry_run).collect());
+                        let trashed = undo.path.map(|path| Trashed { path, size: 7, at: UnixMillis(5), replaces: true });
+                        let _ = answer.send(Ok(trashed.into_iter().filter(|_| dry_run).collect()));
                     }
                 }
             }
@@ -333,8 +337,8 @@ mod tests {
         assert_eq!(client.reject("site").await.unwrap().files, 7);
         let unknown = client.approve("no such").await.unwrap_err().to_string();
         assert_eq!(unknown, "there is no mirror called \"no such\"; there is: site");
-        let mut asked = UndoRequest { path: Some(b"a\xff".to_vec()), since: None, dry_run: true };
-        let list = vec![Trashed { path: "a\\xff".to_owned(), size: 7, at: UnixMillis(5) }];
+        let mut asked = UndoRequest { path: Some(b"a\xff".to_vec()), dry_run: true, ..UndoRequest::default() };
+        let list = vec![Trashed { path: "a\\xff".to_owned(), size: 7, at: UnixMillis(5), replaces: true }];
         assert_eq!(client.undo("site", &asked).await.unwrap(), Undone { files: 1, bytes: 7, list });
         asked.path = Some(b"../a".to_vec());
         assert_eq!(client.undo("site", &asked).await.unwrap_err().to_string(), "a path component is `.` or `..`");

@@ -42,19 +42,20 @@ pub use pending::{PathProblem, Tally};
 pub use profile::Profiles;
 pub use proof::{Found, Proofs};
 pub use reader::{Reader, Under};
-pub use trash::{Kept, Trashed, Undo};
+pub use trash::{Kept, Trashed, Undo, Wanted};
 
 use crate::model::{
     Digest, Entry, Fingerprint, Job, JobId, Observation, Operation, Problem, RelPath, Row, Settlement, Stat, UnixMillis, Window,
 };
 use books::Books;
 
-const SCHEMA: [&str; 5] = [
+const SCHEMA: [&str; 6] = [
     include_str!("index/schema/0001.sql"),
     include_str!("index/schema/0002.sql"),
     include_str!("index/schema/0003.sql"),
     include_str!("index/schema/0004.sql"),
     include_str!("index/schema/0005.sql"),
+    include_str!("index/schema/0006.sql"),
 ];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.

@@ -155,8 +155,16 @@ pub enum Command {
         /// Only say what that would be.
         dry_run: bool,
         /// Where to answer.
-        answer: oneshot::Sender<Vec<Trashed>>,
+        answer: oneshot::Sender<Result<Vec<Trashed>, UndoError>>,
     },
+}
+
+/// Why nothing is put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UndoError {
+    /// An old version would take the place of a file that cannot be kept.
+    #[error("this server cannot copy files: what is there now could not be kept; nothing is changed")]
+    CannotCopy,
 }
 
 /// Why nothing was approved.

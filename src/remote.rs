@@ -84,6 +84,10 @@ pub trait Session: Send + 'static {
         }
     }
 
+    /// Copies a file on the server to a name that is not taken; [`Class::Refused`] if this server has no way to. That the copy
+    /// is whole is for [`Self::size`] to prove.
+    fn copy(&mut self, from: &RelPath, to: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
+
     /// Removes a file or link.
     fn remove_file(&mut self, path: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
 

@@ -22,8 +22,8 @@ use super::{Context, Exit, Failure, assemble, show};
 pub(super) struct Args {
     /// The mirror's name
     mirror: String,
-    /// A file that is parked since somebody else changed it on the server, or a directory with such files, relative to the
-    /// mirror's directory: the server's copy is overwritten. `.` is all of them
+    /// A file that is parked since somebody else changed it on the server, or `towline undo` put an old version back there, or a
+    /// directory with such files, relative to the mirror's directory: the server's copy is overwritten. `.` is all of them
     path: Option<String>,
 }
 
@@ -79,7 +79,10 @@ async fn overwrite(mut context: Context, mirror: &str, path: &str) -> Result<Exi
         Err(e) => return Err(Failure::new(Exit::Unavailable, e)),
     };
     if paths == 0 {
-        return Err(Failure::said(Exit::Failed, "nothing there is parked because somebody else changed it on the server"));
+        return Err(Failure::said(
+            Exit::Failed,
+            "nothing there is parked because somebody else changed it on the server, or an old version was put back",
+        ));
     }
     writeln!(context.out, "{mirror}: {} on the server will be overwritten{when}", show::count(paths, "file", "files"))?;
     Ok(Exit::Done)

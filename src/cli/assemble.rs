@@ -87,6 +87,12 @@ impl House {
         select(&self.config, names)
     }
 
+    /// Whether the server of `mirror` copies files by itself, as far as that is known.
+    pub(super) fn copies(&self, mirror: &config::Mirror) -> Option<bool> {
+        let endpoint = endpoint(self.config.remotes.get(&mirror.remote)?);
+        self.profiles.lock().ok()?.load::<Profile>(&endpoint).ok()??.server_copy
+    }
+
     /// The engine's settings for `mirror`.
     ///
     /// # Errors
@@ -163,6 +169,11 @@ pub(super) fn profiles(state_dir: &Path) -> Result<Arc<Mutex<Profiles>>, Failure
     Ok(Arc::new(Mutex::new(profiles)))
 }
 
+/// What is learnt of a server is kept by account: what it allows depends on it.
+fn endpoint(remote: &config::Remote) -> String {
+    format!("{}@{}:{}", remote.user, remote.host, remote.port)
+}
+
 /// The directory `base` on the server of `remote`, with what is known of it, and what will be learnt kept.
 pub(super) async fn known_server(
     remote: &config::Remote,
@@ -170,8 +181,7 @@ pub(super) async fn known_server(
     profiles: &Arc<Mutex<Profiles>>,
 ) -> Result<FtpsRemote, Failure> {
     let password = password(remote).await?;
-    // By account: what the server allows depends on it.
-    let endpoint = format!("{}@{}:{}", remote.user, remote.host, remote.port);
+    let endpoint = endpoint(remote);
     let known = profiles.lock().ok().and_then(|profiles| profiles.load::<Profile>(&endpoint).ok().flatten());
     let profiles = Arc::clone(profiles);
     let on_learn = move |profile: &Profile| {
@@ -240,7 +250,11 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
             config::Delete::Remove => Disposal::Remove,
             config::Delete::Keep => Disposal::Keep,
         },
-        retention: Retention { age: Duration::from_secs(u64::from(mirror.trash.days) * 86_400), bytes: mirror.trash.size },
+        retention: Retention {
+            age: Duration::from_secs(u64::from(mirror.trash.days) * 86_400),
+            bytes: mirror.trash.size,
+            versions: mirror.trash.versions == config::Versions::Copied,
+        },
         seats,
         clock: clock::now,
         observer: None,

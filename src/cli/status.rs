@@ -142,6 +142,9 @@ pub(super) fn write_details(out: &mut impl Write, mirror: &MirrorStatus, now: Un
     for warning in &mirror.warnings {
         writeln!(out, "  warning    {warning}")?;
     }
+    if mirror.keeps_no_versions {
+        writeln!(out, "  trash      old versions of what is overwritten are not kept: the server cannot copy files")?;
+    }
     write_skipped(out, mirror)?;
     write_proven(out, mirror, now)?;
     match mirror.last_success {

@@ -1,4 +1,4 @@
-//! `towline undo`: put back what was removed, from the trash on the server. Tells the daemon; where none runs, leaves word for
+//! `towline undo`: put back what was removed or overwritten, from the trash on the server. Tells the daemon; where none runs, leaves word for
 //! the next pass.
 
 use std::{
@@ -15,25 +15,27 @@ use towline::{
         client::{Client, ClientError},
     },
     index::{Reader, Undo},
-    mirror::index_file,
+    mirror::{UndoError, index_file},
     model::{RelPath, UnixMillis},
 };
 
 use super::{Context, Exit, Failure, assemble, show};
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "The files are on the server again, and left alone from then on: Towline does not remove them once more, nor does it\n\
-                  bring them back here. A file of the same name that appears here takes their place.\n\n\
-                  Example:\n  towline undo site --dry-run        what would be put back of the last ten minutes\n  \
-                  towline undo site docs             everything below docs that is in the trash"
-)]
+#[command(after_help = "What was removed is on the server again and left alone from then on, until a file of that name\n\
+                  appears here. An old version, which is kept where the server copies files, takes the place of the\n\
+                  file there; the file here is sent when it changes, or by `towline approve MIRROR PATH`.\n\n\
+                  Example:\n  towline undo site --dry-run    what would be put back of the last ten minutes\n  \
+                  towline undo site docs         everything below docs that was removed and is in the trash\n  \
+                  towline undo site a.html       the last version of a file that was overwritten\n  \
+                  towline undo site --since 10m  whatever was removed or overwritten in ten minutes")]
 pub(super) struct Args {
     /// The mirror's name
     mirror: String,
     /// Only what was at or below this path: in the source, or relative to it
     path: Option<PathBuf>,
-    /// Only what was removed in this time [default: 10m without a path, else all that is in the trash]
+    /// Only what was removed or replaced in this time [default: what was removed in 10m; or, of a path, whatever was removed at or
+    /// below it, and its own last version]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     since: Option<Duration>,
     /// Only show what would be put back
@@ -58,11 +60,12 @@ pub(super) async fn undo(mut context: Context, args: Args) -> Result<Exit, Failu
     let since = args.since.or_else(|| args.path.is_none().then_some(LATELY));
     let path = args.path.as_deref().map(|path| relative(mirror, path)).transpose()?.flatten();
     let since = since.map(|since| UnixMillis(now.0.saturating_sub(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))));
-    let asked = UndoRequest { path: path.as_ref().map(|path| path.as_bytes().to_vec()), since, dry_run: args.dry_run };
+    let versions = args.since.is_some();
+    let asked = UndoRequest { path: path.as_ref().map(|path| path.as_bytes().to_vec()), since, versions, dry_run: args.dry_run };
     let (undone, when) = match Client::new(&socket).undo(&args.mirror, &asked).await {
         Ok(undone) => (undone, ""),
         Err(ClientError::NotRunning { .. }) => {
-            let found = leave_word(&context, mirror, &Undo { path, since }, args.dry_run)?;
+            let found = leave_word(&context, mirror, &Undo { path, since, versions }, args.dry_run)?;
             (found, ", with the next `towline sync` or `towline run`")
         }
         Err(e @ ClientError::NoSuchMirror(_)) => return Err(Failure::usage(e)),
@@ -71,7 +74,8 @@ pub(super) async fn undo(mut context: Context, args: Args) -> Result<Exit, Failu
     };
     for trashed in &undone.list {
         let (size, ago) = (show::bytes(trashed.size), show::ago(trashed.at, now));
-        writeln!(context.out, "  {} ({size}), removed {ago}", trashed.path)?;
+        let what = if trashed.replaces { "replaced" } else { "removed" };
+        writeln!(context.out, "  {} ({size}), {what} {ago}", trashed.path)?;
     }
     if undone.files > undone.list.len() as u64 {
         writeln!(context.out, "  ...")?;
@@ -96,6 +100,10 @@ fn leave_word(context: &Context, mirror: &Mirror, undo: &Undo, dry_run: bool) ->
     } else {
         let house = assemble::House::open(context)?;
         let mut index = house.index(mirror)?;
+        let found = index.undoable(undo).map_err(|e| Failure::state(&file, e))?;
+        if found.iter().any(|trashed| trashed.replaces) && house.copies(mirror) == Some(false) {
+            return Err(Failure::failed(UndoError::CannotCopy));
+        }
         index.undo(undo)
     };
     Ok(Undone::from(found.map_err(|e| Failure::state(&file, e))?))

@@ -134,6 +134,7 @@ pub(super) struct PermissionsTable {
 pub(super) struct TrashTable {
     pub(super) days: Field<i64>,
     pub(super) size: Field<String>,
+    pub(super) versions: Field<String>,
 }
 
 /// `verify = { ... }`

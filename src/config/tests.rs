@@ -49,7 +49,7 @@ fn all_of_it() {
         quiet = "1s"
         full_scan = "1 day"
         delete = "keep"
-        trash = { days = 7, size = "500 MB" }
+        trash = { days = 7, size = "500 MB", versions = "never" }
         delete_budget.files = 7
         drift = "keep-both"
         publish = "together"
@@ -92,7 +92,7 @@ fn all_of_it() {
         quiet: Duration::from_secs(1),
         full_scan: Duration::from_secs(86_400),
         delete: Delete::Keep,
-        trash: Trash { days: 7, size: 500_000_000 },
+        trash: Trash { days: 7, size: 500_000_000, versions: Versions::Never },
         delete_budget: DeleteBudget { files: 7, percent: 25 },
         drift: Drift::KeepBoth,
         publish: Publish::Together,
@@ -214,6 +214,7 @@ fn what_is_said_of_a_wrong_mirror() {
         (&both("delet = 1"), "10:1: unknown key `delet`; did you mean `delete`?"),
         (&both("delete = \"bin\""), "10:10: delete: expected \"trash\", \"remove\" or \"keep\""),
         (&both("trash = { days = 0 }"), "10:18: days: expected a number from 1 to 3650"),
+        (&both("trash = { versions = \"always\" }"), "10:22: versions: expected \"copied\" or \"never\""),
         (&both("trash = { size = \"1 zebibyte\" }"), "10:18: size: expected a size, as in 500MiB or 10GB"),
         (&both("trash = { size = \"9999999TiB\" }"), "10:18: size: expected a size, as in 500MiB or 10GB"),
         (&both("delete_budget = { percent = 101 }"), "10:29: percent: expected a number from 0 to 100"),

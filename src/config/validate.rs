@@ -267,7 +267,8 @@ impl Reader<'_> {
         let default = super::Trash::default();
         let days = self.optional("days", table.days, default.days, |n| value::number(n, 1, 3650));
         let size = self.optional("size", table.size, default.size, |text| value::size(&text));
-        Some(super::Trash { days: days?, size: size? })
+        let versions = self.optional("versions", table.versions, default.versions, |text| value::versions(&text));
+        Some(super::Trash { days: days?, size: size?, versions: versions? })
     }
 
     fn verify(&mut self, table: VerifyTable) -> Option<super::Verify> {

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use ignore::gitignore::GitignoreBuilder;
 use jiff::{SpanRelativeTo, fmt::friendly::SpanParser};
 
-use super::{DataMode, Delete, Drift, Mode, Origin, Permissions, ProxyKind, Publish, Symlinks, TlsVersion, Trust};
+use super::{DataMode, Delete, Drift, Mode, Origin, Permissions, ProxyKind, Publish, Symlinks, TlsVersion, Trust, Versions};
 use crate::model::RelPath;
 
 /// What a value should have been: the end of a sentence that begins with "expected".
@@ -168,6 +168,15 @@ pub(super) fn delete(text: &str) -> Result<Delete, Expected> {
         "remove" => Ok(Delete::Remove),
         "keep" => Ok(Delete::Keep),
         _ => Err("\"trash\", \"remove\" or \"keep\"".into()),
+    }
+}
+
+/// `"copied"` or `"never"`.
+pub(super) fn versions(text: &str) -> Result<Versions, Expected> {
+    match text {
+        "copied" => Ok(Versions::Copied),
+        "never" => Ok(Versions::Never),
+        _ => Err("\"copied\" or \"never\"".into()),
     }
 }
 

@@ -220,7 +220,11 @@ fn digests(profile: &Profile) -> Row {
 
 fn extras(profile: &Profile) -> [Row; 3] {
     [
-        Subject("copy", "copying on the server (SITE CPFR)").either(profile.server_copy, "works", "does not work"),
+        Subject("copy", "copying on the server (SITE CPFR)").either(
+            profile.server_copy,
+            "works: old versions of what is overwritten can be kept",
+            "does not work: old versions of what is overwritten are not kept",
+        ),
         Subject("chmod", "setting permissions (SITE CHMOD)").either(profile.chmod, "works", "does not work"),
         Subject("symlink", "making symbolic links (SITE SYMLINK)").either(profile.symlink, "works", "does not work"),
     ]

@@ -109,20 +109,27 @@ impl Held {
         }
     }
 
-    /// A parked row may be tried again; how often it failed is kept.
+    /// A parked row may be tried again; how often it failed is kept. What was put back waits for a change, or for somebody.
     pub(super) fn release(&mut self) -> bool {
-        let parked = self.parked();
+        let parked = self.parked() && !self.is_undone();
         if parked {
             self.problem = None;
         }
         parked
     }
 
-    /// Where it is parked for drift at or below `prefix`: what is there may be anything, and may be replaced.
+    fn is_undone(&self) -> bool {
+        self.problem.as_ref().is_some_and(|problem| problem.reason == Reason::Undone)
+    }
+
+    /// Where it is parked for drift at or below `prefix`: what is there may be anything, and may be replaced. Where an old
+    /// version was put back, that may be replaced.
     pub(super) fn give_up_drift(&mut self, prefix: Option<&RelPath>) -> bool {
         let drift = self.problem.as_ref().is_some_and(|problem| problem.reason == Reason::Drift);
-        let chosen = drift && prefix.is_none_or(|prefix| self.path.is_at_or_below(prefix));
-        if chosen {
+        let chosen = (drift || self.is_undone()) && prefix.is_none_or(|prefix| self.path.is_at_or_below(prefix));
+        if chosen && !drift {
+            self.clear();
+        } else if chosen {
             let size = match self.recorded {
                 Some(Entry::File { print, .. }) => print.size,
                 _ => 0,
@@ -139,8 +146,10 @@ impl Held {
 
     /// What failed is due again, and its attempts are forgotten. Whether there was something to forget.
     pub(super) fn start_over(&mut self) -> bool {
-        let failed = self.problem.is_some() || self.attempts > 0;
-        self.clear();
+        let failed = (self.problem.is_some() || self.attempts > 0) && !self.is_undone();
+        if failed {
+            self.clear();
+        }
         failed
     }
 

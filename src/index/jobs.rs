@@ -1,12 +1,12 @@
 //! Promises: written down before the server hears of them, settled or resolved afterwards. What they prove goes into the
 //! recorded side, which nothing else writes but [`super::Index::record`].
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, params, types::ValueRef};
 
 use super::{IndexError, books::Books, fold, rows, staging, trash};
 use crate::model::{
-    Digest, Done, Entry, Fingerprint, Job, JobId, Kind, Mode, Operation, Outcome, RelPath, Settlement, Staged, Stat, UnixMillis,
-    is_trash,
+    Digest, Done, Entry, Fingerprint, Job, JobId, Kind, Mode, Operation, Outcome, Problem, Reason, RelPath, Settlement, Staged,
+    Stat, UnixMillis, is_trash,
 };
 
 pub(super) fn begin(
@@ -49,11 +49,17 @@ pub(super) fn settle(books: &mut Books<'_>, settlements: &[Settlement]) -> Resul
             Outcome::Done(done) => promise.fulfil(books, done)?,
             Outcome::Untouched => true,
             Outcome::Failed(problem) | Outcome::InDoubt(problem) => {
-                books.change(promise.job.operation.path(), |held| held.fail(problem, *retry_at))?;
-                if let (Outcome::Failed(_), Operation::Restore { place, .. } | Operation::Expire { place, .. }) =
-                    (outcome, &promise.job.operation)
-                {
-                    trash::failed(books, place, *retry_at)?;
+                // That an old version did not come back is no problem of the present one.
+                if !matches!(promise.job.operation, Operation::Revert { .. }) {
+                    books.change(promise.job.operation.path(), |held| held.fail(problem, *retry_at))?;
+                }
+                match (outcome, &promise.job.operation) {
+                    (
+                        Outcome::Failed(_),
+                        Operation::Restore { place, .. } | Operation::Revert { place, .. } | Operation::Expire { place, .. },
+                    ) => trash::failed(books, place, *retry_at)?,
+                    (Outcome::Failed(_), Operation::Keep { path, .. }) => trash::unwant(books, path)?,
+                    _ => {}
                 }
                 matches!(outcome, Outcome::Failed(_))
             }
@@ -156,9 +162,15 @@ impl Promise {
                 trash::put(books, place, path, recorded)?;
                 self.record(books, path, None)?;
             }
+            (Operation::Keep { path, place, print, .. }, Done::AsPlanned) => trash::keep(books, place, path, *print)?,
+            // Nothing comes back over what is not kept.
+            (Operation::Keep { path, .. }, Done::NotKept) => trash::unwant(books, path)?,
+            (Operation::Revert { place, path, .. }, Done::AsPlanned) => self.reverted(books, place, path, None)?,
             (Operation::Restore { place, path }, Done::AsPlanned) => Self::left(books, place, path)?,
             (Operation::Expire { place, .. }, Done::AsPlanned) => trash::delete(books, place)?,
-            (Operation::Put { .. }, Done::AsPlanned) | (_, Done::Holds { .. } | Done::Staged { .. }) => return Ok(false),
+            (Operation::Put { .. }, Done::AsPlanned) | (_, Done::Holds { .. } | Done::Staged { .. } | Done::NotKept) => {
+                return Ok(false);
+            }
         }
         Ok(true)
     }
@@ -199,10 +211,23 @@ impl Promise {
                 }
                 self.kept(books, path, told(path))
             }
+            // What is there is whole: half a copy was removed before this was answered.
+            Operation::Keep { path, place, print, .. } => match told(place) {
+                Some(_) => trash::keep(books, place, path, *print),
+                None => Ok(()),
+            },
             Operation::Restore { place, path } => match (told(place), told(path)) {
                 (Some(_), _) => Ok(()),
                 (None, Some(_)) => Self::left(books, place, path),
                 (None, None) => trash::delete(books, place),
+            },
+            Operation::Revert { place, path, .. } => match (told(place), told(path)) {
+                (Some(_), stat) => self.kept(books, path, stat),
+                (None, Some(stat)) => self.reverted(books, place, path, Some(stat)),
+                (None, None) => {
+                    trash::delete(books, place)?;
+                    self.told(books, path, None)
+                }
             },
             Operation::Expire { place, .. } => match told(place) {
                 Some(_) => Ok(()),
@@ -221,6 +246,19 @@ impl Promise {
             }
         })?;
         trash::restored(books, place)
+    }
+
+    /// The old version is at `path`, or what was `told` of it: not to be replaced until the file changes here.
+    fn reverted(&self, books: &mut Books<'_>, place: &RelPath, path: &RelPath, told: Option<Stat>) -> Result<(), IndexError> {
+        if rows::get(books.db(), path)?.is_none_or(|held| held.observed.is_none()) {
+            return Self::left(books, place, path);
+        }
+        let version = trash::version(books.db(), place)?;
+        let is_it = told.is_none_or(|stat| stat.kind == Kind::File && stat.size.is_none_or(|size| size == version.size));
+        let entry = told.filter(|_| !is_it).map_or(Entry::file(version, None), Stat::to_entry);
+        trash::delete(books, place)?;
+        self.record(books, path, Some(entry))?;
+        books.change(path, |held| held.park(&Problem::new(Reason::Undone, "")))
     }
 
     /// A settled result. What is pending there still became so after this was begun.
@@ -264,6 +302,9 @@ impl Promise {
         let mode = rows::mode(row, 14)?;
         let operation = match verb.as_str() {
             "make-dir" => Operation::MakeDir { path, inode: row.get::<_, i64>(8)?.cast_unsigned(), mode },
+            "put" if row.get_ref(3)? != ValueRef::Null => {
+                Operation::Keep { path, place: rows::path(row, 3)?, print: rows::print(row, 5)?, unless: rows::digest(row, 10)? }
+            }
             "put" => Operation::Put { path, print: rows::print(row, 5)?, equal_to: rows::digest(row, 10)?, mode },
             "link" => Operation::Link {
                 path,
@@ -278,6 +319,9 @@ impl Promise {
                 None => Operation::RemoveFile { path },
             },
             "remove-dir" => Operation::RemoveDir { path },
+            _ if is_trash(&rows::path(row, 3)?) && row.get_ref(5)? != ValueRef::Null => {
+                Operation::Revert { place: rows::path(row, 3)?, path, over: rows::print(row, 5)? }
+            }
             _ if is_trash(&rows::path(row, 3)?) => Operation::Restore { place: rows::path(row, 3)?, path },
             _ => Operation::Rename {
                 from: rows::path(row, 3)?,
@@ -326,7 +370,9 @@ fn insert(db: &Connection, operation: &Operation, now: UnixMillis) -> Result<Job
         Operation::RemoveFile { .. } => ("remove-file", None, None, None, None, None),
         Operation::RemoveDir { .. } => ("remove-dir", None, None, None, None, None),
         Operation::Trash { place, .. } => ("remove-file", Some(place), None, None, None, None),
+        Operation::Keep { place, print, unless, .. } => ("put", Some(place), Some(print), None, *unless, None),
         Operation::Restore { place, .. } => ("rename", Some(place), None, None, None, None),
+        Operation::Revert { place, over, .. } => ("rename", Some(place), Some(over), None, None, None),
         Operation::Expire { kind: Kind::Dir, .. } => ("remove-dir", None, None, None, None, None),
         Operation::Expire { .. } => ("remove-file", None, None, None, None, None),
         Operation::Rename { from, print, digest, mode, retime, .. } => {

@@ -15,6 +15,11 @@ const GRACE: std::time::Duration = std::time::Duration::from_secs(60 * 60);
 const DAY_IS_OVER: std::time::Duration = std::time::Duration::from_secs(2 * 86_400);
 /// What could not be removed from the trash is tried again after this.
 const AGAIN: std::time::Duration = std::time::Duration::from_secs(86_400);
+/// What could not be done to a path so often is tried without keeping the old version first: a server may not come to an end
+/// with the copy.
+const GIVES_WAY: u32 = 3;
+/// No larger version is copied: the server's reply comes when the copy is made, and no reply may take for ever.
+const LARGEST: u64 = 256 << 20;
 
 /// What is to be put back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +28,8 @@ pub struct Undo {
     pub path: Option<RelPath>,
     /// What was removed no earlier than this; `None` is ever.
     pub since: Option<UnixMillis>,
+    /// Old versions of what is there still, too, wherever they were; else one only at the very path that is asked for.
+    pub versions: bool,
 }
 
 /// Something in the trash.
@@ -32,8 +39,24 @@ pub struct Trashed<P = RelPath> {
     pub path: P,
     /// Bytes.
     pub size: u64,
-    /// When it was removed.
+    /// When it was removed, or replaced.
     pub at: UnixMillis,
+    /// Whether it is an old version, and takes the place of what is there now.
+    #[serde(default)]
+    pub replaces: bool,
+}
+
+/// An old version that is wanted back over what is there now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where it lies.
+    pub place: RelPath,
+    /// Where it was.
+    pub path: RelPath,
+    /// What is recorded there now.
+    pub over: Fingerprint,
+    /// Whether a copy of that is in the trash.
+    pub kept: bool,
 }
 
 /// A file in the trash.
@@ -51,7 +74,8 @@ pub struct Kept {
 
 /// The trash.
 impl Index {
-    /// What `undo` would put back, in preorder: of each path what was removed last, unless something is there now.
+    /// What `undo` would put back, in preorder: of each path what was removed last, unless something is there now; and old versions,
+    /// over the file that is there now.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -87,17 +111,44 @@ impl Index {
         Ok(found)
     }
 
+    /// At most `limit` old versions that are wanted back over a file that is here and there.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn wanted_over(&self, limit: usize, now: UnixMillis) -> Result<Vec<Wanted>, IndexError> {
+        let mut wanted = self.db.prepare_cached(include_str!("sql/trash_wanted_over.sql"))?;
+        let mut rows = wanted.query((now.0, now.after(FURTHEST_RETRY).0, rows::limit(limit)))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (place, path) = (rows::path(row, 0)?, rows::path(row, 1)?);
+            let recorded = rows::get(&self.db, &path)?.and_then(|held| held.recorded);
+            let Some(Entry::File { print: over, .. }) = recorded else { continue };
+            let kept = is_kept(&self.db, &path, &over)?;
+            found.push(Wanted { place, path, over, kept });
+        }
+        Ok(found)
+    }
+
+    /// Nothing is wanted back over a file any more: the server cannot keep what is there. Which paths that is about.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn unwant_versions(&mut self) -> Result<Vec<RelPath>, IndexError> {
+        let wanted = self.wanted_over(MOST_UNDONE, UnixMillis(i64::MAX))?;
+        self.write(NO_TIME, |books| wanted.iter().try_for_each(|wanted| unwant(books, &wanted.path)))?;
+        Ok(wanted.into_iter().map(|wanted| wanted.path).collect())
+    }
+
     /// At most `limit` operations that remove what has been in the trash for too long, oldest first, then what is too much, then
     /// its empty directories.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn expired(&self, retention: &Retention, limit: usize, now: UnixMillis) -> Result<Vec<Operation>, IndexError> {
-        let mut found = oldest(&self.db, before(now, retention.age), limit, u64::MAX, now)?;
+        let mut found = oldest(&self.db, Due { before: before(now, retention.age), versions: false }, limit, u64::MAX, now)?;
         if found.is_empty() {
-            let size: i64 = self.db.prepare_cached(include_str!("sql/trash_size.sql"))?.query_row([], |row| row.get(0))?;
-            let over = size.cast_unsigned().saturating_sub(retention.bytes);
-            found = oldest(&self.db, before(now, GRACE), limit, over, now)?;
+            let over = size(&self.db)?.saturating_sub(retention.bytes);
+            found = oldest(&self.db, Due { before: before(now, GRACE), versions: true }, limit, over, now)?;
         }
         if found.is_empty() {
             found = empty_dirs(&self.db, limit, now)?;
@@ -110,7 +161,35 @@ impl Index {
     /// # Errors
     /// When the file cannot be read.
     pub fn dispensable(&self, limit: usize, now: UnixMillis) -> Result<Vec<Operation>, IndexError> {
-        oldest(&self.db, i64::MAX, limit, u64::MAX, now)
+        oldest(&self.db, Due::EVERYTHING, limit, u64::MAX, now)
+    }
+
+    /// The versions at `paths` that are worth a copy before they are replaced: recorded as files, not in the trash
+    /// yet, and small enough for it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn replaceable(&self, paths: &[RelPath], retention: &Retention) -> Result<Vec<Option<Fingerprint>>, IndexError> {
+        let mut room = retention.bytes.saturating_mul(2).saturating_sub(size(&self.db)?);
+        let mut found = Vec::with_capacity(paths.len());
+        for path in paths {
+            let held = rows::get(&self.db, path)?.filter(|held| held.attempts < GIVES_WAY);
+            // What a crash left in doubt counts: it may be the old version.
+            let mut print = match held.and_then(|held| held.recorded) {
+                Some(Entry::File { print, .. }) => Some(print),
+                _ => None,
+            };
+            print = print.filter(|print| print.size <= retention.bytes.min(LARGEST) && print.size <= room);
+            if let Some(version) = print {
+                if is_kept(&self.db, path, &version)? {
+                    print = None;
+                } else {
+                    room -= version.size;
+                }
+            }
+            found.push(print);
+        }
+        Ok(found)
     }
 
     /// Leaves what is recorded at these paths on the server: from now on nothing is known to be there.
@@ -138,13 +217,14 @@ impl Index {
     /// # Errors
     /// When the file cannot be read.
     pub fn places(&self) -> Result<Vec<RelPath>, IndexError> {
-        let all = oldest(&self.db, i64::MAX, usize::MAX, u64::MAX, UnixMillis(i64::MAX))?;
+        let all = oldest(&self.db, Due::EVERYTHING, usize::MAX, u64::MAX, UnixMillis(i64::MAX))?;
         let wanted = self.wanted(usize::MAX, UnixMillis(i64::MAX))?;
         let place = |operation: Operation| match operation {
             Operation::Restore { place, .. } | Operation::Expire { place, .. } => Some(place),
             _ => None,
         };
-        Ok(all.into_iter().chain(wanted).filter_map(place).collect())
+        let over = self.wanted_over(usize::MAX, UnixMillis(i64::MAX))?.into_iter().map(|wanted| wanted.place);
+        Ok(all.into_iter().chain(wanted).filter_map(place).chain(over).collect())
     }
 
     /// The first `limit` paths behind `after` that were left on the server, in preorder.
@@ -206,6 +286,40 @@ pub(super) fn put(books: &Books<'_>, place: &RelPath, path: &RelPath, recorded: 
     };
     let mut insert = books.db().prepare_cached(include_str!("sql/trash_put.sql"))?;
     insert.execute(params![place.to_key(), path.to_key(), kind, size.cast_signed(), mtime, books.now().0])?;
+    put_dir(books, place)
+}
+
+/// A copy of this version of `path` is at `place`.
+pub(super) fn keep(books: &Books<'_>, place: &RelPath, path: &RelPath, version: Fingerprint) -> Result<(), IndexError> {
+    put(books, place, path, Some(Entry::file(version, None)))?;
+    books.db().prepare_cached(include_str!("sql/trash_version.sql"))?.execute([place.to_key()])?;
+    Ok(())
+}
+
+/// Whether this version of `path` is in the trash.
+fn is_kept(db: &Connection, path: &RelPath, version: &Fingerprint) -> Result<bool, IndexError> {
+    let mut kept = db.prepare_cached(include_str!("sql/trash_kept.sql"))?;
+    Ok(kept.exists((path.to_key(), version.size.cast_signed(), Some(version.mtime_ns).filter(|at| *at != 0)))?)
+}
+
+/// What is known of the file at `place`.
+pub(super) fn version(db: &Connection, place: &RelPath) -> Result<Fingerprint, IndexError> {
+    let mut get = db.prepare_cached(include_str!("sql/trash_get.sql"))?;
+    let mut rows = get.query([place.to_key()])?;
+    let Some(row) = rows.next()? else { return Ok(Fingerprint::unknown(0)) };
+    let (size, mtime) = (row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Option<i64>>(1)?);
+    Ok(Fingerprint { mtime_ns: mtime.unwrap_or(0), ..Fingerprint::unknown(size) })
+}
+
+/// No old version of `path` is wanted back over it any more.
+pub(super) fn unwant(books: &Books<'_>, path: &RelPath) -> Result<(), IndexError> {
+    books.db().prepare_cached(include_str!("sql/trash_unwant.sql"))?.execute([path.to_key()])?;
+    Ok(())
+}
+
+/// The directory of the trash that `place` is in is there.
+fn put_dir(books: &Books<'_>, place: &RelPath) -> Result<(), IndexError> {
+    let mut insert = books.db().prepare_cached(include_str!("sql/trash_put.sql"))?;
     if let Some(dir) = place.parent() {
         insert.execute(params![dir.to_key(), None::<Vec<u8>>, "dir", 0, None::<i64>, books.now().0])?;
     }
@@ -262,24 +376,43 @@ fn known(entry: Entry) -> (&'static str, u64, Option<i64>) {
     }
 }
 
+/// Bytes of all that is in the trash.
+fn size(db: &Connection) -> Result<u64, IndexError> {
+    let size: i64 = db.prepare_cached(include_str!("sql/trash_size.sql"))?.query_row([], |row| row.get(0))?;
+    Ok(size.cast_unsigned())
+}
+
 fn candidates(db: &Connection, undo: &Undo) -> Result<Vec<(RelPath, Trashed)>, IndexError> {
     let (first, end) = rows::range(undo.path.as_ref());
     let since = undo.since.map_or(i64::MIN, |at| at.0);
     let mut candidates = db.prepare_cached(include_str!("sql/trash_undo.sql"))?;
-    let mut rows = candidates.query((first, end, since, rows::limit(MOST_UNDONE)))?;
+    let mut rows = candidates.query((first, end, since, rows::limit(MOST_UNDONE), undo.versions, LARGEST.cast_signed()))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let trashed =
-            Trashed { path: rows::path(row, 1)?, size: row.get::<_, i64>(2)?.cast_unsigned(), at: UnixMillis(row.get(3)?) };
+        let size = row.get::<_, i64>(2)?.cast_unsigned();
+        let trashed = Trashed { path: rows::path(row, 1)?, size, at: UnixMillis(row.get(3)?), replaces: row.get(4)? };
         found.push((rows::path(row, 0)?, trashed));
     }
     Ok(found)
 }
 
-/// What came before `before`, oldest first, until it has `bytes`.
-fn oldest(db: &Connection, before: i64, limit: usize, bytes: u64, now: UnixMillis) -> Result<Vec<Operation>, IndexError> {
+/// What may go from the trash.
+#[derive(Clone, Copy)]
+struct Due {
+    /// What came before this time,
+    before: i64,
+    /// and all versions, whenever they came.
+    versions: bool,
+}
+
+impl Due {
+    const EVERYTHING: Self = Self { before: i64::MAX, versions: true };
+}
+
+/// What is due, oldest first, until it has `bytes`.
+fn oldest(db: &Connection, due: Due, limit: usize, bytes: u64, now: UnixMillis) -> Result<Vec<Operation>, IndexError> {
     let mut oldest = db.prepare_cached(include_str!("sql/trash_oldest.sql"))?;
-    let mut rows = oldest.query((before, now.0, now.after(AGAIN).0, rows::limit(limit)))?;
+    let mut rows = oldest.query((due.before, now.0, now.after(AGAIN).0, rows::limit(limit), due.versions))?;
     let (mut found, mut sum) = (Vec::new(), 0_u64);
     while let Some(row) = rows.next()? {
         if sum >= bytes {

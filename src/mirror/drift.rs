@@ -95,6 +95,8 @@ pub(super) async fn before<S: Session>(session: &mut S, job: &Job, care: &Care) 
         }
         // What is in the trash is nobody else's, and nothing is put back over anything.
         Operation::Restore { .. } | Operation::Expire { .. } => Ok(None),
+        // They look by themselves: for what replaces the file drift is no end, but for a copy it is.
+        Operation::Keep { .. } | Operation::Revert { .. } => Ok(None),
         Operation::Put { .. } | Operation::MakeDir { .. } | Operation::SetMode { .. } | Operation::RemoveDir { .. } => Ok(None),
     };
     done.unwrap_or_else(|e| Some(Report::failed(e)))

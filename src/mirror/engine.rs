@@ -465,7 +465,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
             self.pass = next;
             let steps = self.without_left(plan.steps).await?;
-            self.backlog.extend(steps.into_iter().map(|step| step.operation));
+            for (step, keep) in std::iter::zip(&steps, self.keeping(&steps).await?) {
+                self.backlog.extend(keep);
+                self.backlog.push_back(step.operation.clone());
+            }
             if !plan.records.is_empty() {
                 let wall = self.wall();
                 self.books.with(move |index| index.record(&plan.records, wall)).await?;

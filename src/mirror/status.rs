@@ -103,6 +103,9 @@ pub struct MirrorStatus {
     /// does not keep.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// What is overwritten is to be kept in the trash, and the server cannot copy files.
+    #[serde(default)]
+    pub keeps_no_versions: bool,
     /// How much of what the server holds is proven, unless that is never done.
     #[serde(default)]
     pub scrub: Option<ScrubStatus>,

@@ -101,7 +101,11 @@ async fn act<S: Session>(session: &mut S, job: &Job, care: &Care, sent: Arc<Atom
         },
         Operation::SetMode { path, mode } => return adorned(session, path, None, Some(*mode)).await,
         Operation::Trash { path, place } => return trash::put_in(session, path, place).await,
+        Operation::Keep { path, place, print, unless } => {
+            return trash::keep(session, path, place, trash::Version { print, unless: *unless }, care).await;
+        }
         Operation::Restore { place, path } => return trash::put_back(session, place, path).await,
+        Operation::Revert { place, path, over } => return trash::put_over(session, place, path, over, care).await,
         Operation::RemoveFile { path } => session.remove_file(path).await,
         Operation::RemoveDir { path } | Operation::Expire { place: path, kind: Kind::Dir } => session.remove_dir(path).await,
         Operation::Expire { place, .. } => session.remove_file(place).await,
@@ -337,6 +341,9 @@ pub(super) async fn resolve<S: Session>(session: &mut S, job: &Job) -> Result<An
             Err(e) if !e.session_survives() || there(session, temp).await?.is_some() => return Err(e),
             _ => {}
         }
+    }
+    if let Operation::Keep { place, print, .. } = &job.operation {
+        trash::sweep_half(session, place, print.size).await?;
     }
     for path in job.operation.touches() {
         answers.push((path.clone(), there(session, path).await?));

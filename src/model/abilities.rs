@@ -22,6 +22,9 @@ pub struct Abilities {
     /// A modification time that was set is told again to the second.
     #[serde(default)]
     pub times: Option<bool>,
+    /// Files can be copied on the server (SITE CPFR, SITE CPTO).
+    #[serde(default)]
+    pub copies: Option<bool>,
 }
 
 impl Abilities {
@@ -35,6 +38,7 @@ impl Abilities {
         chmod: None,
         symlink: None,
         times: None,
+        copies: None,
     };
 
     /// Whether names that differ in case only are known to be one.

@@ -72,12 +72,34 @@ pub enum Operation {
         /// Where it goes, in the trash.
         place: RelPath,
     },
+    /// Copy the version of a file that is about to be replaced to the trash, where the server can: the file itself stays
+    /// where it is.
+    Keep {
+        /// Where it is.
+        path: RelPath,
+        /// Where the copy goes, in the trash.
+        place: RelPath,
+        /// The local file's state when this version was sent.
+        print: Fingerprint,
+        /// Its content, if the local file may have the same still: then nothing is replaced.
+        unless: Option<Digest>,
+    },
     /// Put a file or a link back from the trash, if there is nothing in its place.
     Restore {
         /// Where it is, in the trash.
         place: RelPath,
         /// Where it goes.
         path: RelPath,
+    },
+    /// Put an old version back from the trash over the file at its path, of which a copy is in the trash as well: the name is
+    /// never missing.
+    Revert {
+        /// Where the old version is, in the trash.
+        place: RelPath,
+        /// Where it goes.
+        path: RelPath,
+        /// The local file's state when the version was sent that it takes the place of.
+        over: Fingerprint,
     },
     /// Remove something from the trash: a file or a link, or an empty directory of it.
     Expire {
@@ -99,17 +121,21 @@ impl Operation {
             | Self::RemoveFile { path }
             | Self::RemoveDir { path }
             | Self::Trash { path, .. }
+            | Self::Keep { path, .. }
             | Self::Restore { path, .. }
+            | Self::Revert { path, .. }
             | Self::Expire { place: path, .. } => path,
             Self::Rename { to, .. } => to,
         }
     }
 
-    /// Every path that the operation touches: one, or two where something is renamed.
+    /// Every path that the operation touches: one, or two where something is renamed or copied.
     pub fn touches(&self) -> impl Iterator<Item = &RelPath> {
         let from = match self {
             Self::Rename { from, .. } => Some(from),
-            Self::Trash { place, .. } | Self::Restore { place, .. } => Some(place),
+            Self::Trash { place, .. } | Self::Keep { place, .. } | Self::Restore { place, .. } | Self::Revert { place, .. } => {
+                Some(place)
+            }
             _ => None,
         };
         std::iter::once(self.path()).chain(from)
@@ -120,11 +146,12 @@ impl Operation {
         match self {
             Self::MakeDir { path, .. } | Self::Put { path, .. } | Self::Link { path, .. } => Some(path),
             Self::Rename { to, .. } => Some(to),
-            Self::Restore { path, .. } => Some(path),
+            Self::Restore { path, .. } | Self::Revert { path, .. } => Some(path),
             Self::SetMode { .. }
             | Self::RemoveFile { .. }
             | Self::RemoveDir { .. }
             | Self::Trash { .. }
+            | Self::Keep { .. }
             | Self::Expire { .. } => None,
         }
     }
@@ -150,7 +177,9 @@ impl Operation {
             Self::RemoveDir { .. } => "remove directory",
             Self::Rename { .. } => "rename",
             Self::Trash { .. } => "move to the trash",
+            Self::Keep { .. } => "keep the old version of",
             Self::Restore { .. } => "put back",
+            Self::Revert { .. } => "put back an old version of",
             Self::Expire { .. } => "remove from the trash",
         }
     }
@@ -209,6 +238,8 @@ pub enum Done {
         /// Bytes of body that were sent.
         sent: u64,
     },
+    /// Of a version that was to be kept: it is not, and whatever replaces it need not wait.
+    NotKept,
     /// A file is on the server with this content.
     Holds {
         /// The local file as it was when it was read.

@@ -39,6 +39,8 @@ pub enum Reason {
     Full,
     /// The server's copy is not what was recorded of it: somebody else changed it.
     Drift,
+    /// An old version was put back on the server: the local file is another one.
+    Undone,
     /// The connection was lost on the way.
     Connection,
 }
@@ -51,7 +53,7 @@ impl Problem {
 
     /// Whether trying again without any change can help; if not, the path is parked.
     pub fn is_transient(&self) -> bool {
-        !matches!(self.reason, Reason::Name | Reason::Refused | Reason::NotEmpty | Reason::Link | Reason::Drift)
+        !matches!(self.reason, Reason::Name | Reason::Refused | Reason::NotEmpty | Reason::Link | Reason::Drift | Reason::Undone)
             && !self.is_judged()
     }
 
@@ -90,6 +92,7 @@ impl Problem {
             Reason::Drift => {
                 "look at the server's copy; `towline approve MIRROR PATH` overwrites it, `drift` in the configuration says what becomes of all such; it is looked at again at each full scan"
             }
+            Reason::Undone => "it is sent when it changes here; `towline approve MIRROR PATH` sends it as it is",
             Reason::Connection => "it is tried again by itself",
         }
     }
@@ -111,6 +114,7 @@ impl std::fmt::Display for Problem {
             Reason::Proof => "copy on the server could not be proven",
             Reason::Full => "no space on the server",
             Reason::Drift => "changed on the server by somebody else",
+            Reason::Undone => "an old version was put back on the server",
             Reason::Connection => "connection lost",
         };
         if self.detail.is_empty() { f.write_str(what) } else { write!(f, "{what}: {}", self.detail) }

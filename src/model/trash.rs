@@ -13,9 +13,9 @@ const LONGEST: usize = 200;
 
 /// What becomes of the server's copy of something that is gone here.
 ///
-/// A version that is overwritten is not kept: to move it away first would leave a moment without a file of that name, and only
-/// few servers copy by themselves. A file that makes way for a directory, or a directory's files that make way for a file, go
-/// the way of what is gone.
+/// A version that is overwritten is copied there first, where the server copies by itself (see [`Retention::versions`]): to
+/// move it away would leave a moment without a file of that name. A file that makes way for a directory, or a directory's files
+/// that make way for a file, go the way of what is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Disposal {
     /// It goes to the trash.
@@ -27,18 +27,21 @@ pub enum Disposal {
     Keep,
 }
 
-/// How long something stays in the trash: until either is exceeded.
+/// What else goes to the trash, and how long something stays there: until either is exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// So long.
     pub age: Duration,
-    /// While everything in it has no more bytes than this. Nothing goes for this reason in its first hour.
+    /// While everything in it has no more bytes than this. Nothing that was removed goes for this reason in its first hour.
     pub bytes: u64,
+    /// Whether versions that are overwritten are kept, with [`Disposal::Trash`] and where the server copies by itself. None that
+    /// is larger than `bytes`, and none while twice as much is in the trash.
+    pub versions: bool,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { age: Duration::from_secs(30 * 86_400), bytes: 1 << 30 }
+        Self { age: Duration::from_secs(30 * 86_400), bytes: 1 << 30, versions: true }
     }
 }
 

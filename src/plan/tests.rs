@@ -53,7 +53,11 @@ fn show(plan: &Plan) -> Vec<String> {
         Operation::RemoveFile { path } => format!("rm {path}"),
         Operation::RemoveDir { path } => format!("rmdir {path}"),
         Operation::Rename { from, to, .. } => format!("mv {from} {to}"),
-        Operation::Trash { .. } | Operation::Restore { .. } | Operation::Expire { .. } => {
+        Operation::Trash { .. }
+        | Operation::Keep { .. }
+        | Operation::Restore { .. }
+        | Operation::Revert { .. }
+        | Operation::Expire { .. } => {
             unreachable!("the planner has no trash")
         }
     };

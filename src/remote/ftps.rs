@@ -244,7 +244,7 @@ impl<D: Dial> Remote for FtpsRemote<D> {
     }
 
     fn abilities(&self) -> Abilities {
-        let Profile { folds_case, names, chmod, symlink, set_time_exact, .. } = self.profile();
+        let Profile { folds_case, names, chmod, symlink, set_time_exact, server_copy, .. } = self.profile();
         Abilities {
             folds_case,
             leading_spaces: names.leading_space,
@@ -254,6 +254,7 @@ impl<D: Dial> Remote for FtpsRemote<D> {
             chmod,
             symlink,
             times: set_time_exact,
+            copies: server_copy,
         }
     }
 
@@ -344,6 +345,14 @@ impl<D: Dial> Session for FtpsSession<D> {
     async fn examine_all(&mut self, paths: &[RelPath]) -> Result<Vec<Option<ServerCopy>>, RemoteError> {
         let paths = paths.iter().map(|path| self.at(path)).collect::<Result<Vec<_>, _>>()?;
         self.client.examine_all(&paths).await?.into_iter().map(|found| found.map(copy).transpose()).collect()
+    }
+
+    async fn copy(&mut self, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
+        let (from, to) = (self.at(from)?, self.at(to)?);
+        if !is_kept_by_words(from.as_bytes()) || !is_kept_by_words(to.as_bytes()) {
+            return Err(RemoteError::new(Class::Refused, "the server's copy command would take this name for another"));
+        }
+        Ok(self.client.duplicate(&from, &to).await?)
     }
 
     async fn remove_file(&mut self, path: &RelPath) -> Result<(), RemoteError> {
@@ -494,6 +503,13 @@ fn kind(kind: ListedKind) -> Result<Kind, RemoteError> {
 fn copy(Dated { found, modified }: Dated) -> Result<ServerCopy, RemoteError> {
     let kind = kind(found.kind)?;
     Ok(ServerCopy { kind, size: found.size.filter(|_| kind == Kind::File), modified })
+}
+
+/// Whether a name is the same after ProFTPD took the line of a SITE command into words, and mod_copy put them together with one
+/// space each: what else it found there would be copied without a word.
+fn is_kept_by_words(path: &[u8]) -> bool {
+    let odd = |byte: &u8| byte.is_ascii_control() || matches!(byte, b'"' | b'\\');
+    !path.iter().any(odd) && !path.ends_with(b" ") && !path.windows(2).any(|two| two == b"  ")
 }
 
 fn absolute(path: &RelPath) -> Result<Pathname, ArgumentError> {

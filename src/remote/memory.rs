@@ -209,6 +209,7 @@ impl Remote for MemoryRemote {
             chmod: Some(!manners.no_modes),
             symlink: Some(!manners.no_links),
             times: Some(true),
+            copies: Some(manners.copies),
         }
     }
 }
@@ -237,6 +238,11 @@ impl MemorySession {
         }
         let call = shared.call(primitive, path, to);
         let result = match call.fault {
+            Fault::Cut if primitive == Primitive::Copy => {
+                let acted = act(&mut shared.tree);
+                to.iter().filter(|_| acted.is_ok()).for_each(|to| shared.tree.halve(to));
+                acted.map_err(Some)
+            }
             Fault::Fail(_) | Fault::Cut => Err(None),
             Fault::None | Fault::LostReply => act(&mut shared.tree).map_err(Some),
         };
@@ -322,6 +328,10 @@ impl Session for MemorySession {
             }
         }
         results
+    }
+
+    async fn copy(&mut self, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
+        self.ask(Primitive::Copy, Some(from), Some(to), |tree| tree.duplicate(from, to)).await
     }
 
     async fn remove_file(&mut self, path: &RelPath) -> Result<(), RemoteError> {
@@ -496,7 +506,7 @@ impl Shared {
         let is_known = !call.to.iter().chain(&call.path).any(is_trash)
             || !matches!(
                 (call.primitive, refusal),
-                (Primitive::MakeDir, Refusal::Exists) | (Primitive::Rename, Refusal::NoParent)
+                (Primitive::MakeDir, Refusal::Exists) | (Primitive::Rename | Primitive::Copy, Refusal::NoParent)
             );
         if in_place && !(self.options.strict && is_known) {
             return Ok(());

@@ -1,12 +1,20 @@
-//! The trash through the real binary on real servers: away and back by rename. Faults and retention are shown in memory.
+//! The trash through the real binary on real servers: away and back by rename, and copies of what is replaced. Faults and
+//! retention are shown in memory.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs, io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use libtest_mimic::Trial;
 
 use crate::{
     rig::{PATIENCE, Rig, tree},
-    servers::{self, Kind, Tls},
+    servers::{self, Kind, Options, Server, Tls},
     support::wait_until,
 };
 
@@ -18,6 +26,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         })
         .collect();
     trials.push(servers::trial(Kind::ProFtpd, "trash::what_is_kept_stays", || async { kept() }));
+    trials
+        .push(servers::trial(Kind::ProFtpd, "trash::proftpd::what_is_replaced_is_copied", || async { replaced(Kind::ProFtpd) }));
+    trials.push(servers::trial(Kind::Vsftpd, "trash::vsftpd::what_cannot_be_copied_is_replaced", || async {
+        replaced(Kind::Vsftpd);
+    }));
     trials
 }
 
@@ -37,6 +50,13 @@ fn says(rig: &Rig, args: &[&str], expected: &[&str]) {
     let output = rig.towline(args);
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && expected.iter().all(|words| text.contains(words)), "{args:?}: {text}");
+}
+
+/// The same of a command that need not end well.
+fn tells(rig: &Rig, args: &[&str], expected: &[&str]) {
+    let output = rig.towline(args);
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(expected.iter().all(|words| text.contains(words)), "{args:?}: {text}");
 }
 
 fn holds(rig: &Rig, path: &str, body: &str) -> bool {
@@ -106,4 +126,111 @@ fn kept() {
     assert!(!rig.mirrored().join(".towline-trash").exists());
     says(&rig, &["sync"], &["in sync"]);
     assert!(holds(&rig, "a", "one"));
+}
+
+/// Replaces files, with somebody looking at one of them all the time.
+fn replaced(kind: Kind) {
+    let copies = kind == Kind::ProFtpd;
+    let extra = if copies { "LoadModule mod_copy.c\n" } else { "" }.to_owned();
+    let rig = Rig::with(Server::start(kind, Options { extra, ..Options::default() }));
+    rig.configure("delete = \"trash\"");
+    let odd = ["two  spaces", "d/quotes \"in\" it", "d/a back\\slash"];
+    let write = |version: usize| {
+        for path in ["page", "d/one space", "d/\u{fc}"].into_iter().chain(odd) {
+            rig.write(path, format!("{path} {version} {}", "x".repeat(100_000)));
+        }
+    };
+    write(0);
+    rig.write("moves", "to the page");
+    // What the copy command would take for the one with two.
+    rig.write("two spaces", "the neighbour");
+    let daemon = rig.run();
+    rig.await_sync();
+    let (stop, page) = (Arc::new(AtomicBool::new(false)), rig.mirrored().join("page"));
+    let told = Arc::clone(&stop);
+    let observer = std::thread::spawn(move || {
+        let mut looks = 0_u32;
+        while !told.load(Ordering::Relaxed) {
+            match fs::read(&page) {
+                Ok(body) if body.len() > 100_000 || body == b"to the page" => looks += 1,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                other => return Err(format!("after {looks} looks: {:?}", other.map(|body| body.len()))),
+            }
+        }
+        Ok(looks)
+    });
+    for version in 1..6 {
+        write(version);
+        rig.await_sync();
+    }
+    fs::rename(rig.source.join("moves"), rig.source.join("page")).unwrap();
+    rig.await_sync();
+    let held = trash(&rig);
+    if copies {
+        reverted(&rig);
+    }
+    stop.store(true, Ordering::Relaxed);
+    let looks = observer.join().unwrap();
+    assert!(looks.as_ref().is_ok_and(|looks| *looks > 0), "{looks:?}");
+    says(&rig, &["doctor", "lab"], &[if copies { "can be kept" } else { "are not kept" }]);
+
+    let versions = |name: &str| -> Vec<String> {
+        let bodies = held.iter().filter(|(held, _)| held == name).map(|(_, body)| body);
+        bodies.map(|body| body.trim_end_matches('x').rsplit(' ').nth(1).unwrap_or_default().to_owned()).collect()
+    };
+    if !copies {
+        assert_eq!((held.len(), rig.mirrored().join(".towline-trash").exists()), (0, false));
+        assert_eq!(rig.status().unwrap()["phase"], "in-sync");
+        tells(&rig, &["status"], &["old versions of what is overwritten are not kept"]);
+        fs::remove_file(rig.source.join("page")).unwrap();
+        rig.await_sync();
+        rig.write("page", "once more");
+        rig.await_sync();
+        tells(&rig, &["undo", "site", "page"], &["this server cannot copy files"]);
+        drop(daemon);
+        tells(&rig, &["undo", "site", "page"], &["this server cannot copy files"]);
+        says(&rig, &["sync"], &["in sync"]);
+        assert!(holds(&rig, "page", "once more"));
+        return;
+    }
+    assert_eq!(versions("page"), ["0", "1", "2", "3", "4", "5"]);
+    assert_eq!((versions("d%2Fone%20space").len(), versions("d%2F\u{fc}").len()), (5, 5));
+    assert_eq!(held.len(), 16, "a copy of something else: {:?}", held.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    says(&rig, &["undo", "site"], &["nothing of it in the trash"]);
+    fs::remove_file(rig.source.join("d/one space")).unwrap();
+    rig.await_sync();
+    says(&rig, &["undo", "site", "d/one space"], &["put back on the server"]);
+    let back = || fs::read(rig.mirrored().join("d/one space")).is_ok_and(|body| body.starts_with(b"d/one space 5 "));
+    assert!(wait_until(PATIENCE, back), "the last version is not back\n{}", rig.log());
+    // A version of what was renamed away comes back for who asks for its name.
+    fs::rename(rig.source.join("d/\u{fc}"), rig.source.join("renamed")).unwrap();
+    assert!(wait_until(PATIENCE, || rig.mirrored().join("renamed").exists() && rig.phase() == "in-sync"));
+    says(&rig, &["undo", "site", "d/\u{fc}"], &["put back on the server"]);
+    let back = || fs::read(rig.mirrored().join("d/\u{fc}")).is_ok_and(|body| body.starts_with("d/\u{fc} 4 ".as_bytes()));
+    assert!(wait_until(PATIENCE, back), "the old version is not back\n{}", rig.log());
+    drop(daemon);
+}
+
+/// An old version comes back over the file that is there, and stays until somebody approves or changes it.
+fn reverted(rig: &Rig) {
+    let page = rig.mirrored().join("page");
+    let is = |start: &str| fs::read_to_string(&page).is_ok_and(|body| body.starts_with(start));
+    let held = trash(rig);
+    says(rig, &["undo", "site", "--since", "1h", "--dry-run"], &["page (", "replaced", "3 files"]);
+    says(rig, &["undo", "site", "page", "--dry-run"], &["page (", "replaced", "1 file ("]);
+    assert!(is("to the page") && trash(rig) == held, "a dry run does nothing");
+    says(rig, &["undo", "site", "page"], &["1 file (", "put back on the server"]);
+    assert!(wait_until(PATIENCE, || is("page 5 ") && rig.phase() == "parked"), "{}\n{}", rig.phase(), rig.log());
+    tells(rig, &["status"], &["an old version was put back", "towline approve MIRROR PATH"]);
+    tells(rig, &["why", rig.source.join("page").to_str().unwrap()], &["an old version was put back"]);
+    assert!(trash(rig).contains(&("page".to_owned(), "to the page".to_owned())));
+    rig.write("later", "later");
+    assert!(wait_until(PATIENCE, || holds(rig, "later", "later")) && is("page 5 "), "it was sent over it");
+    says(rig, &["approve", "site", "page"], &["1 file"]);
+    assert!(wait_until(PATIENCE, || is("to the page") && rig.phase() == "in-sync"), "{}\n{}", rig.phase(), rig.log());
+    // The undo is undone, and then it changes here.
+    says(rig, &["undo", "site", "page"], &["1 file (", "put back on the server"]);
+    assert!(wait_until(PATIENCE, || is("page 5 ") && rig.phase() == "parked"), "{}\n{}", rig.phase(), rig.log());
+    rig.write("page", format!("page 6 {}", "x".repeat(100_000)));
+    assert!(wait_until(PATIENCE, || is("page 6 ") && rig.phase() == "in-sync"), "{}\n{}", rig.phase(), rig.log());
 }

@@ -1,9 +1,10 @@
-//! Looking at a copy on the server with its time, in one round trip where the server has the commands for it. What a difference means is decided above.
+//! Looking at a copy on the server with its time, in one round trip where the server has the commands for it; and making another
+//! copy of it there. What a difference means is decided above.
 
 use super::{
     Client, Dated, FLIGHT, Found, IN_FLIGHT,
     find::{parse_size, says_missing},
-    refusal,
+    positive, refusal,
 };
 use crate::ftps::{
     dial::Dial,
@@ -68,6 +69,20 @@ impl<D: Dial> Client<D> {
 
     fn bytes(&self, commands: &[Command]) -> usize {
         commands.iter().map(|command| command.encode(self.encoding()).len()).sum()
+    }
+
+    /// Copies the file `from` to `to`, on the server (SITE CPFR, SITE CPTO, as ProFTPD's mod_copy has them). The second command is
+    /// only sent after the server agreed to the first; any other command ends a copy that was begun and not ended.
+    ///
+    /// # Errors
+    /// When refused.
+    pub async fn duplicate(&mut self, from: &Pathname, to: &Pathname) -> Result<(), Error> {
+        let reply = self.command(&Command::Extra(Extra::CopyFrom(from.clone()))).await?;
+        if !reply.is_intermediate() {
+            return Err(refusal("SITE CPFR", reply));
+        }
+        let reply = self.command(&Command::Extra(Extra::CopyTo(to.clone()))).await?;
+        positive("SITE CPTO", reply)
     }
 
     fn questions(&self, path: &Pathname) -> Vec<Command> {

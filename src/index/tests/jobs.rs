@@ -32,7 +32,9 @@ fn a_promise_is_kept_as_it_was_made() {
         Operation::SetMode { path: p("m"), mode: Mode::of(0o4711) },
         rename("d/Case", "d/case", 1, 1),
         Operation::Trash { path: p("d/t"), place: p(".towline-trash/day/t") },
+        Operation::Keep { path: p("d/k"), place: p(".towline-trash/day/k"), print: print(6, 7), unless: digest },
         Operation::Restore { place: p(".towline-trash/day/t"), path: p("d/t") },
+        Operation::Revert { place: p(".towline-trash/day/v"), path: p("d/v"), over: print(8, 9) },
         Operation::Expire { place: p(".towline-trash/day/t"), kind: Kind::File },
         Operation::Expire { place: p(".towline-trash/day"), kind: Kind::Dir },
     ];
@@ -46,7 +48,7 @@ fn a_promise_is_kept_as_it_was_made() {
         temps,
         [none(), temp("d/", 2), temp("", 3), none(), none(), none(), none(), temp("d/", 8), none(), temp("d/", 10)]
             .into_iter()
-            .chain([none(), none(), none(), none()])
+            .chain([none(), none(), none(), none(), none(), none()])
             .collect::<Vec<_>>()
     );
     assert_eq!((fresh.index.live().unwrap(), fresh.index.in_doubt().unwrap()), (jobs.clone(), vec![]));

@@ -148,7 +148,10 @@ impl Model {
                     self.record(path, Some(entry.with_mode(Some(*mode))), Some(by), true);
                 }
             }
-            Operation::Put { .. } | Operation::Restore { .. } | Operation::Expire { .. } => unreachable!(),
+            Operation::Keep { .. } => {}
+            Operation::Put { .. } | Operation::Restore { .. } | Operation::Revert { .. } | Operation::Expire { .. } => {
+                unreachable!()
+            }
             Operation::RemoveFile { path } | Operation::RemoveDir { path } | Operation::Trash { path, .. } => {
                 self.record(path, None, Some(by), true);
             }
@@ -174,7 +177,7 @@ impl Model {
                 let entry = Entry::file(*print, Some(*digest)).with_mode(mode);
                 self.record(by.job.operation.path(), Some(entry), Some(&by), true);
             }
-            Outcome::Untouched => {}
+            Outcome::Done(Done::NotKept) | Outcome::Untouched => {}
             Outcome::Failed(problem) | Outcome::InDoubt(problem) => {
                 self.change(by.job.operation.path(), |cell| {
                     if cell.pending() {
@@ -205,7 +208,8 @@ impl Model {
                 Some(Stat { kind: Kind::Dir | Kind::Link, .. }) => self.record(path, Some(dir(*inode)), Some(&by), true),
                 other => self.record(path, other.map(Stat::to_entry), Some(&by), false),
             },
-            Operation::Restore { .. } | Operation::Expire { .. } => unreachable!(),
+            Operation::Keep { .. } => {}
+            Operation::Restore { .. } | Operation::Revert { .. } | Operation::Expire { .. } => unreachable!(),
             Operation::SetMode { path, .. }
             | Operation::RemoveFile { path }
             | Operation::RemoveDir { path }
@@ -321,6 +325,12 @@ fn operations() -> impl Strategy<Value = Operation> {
         paths().prop_map(|path| Operation::RemoveDir { path }),
         (paths(), 0..u32::MAX)
             .prop_map(|(path, mark)| Operation::Trash { place: crate::model::place(&path, at(0), mark).unwrap(), path }),
+        (paths(), prints(), prop::option::of(digests()), 0..u32::MAX).prop_map(|(path, print, unless, mark)| Operation::Keep {
+            place: crate::model::place(&path, at(0), mark).unwrap(),
+            path,
+            print,
+            unless,
+        }),
         (paths(), paths(), prints(), prop::option::of(digests()), modes())
             .prop_filter("two names", |(from, to, ..)| from != to)
             .prop_map(|(from, to, print, digest, mode)| Operation::Rename {

@@ -25,13 +25,13 @@ impl Fresh {
     }
 
     fn undoable(&self, path: Option<&str>, since: Option<i64>) -> Vec<(String, u64)> {
-        let undo = Undo { path: path.map(p), since: since.map(at) };
+        let undo = Undo { path: path.map(p), since: since.map(at), versions: false };
         self.index.undoable(&undo).unwrap().into_iter().map(|trashed| (trashed.path.to_string(), trashed.size)).collect()
     }
 
     fn expired(&self, days: i64, bytes: u64, now: i64) -> Vec<String> {
         let age = Duration::from_millis((days * DAY).cast_unsigned());
-        let found = self.index.expired(&Retention { age, bytes }, 100, at(now)).unwrap();
+        let found = self.index.expired(&Retention { age, bytes, versions: true }, 100, at(now)).unwrap();
         found.iter().map(|operation| String::from_utf8_lossy(operation.path().name()).into_owned()).collect()
     }
 
@@ -177,4 +177,150 @@ fn what_is_left_is_nothing_of_ours() {
     assert_eq!(fresh.index.left_there(None, 10).unwrap(), [p("d"), p("d/f")]);
     assert_eq!(fresh.index.left_there(Some(&p("d")), 10).unwrap(), [p("d/f")]);
     assert_eq!(fresh.index.tally(at(6)).unwrap().recorded_files, 0);
+}
+
+impl Fresh {
+    /// What is worth a copy, of these paths.
+    fn replaceable(&self, paths: &[&str], bytes: u64) -> Vec<bool> {
+        let paths: Vec<RelPath> = paths.iter().map(|path| p(path)).collect();
+        let retention = Retention { bytes, ..Retention::default() };
+        self.index.replaceable(&paths, &retention).unwrap().iter().map(Option::is_some).collect()
+    }
+
+    /// Promises to keep the version of `path` that is recorded.
+    fn keeps(&mut self, path: &str, name: &str) -> Job {
+        let print = self.index.replaceable(&[p(path)], &Retention::default()).unwrap()[0].unwrap();
+        self.begin(Operation::Keep { path: p(path), place: place(name), print, unless: None })
+    }
+}
+
+#[test]
+fn a_version_is_kept_once_if_it_is_known_and_not_too_large() {
+    let mut fresh = Fresh::new();
+    fresh.holds(&[("a", file(10, 7)), ("b", file(100, 7)), ("d", dir(5))]);
+    assert_eq!(fresh.replaceable(&["a", "b", "d", "none"], 100), [true, true, false, false]);
+    assert_eq!(fresh.replaceable(&["a", "b"], 99), [true, false], "larger than the trash may be");
+    let job = fresh.keeps("a", "1");
+    let mut fresh = fresh.reopen();
+    assert_eq!(fresh.index.in_doubt().unwrap(), std::slice::from_ref(&job), "it is in its row as it was promised");
+    fresh.index.resolve(job.id, &[(p("a"), stat(10)), (place("1"), stat(10))], at(5)).unwrap();
+    assert_eq!(fresh.replaceable(&["a", "b"], 200), [false, true]);
+    assert_eq!(fresh.replaceable(&["b"], 50), [false]);
+    fresh.holds(&[("a", file(11, 8))]);
+    assert_eq!(fresh.replaceable(&["a"], 200), [true], "another one by now");
+    assert_eq!(fresh.replaceable(&["a", "b"], 11), [true, false]);
+    fresh.index.told(&p("a"), stat(10), at(6)).unwrap();
+    assert_eq!(fresh.replaceable(&["a"], 200), [true], "a crash left it in doubt");
+    let mut fresh = Fresh::new();
+    fresh.holds(&[("a", file(10, 7))]);
+    for left in [true, true, false] {
+        fresh.sees(&[("a", file(11, 8))]);
+        let job = fresh.begin(Operation::RemoveFile { path: p("a") });
+        fresh.settle(&job, Outcome::Failed(refused()), Some(at(9)));
+        assert_eq!(fresh.replaceable(&["a"], 200), [left], "what fails again and again is done without");
+    }
+}
+
+#[test]
+fn a_version_comes_back_for_who_asks_for_its_path_and_goes_first() {
+    let mut fresh = Fresh::new();
+    fresh.holds(&[("d/a", file(10, 7)), ("d/b", file(10, 7))]);
+    for (path, name, outcome) in [("d/a", "1", Done::AsPlanned), ("d/b", "2", Done::NotKept)] {
+        let job = fresh.keeps(path, name);
+        let done = Settlement { job: job.id, outcome: Outcome::Done(outcome), retry_at: None };
+        fresh.index.settle(&[done], at(10)).unwrap();
+    }
+    assert_eq!(fresh.index.places().unwrap(), [place("1")]);
+    assert_eq!(fresh.undoable(None, None), own(&[]), "something is there");
+    fresh.loses(&["d/a"]);
+    let job = fresh.begin(Operation::RemoveFile { path: p("d/a") });
+    fresh.settle(&job, Outcome::Done(Done::AsPlanned), None);
+    assert_eq!(
+        (fresh.undoable(None, None), fresh.undoable(Some("d"), None)),
+        (own(&[]), own(&[])),
+        "it was not removed from there"
+    );
+    assert_eq!(fresh.undoable(Some("d/a"), None), own(&[("d/a", 10)]));
+    fresh.trashes("d/c", 5, "3", 20);
+    assert_eq!(fresh.expired(1, 14, 30), ["1"], "a removal has its hour");
+    assert_eq!(fresh.expired(1, 15, 30), Vec::<String>::new());
+    assert_eq!(fresh.expired(0, u64::MAX, 30), ["1", "3"], "both are too old");
+}
+
+#[test]
+fn an_old_version_comes_back_over_what_is_there_and_is_held() {
+    let mut fresh = Fresh::new();
+    let done = |job: &Job, when| (Settlement { job: job.id, outcome: Outcome::Done(Done::AsPlanned), retry_at: None }, at(when));
+    fresh.holds(&[("d/a", file(10, 7)), ("d/b", file(5, 7))]);
+    let job = fresh.keeps("d/a", "1");
+    let (settlement, when) = done(&job, 10);
+    fresh.index.settle(&[settlement], when).unwrap();
+    let undo = |path: Option<&str>, since: Option<i64>, versions| Undo { path: path.map(p), since: since.map(at), versions };
+    assert_eq!(fresh.index.undoable(&undo(Some("d/a"), None, false)).unwrap(), [], "it is what is there");
+    fresh.holds(&[("d/a", file(11, 8))]);
+    for (path, since, versions, found) in [
+        (Some("d/a"), None, false, 1),
+        (Some("d"), None, false, 0),
+        (None, Some(10), false, 0),
+        (None, Some(10), true, 1),
+        (Some("d"), Some(10), true, 1),
+        (None, Some(11), true, 0),
+    ] {
+        let listed = fresh.index.undoable(&undo(path, since, versions)).unwrap();
+        assert_eq!(listed.iter().filter(|trashed| trashed.replaces).count(), found, "{path:?} {since:?} {versions}: {listed:?}");
+    }
+    fresh.index.undo(&undo(Some("d/a"), None, false)).unwrap();
+    assert_eq!((fresh.wanted(20), fresh.expired(0, 0, DAY)), (0, Vec::new()), "what is wanted back stays");
+    let wanted =
+        |fresh: &Fresh| fresh.index.wanted_over(10, at(20)).unwrap().into_iter().map(|wanted| wanted.kept).collect::<Vec<_>>();
+    assert_eq!(wanted(&fresh), [false]);
+    let job = fresh.keeps("d/a", "2");
+    let not_kept = Settlement { job: job.id, outcome: Outcome::Done(Done::NotKept), retry_at: None };
+    fresh.index.settle(&[not_kept], at(21)).unwrap();
+    assert_eq!(wanted(&fresh), Vec::<bool>::new(), "it cannot be kept");
+
+    for in_doubt in [false, true] {
+        let mut fresh = Fresh::new();
+        fresh.holds(&[("a", file(10, 7))]);
+        for (path, name, next) in [("a", "1", 11), ("a", "2", 11)] {
+            let job = fresh.keeps(path, name);
+            let (settlement, when) = done(&job, next);
+            fresh.index.settle(&[settlement], when).unwrap();
+            fresh.holds(&[("a", file(11, 8))]);
+            fresh.index.undo(&undo(Some("a"), None, false)).unwrap();
+        }
+        let Wanted { place: old, path, over, kept } = fresh.index.wanted_over(10, at(20)).unwrap().remove(0);
+        assert_eq!((&old, kept), (&place("1"), true));
+        let job = fresh.begin(Operation::Revert { place: old.clone(), path: path.clone(), over });
+        if in_doubt {
+            fresh = fresh.reopen();
+            assert_eq!(fresh.index.in_doubt().unwrap(), std::slice::from_ref(&job), "it is in its row as it was promised");
+            fresh.index.resolve(job.id, &[(path.clone(), stat(11)), (old.clone(), stat(10))], at(30)).unwrap();
+            assert_eq!((fresh.pending(), wanted(&fresh)), (Vec::new(), vec![true]), "nothing happened yet");
+            let job = fresh.begin(Operation::Revert { place: old.clone(), path: path.clone(), over });
+            fresh.index.resolve(job.id, &[(path, stat(10)), (old, None)], at(30)).unwrap();
+        } else {
+            let (settlement, when) = done(&job, 30);
+            fresh.index.settle(&[settlement], when).unwrap();
+        }
+        let held = |fresh: &Fresh| {
+            let problems = fresh.index.problems(10).unwrap();
+            problems.iter().filter(|found| found.problem.reason == Reason::Undone && found.retry_at.is_none()).count()
+        };
+        assert_eq!((held(&fresh), wanted(&fresh)), (1, Vec::new()));
+        assert_eq!(
+            (fresh.index.release().unwrap(), fresh.index.start_over().unwrap()),
+            (0, 0),
+            "a restart or a scan is no change"
+        );
+        assert_eq!(held(&fresh), 1);
+        assert_eq!(fresh.undoable(Some("a"), None), own(&[("a", 11)]), "the undo can be undone");
+        if in_doubt {
+            fresh.sees(&[("a", file(12, 9))]);
+            assert_eq!(held(&fresh), 0, "it changed here");
+        } else {
+            assert_eq!(fresh.index.give_up_drift(Some(&p("a")), at(40)).unwrap(), 1);
+            assert_eq!((held(&fresh), fresh.pending()), (0, vec!["a".to_owned()]));
+        }
+    }
 }

@@ -4,7 +4,7 @@
 mod told;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::atomic::Ordering,
     time::Duration,
 };
@@ -52,6 +52,8 @@ pub(super) struct Releasing {
     pub(super) assessed: bool,
     /// When that is to be found out again, if not for another reason.
     pub(super) again: Option<Instant>,
+    /// Old versions that could not be kept: nothing waits for them.
+    unkept: BTreeSet<RelPath>,
     /// Where a temporary name is not beside its own path.
     beside: HashMap<RelPath, RelPath>,
     pub(super) withheld: Option<Withheld>,
@@ -85,6 +87,13 @@ impl Releasing {
         let part = self.staged.remove(path)?;
         self.bytes -= size(&part);
         Some(part)
+    }
+
+    /// A job ended without a copy of the version that it was to keep.
+    pub(super) fn not_kept(&mut self, operation: &Operation) {
+        if let Operation::Keep { path, .. } = operation {
+            self.unkept.insert(path.clone());
+        }
     }
 
     /// The path that the temporary name for a put to `path` is beside.
@@ -309,7 +318,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.drop_unwanted(&window, &steps);
         let staged = &self.release.staged;
         let is_staged = |put: &Operation| staged.get(put.path()).is_some_and(|part| part.answers(put));
-        Ok(Whole { split: release::split(steps, is_staged), lacks })
+        let mut split = release::split(steps, is_staged);
+        // The old versions are copied ahead: nobody sees that either.
+        let keeps = self.keeping(&split.steps).await?.into_iter().flatten();
+        let keeps = keeps.filter(|keep| !self.release.unkept.contains(keep.path()));
+        split.ahead.extend(keeps.map(|keep| (keep.clone(), keep.path().clone())));
+        Ok(Whole { split, lacks })
     }
 
     /// Nobody needs what is staged for a path that is to get something else, or nothing.
@@ -342,6 +356,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             part.job = job;
             self.release.take(part.job.operation.path());
         }
+        self.release.unkept.clear();
         tracing::info!(mirror = %self.settings.name, changes = parts.len(), "publishing");
         self.start(Task::Release(Work::Publish(parts)), Vec::new());
         Ok(())

@@ -171,6 +171,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if !done {
             self.replan();
         }
+        if let Outcome::Done(Done::NotKept) | Outcome::Failed(_) = &outcome {
+            self.release.not_kept(&job.operation);
+            self.trash.not_kept(&job.operation);
+        }
         self.trash.heard(&job.operation);
         self.count(&job.operation, &outcome);
         turn.settled.push((job, outcome));
@@ -186,6 +190,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 counters.puts += 1;
                 counters.bytes_sent += sent;
             }
+            Outcome::Done(Done::NotKept) => {}
             Outcome::Done(Done::AsPlanned) => match operation {
                 Operation::MakeDir { .. } => counters.directories += 1,
                 Operation::Rename { .. } => counters.renames += 1,
@@ -200,7 +205,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 Operation::Link { .. } => counters.links += 1,
                 Operation::SetMode { .. } => counters.modes += 1,
                 Operation::RemoveDir { .. } | Operation::Put { .. } => counters.removals += 1,
-                Operation::Restore { .. } => counters.restored += 1,
+                Operation::Keep { .. } => {}
+                Operation::Restore { .. } | Operation::Revert { .. } => counters.restored += 1,
                 Operation::Expire { .. } => counters.expired += 1,
             },
             Outcome::Failed(_) | Outcome::InDoubt(_) => counters.failures += 1,
@@ -294,9 +300,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
             Outcome::Done(Done::Staged { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "staged"),
             Outcome::Done(Done::Holds { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "{verb}"),
+            Outcome::Done(Done::NotKept) => tracing::debug!(%mirror, %path, "its old version is not kept"),
             Outcome::Done(Done::AsPlanned) => match operation {
                 Operation::Rename { from, .. } => tracing::info!(%mirror, %path, %from, "{verb}"),
-                Operation::Trash { place, .. } => tracing::info!(%mirror, %path, %place, "{verb}"),
+                Operation::Trash { place, .. } | Operation::Keep { place, .. } => {
+                    tracing::info!(%mirror, %path, %place, "{verb}");
+                }
                 _ => tracing::info!(%mirror, %path, "{verb}"),
             },
             Outcome::Failed(problem) if !problem.is_transient() => {

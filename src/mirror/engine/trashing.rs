@@ -1,14 +1,15 @@
-//! What becomes of what is gone here: moved to the trash, removed, or left; and the trash itself: what is wanted back, what has
-//! been in it for long.
+//! What becomes of what is gone here: moved to the trash, removed, or left; which versions are kept before they are replaced;
+//! and the trash itself: what is wanted back, what has been in it for long.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{AHEAD, Mirror, PROMISES, Pass};
 use crate::{
-    index::{IndexError, Trashed, Undo},
-    model::{Disposal, Operation, RelPath, UnixMillis, place},
+    index::{Index, IndexError, Trashed, Undo, Wanted},
+    mirror::UndoError,
+    model::{Digest, Disposal, Operation, RelPath, UnixMillis, place},
     plan::{Removals, Step, Why},
     remote::Remote,
     watch::Watcher,
@@ -28,12 +29,14 @@ pub(super) struct Trash {
     wanted: bool,
     /// When something is to be removed from it.
     due: Instant,
+    /// An old version is to come back to these once what is there is kept.
+    reverting: BTreeSet<RelPath>,
 }
 
 impl Trash {
     /// One that is to be looked through at once: an earlier process may have left work.
     pub(super) fn new(now: Instant) -> Self {
-        Self { wanted: true, due: now }
+        Self { wanted: true, due: now, reverting: BTreeSet::new() }
     }
 
     /// When the loop must turn for it. What is overdue waits for something else.
@@ -41,10 +44,23 @@ impl Trash {
         Some(self.due).filter(|due| *due > now)
     }
 
+    /// A job ended without a copy of what was to be kept.
+    pub(super) fn not_kept(&self, operation: &Operation) {
+        if let Operation::Keep { path, .. } = operation
+            && self.reverting.contains(path)
+        {
+            tracing::warn!(%path, "its old version is not put back: what is there now could not be kept");
+        }
+    }
+
     /// An operation ended.
     pub(super) fn heard(&mut self, operation: &Operation) {
         // There may be more than was taken up at once.
-        self.wanted |= matches!(operation, Operation::Restore { .. });
+        self.wanted |= match operation {
+            Operation::Restore { .. } | Operation::Revert { .. } => true,
+            Operation::Keep { path, .. } => self.reverting.remove(path),
+            _ => false,
+        };
     }
 }
 
@@ -65,12 +81,36 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         Ok(steps)
     }
 
+    /// Whether what is overwritten is to be kept where that can be done.
+    pub(super) fn wants_versions(&self) -> bool {
+        self.settings.disposal == Disposal::Trash && self.settings.retention.versions
+    }
+
+    /// Of each step, what keeps the version that it replaces, if that is to be kept: done before it.
+    pub(super) async fn keeping(&mut self, steps: &[Step]) -> Result<Vec<Option<Operation>>, IndexError> {
+        let (retention, wall) = (self.settings.retention, self.wall());
+        // Where nobody knows yet, the session that does it may find out.
+        if !self.wants_versions() || self.remote.abilities().copies == Some(false) {
+            return Ok(vec![None; steps.len()]);
+        }
+        let replaced: Vec<_> = steps.iter().map(|step| replaced(&step.operation)).collect();
+        let paths: Vec<RelPath> = replaced.iter().flatten().map(|(path, _)| (*path).clone()).collect();
+        let mut versions = self.books.with(move |index| index.replaceable(&paths, &retention)).await?.into_iter();
+        let mut keep = |(path, unless): (&RelPath, Option<Digest>)| {
+            let print = versions.next().flatten()?;
+            let place = place(path, wall, fastrand::u32(..)).ok()?;
+            Some(Operation::Keep { path: path.clone(), place, print, unless })
+        };
+        Ok(replaced.into_iter().map(|replaced| replaced.and_then(&mut keep)).collect())
+    }
+
     /// Promises what is wanted back; and, if there is nothing else to do, what is to be removed from the trash.
     pub(super) async fn tend_trash(&mut self, now: Instant) -> Result<(), IndexError> {
         if self.trash.wanted && self.schedule.waiting() < AHEAD {
             self.trash.wanted = false;
             let wall = self.wall();
-            let wanted = self.books.with(move |index| index.wanted(PROMISES, wall)).await?;
+            let mut wanted = self.books.with(move |index| index.wanted(PROMISES, wall)).await?;
+            wanted.extend(self.reverts().await?);
             self.promise_trash(wanted).await?;
         }
         let idle = self.looked && self.looking.is_none() && self.pass == Pass::Over && !self.stale;
@@ -88,6 +128,39 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.promise_trash(expired).await
     }
 
+    /// What brings old versions back that are wanted: what is there now is kept first.
+    async fn reverts(&mut self) -> Result<Vec<Operation>, IndexError> {
+        let wall = self.wall();
+        if self.remote.abilities().copies == Some(false) {
+            for path in self.books.with(Index::unwant_versions).await? {
+                tracing::warn!(mirror = %self.settings.name, %path, "its old version is not put back: {}", UndoError::CannotCopy);
+            }
+            return Ok(Vec::new());
+        }
+        if !self.looked {
+            // What changed here goes first.
+            self.trash.wanted = true;
+            return Ok(Vec::new());
+        }
+        let wanted = self.books.with(move |index| index.wanted_over(PROMISES, wall)).await?;
+        let mut operations = Vec::with_capacity(wanted.len());
+        for Wanted { place: old, path, over, kept } in wanted {
+            if self.is_busy(&path) {
+                self.trash.wanted = true;
+            } else if kept {
+                operations.push(Operation::Revert { place: old, path, over });
+            } else if let Ok(place) = place(&path, wall, fastrand::u32(..)) {
+                self.trash.reverting.insert(path.clone());
+                operations.push(Operation::Keep { path, place, print: over, unless: None });
+            }
+        }
+        Ok(operations)
+    }
+
+    fn is_busy(&self, path: &RelPath) -> bool {
+        self.schedule.busy().overlaps(path) || self.doubtful.overlaps(path)
+    }
+
     /// The server is full: what is in the trash makes room first, however short a time it has been there.
     pub(super) async fn take_out_the_trash(&mut self) -> Result<(), IndexError> {
         if self.settings.disposal == Disposal::Keep {
@@ -99,21 +172,25 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     }
 
     /// Notes that something is wanted back, unless this is about what that would be.
-    pub(super) async fn undo(&mut self, undo: Undo, dry_run: bool) -> Result<Vec<Trashed>, IndexError> {
+    pub(super) async fn undo(&mut self, undo: Undo, dry_run: bool) -> Result<Result<Vec<Trashed>, UndoError>, IndexError> {
+        let asked = undo.clone();
+        let found = self.books.with(move |index| index.undoable(&asked)).await?;
+        if found.iter().any(|trashed| trashed.replaces) && self.remote.abilities().copies == Some(false) {
+            return Ok(Err(UndoError::CannotCopy));
+        }
         if dry_run {
-            return self.books.with(move |index| index.undoable(&undo)).await;
+            return Ok(Ok(found));
         }
         let found = self.books.with(move |index| index.undo(&undo)).await?;
         tracing::info!(mirror = %self.settings.name, files = found.len(), "is put back from the trash");
         self.trash.wanted = true;
         self.untold = true;
-        Ok(found)
+        Ok(Ok(found))
     }
 
     /// Writes down jobs on the trash, but none on what another one is about.
     async fn promise_trash(&mut self, mut operations: Vec<Operation>) -> Result<(), IndexError> {
-        let busy = |path: &RelPath| self.schedule.busy().overlaps(path) || self.doubtful.overlaps(path);
-        operations.retain(|operation| !operation.touches().any(busy));
+        operations.retain(|operation| !operation.touches().any(|path| self.is_busy(path)));
         if operations.is_empty() {
             return Ok(());
         }
@@ -122,6 +199,15 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.untold = true;
         jobs.into_iter().for_each(|job| self.schedule.push(job));
         Ok(())
+    }
+}
+
+/// The path at which `operation` may replace a file; and what it would hold if it does not.
+fn replaced(operation: &Operation) -> Option<(&RelPath, Option<Digest>)> {
+    match operation {
+        Operation::Put { path, equal_to, .. } => Some((path, *equal_to)),
+        Operation::Rename { to, .. } if !operation.is_change_of_case() => Some((to, None)),
+        _ => None,
     }
 }
 

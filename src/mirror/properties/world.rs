@@ -176,7 +176,11 @@ impl World {
                 self.recorded.remove(path);
             }
             Operation::Link { .. } | Operation::SetMode { .. } => unreachable!("no links and no permissions here"),
-            Operation::Trash { .. } | Operation::Restore { .. } | Operation::Expire { .. } => {
+            Operation::Trash { .. }
+            | Operation::Keep { .. }
+            | Operation::Restore { .. }
+            | Operation::Revert { .. }
+            | Operation::Expire { .. } => {
                 unreachable!("the planner knows no trash")
             }
             Operation::Rename { from, to, print, digest, .. } => {

@@ -21,6 +21,8 @@ pub enum Primitive {
     MakeLink,
     /// RNFR and RNTO.
     Rename,
+    /// SITE CPFR and SITE CPTO.
+    Copy,
     /// DELE.
     RemoveFile,
     /// RMD.
@@ -49,6 +51,7 @@ impl fmt::Display for Primitive {
             Self::SetMode => "SITE CHMOD",
             Self::MakeLink => "SITE SYMLINK",
             Self::Rename => "RNTO",
+            Self::Copy => "SITE CPTO",
             Self::RemoveFile => "DELE",
             Self::RemoveDir => "RMD",
             Self::MakeDir => "MKD",
@@ -70,7 +73,7 @@ pub enum Fault {
     Fail(Class),
     /// It happens, but the reply is lost and the session with it. Connecting merely fails.
     LostReply,
-    /// The connection is lost before it happens; of a store or a fetch, half of the body has arrived.
+    /// The connection is lost before it happens; of a store or a fetch, half of the body has arrived, and of a copy half is there.
     Cut,
 }
 

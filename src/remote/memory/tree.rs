@@ -25,6 +25,8 @@ pub struct Manners {
     pub sums: bool,
     /// Listings leave out the names that start with a dot, and say so.
     pub hides_dots: bool,
+    /// Files can be copied on the server.
+    pub copies: bool,
 }
 
 /// A server's tree below the mirror's directory.
@@ -264,6 +266,34 @@ impl Tree {
         let mode = self.nodes.remove(&old).and_then(|named| named.mode);
         self.insert(to, node, mode);
         Ok(())
+    }
+
+    /// SITE CPFR and SITE CPTO of a file.
+    ///
+    /// # Errors
+    /// When `from` is no file, `to` is taken, the parent of `to` is no directory, or this server has no such command.
+    pub fn duplicate(&mut self, from: &RelPath, to: &RelPath) -> Result<(), Refusal> {
+        if !self.manners.copies {
+            return Err(Refusal::Lacking);
+        }
+        let body = match self.get(from) {
+            Some(Node::File { body, .. }) => body.clone(),
+            Some(_) => return Err(Refusal::IsDir),
+            None => return Err(Refusal::Missing),
+        };
+        self.parent_of(to)?;
+        if self.get(to).is_some() {
+            return Err(Refusal::Exists);
+        }
+        self.insert(to, Node::File { body, modified: None }, None);
+        Ok(())
+    }
+
+    /// What is left of the file `path` is its first half: the server stopped in the middle of writing it.
+    pub fn halve(&mut self, path: &RelPath) {
+        if let Some(Node::File { body, .. }) = self.nodes.get_mut(&self.key(path)).map(|named| &mut named.node) {
+            body.truncate(body.len() / 2);
+        }
     }
 
     /// DELE.

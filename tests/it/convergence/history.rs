@@ -9,8 +9,12 @@ use towline::{
     model::{Disposal, Retention},
     remote::{
         Class,
-        memory::{Fault, Faults, Primitive},
+        memory::{
+            Fault, Faults, Options, Primitive,
+            tree::{Manners, Node},
+        },
     },
+    scan::View,
 };
 
 use super::{
@@ -71,7 +75,11 @@ pub fn live_twice(mix: Mix, seed: u64) -> Result<Tale, Wrong> {
 
 fn traced(mix: Mix, seed: u64) -> Result<(Tale, Vec<String>), Wrong> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut stage = Stage::new(random.u64(..), mix.fold, mix.ears, random.usize(1..=4));
+    let (edits, connections) = (random.u64(..), random.usize(1..=4));
+    // Every other server copies what is replaced.
+    let manners = Manners { fold_case: mix.fold != Fold::No, copies: seed.is_multiple_of(2), ..Manners::default() };
+    let options = Options { manners, strict: true, unknown: false };
+    let mut stage = Stage::with(edits, mix.fold, mix.ears, connections, View::default(), options);
     // The engine's own chances, too.
     fastrand::seed(seed);
     stage.simulated = mix.simulated;
@@ -82,7 +90,7 @@ fn traced(mix: Mix, seed: u64) -> Result<(Tale, Vec<String>), Wrong> {
         stage.disposal = Disposal::Remove;
     }
     // What is removed early in a history expires in it.
-    stage.retention = Retention { age: Duration::from_secs(1200), bytes: 1 << 20 };
+    stage.retention = Retention { age: Duration::from_secs(1200), bytes: 1 << 20, versions: true };
     let told = History { mix, random, rounds: 0, stage: &stage }.play();
     told.and_then(|()| Ok((stage.tale(), stage.trace()?))).map_err(|wrong| format!("{wrong}\n{}", stage.story()))
 }
@@ -108,7 +116,23 @@ impl History<'_> {
             self.edit(5);
         }
         self.stage.rest_with_twins()?;
-        self.stage.conclude()
+        self.stage.conclude()?;
+        self.check_trash()
+    }
+
+    /// What is in the trash was whole once, and the index knows of it.
+    fn check_trash(&self) -> Result<(), Wrong> {
+        let known = self.stage.index()?.places().map_err(|e| e.to_string())?;
+        for (place, node) in self.stage.remote.trash() {
+            let whole = match &node {
+                Node::File { body, .. } => self.stage.ground().knows(body),
+                Node::Dir | Node::Link { .. } => true,
+            };
+            if !whole || !known.contains(&place) {
+                return Err(format!("{place} in the trash: whole {whole}, known {}", known.contains(&place)));
+            }
+        }
+        Ok(())
     }
 
     /// One life.
@@ -183,10 +207,11 @@ fn fault(random: &mut fastrand::Rng, primitive: Primitive) -> Fault {
         (2, Primitive::Connect) => Fault::Fail(Class::Busy),
         (3, Primitive::Connect) => Fault::Fail(Class::Tls),
         // A server that cannot set a time is taken as it is, and the times differ.
-        (2, Primitive::Store | Primitive::MakeDir) => Fault::Fail(Class::Full),
-        (3, Primitive::Store | Primitive::Rename | Primitive::MakeDir | Primitive::RemoveFile | Primitive::Size) => {
-            Fault::Fail(Class::Refused)
-        }
+        (2, Primitive::Store | Primitive::MakeDir | Primitive::Copy) => Fault::Fail(Class::Full),
+        (
+            3,
+            Primitive::Store | Primitive::Rename | Primitive::Copy | Primitive::MakeDir | Primitive::RemoveFile | Primitive::Size,
+        ) => Fault::Fail(Class::Refused),
         (4..=7, _) => Fault::LostReply,
         _ => Fault::Cut,
     }

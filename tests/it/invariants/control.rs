@@ -100,7 +100,7 @@ async fn obey(mut inbox: mpsc::Receiver<Command>, mood: usize) {
             (Some(Command::Approve(sender) | Command::Reject(sender)), Some(answer)) => drop(sender.send(answer)),
             (Some(Command::Approve(sender) | Command::Reject(sender)), None) => drop(sender),
             (Some(Command::Account { answer, .. }), _) => drop(answer),
-            (Some(Command::Undo { answer, .. }), Some(_)) => drop(answer.send(Vec::new())),
+            (Some(Command::Undo { answer, .. }), Some(_)) => drop(answer.send(Ok(Vec::new()))),
             (Some(Command::Undo { answer, .. }), None) => drop(answer),
             (Some(Command::Overwrite(_, sender)), Some(_)) => drop(sender.send(2)),
             (Some(Command::Overwrite(_, sender)), None) => drop(sender),

@@ -1,0 +1,1 @@
+SELECT size, mtime FROM trash WHERE place = ?1

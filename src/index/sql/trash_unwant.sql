@@ -1,0 +1,1 @@
+UPDATE trash SET wanted = 0 WHERE path = ?1 AND wanted

@@ -1,0 +1,1 @@
+UPDATE trash SET version = 1 WHERE place = ?1
