@@ -142,6 +142,47 @@ pub trait Session: Send + 'static {
         path: &RelPath,
     ) -> impl Future<Output = Result<(Option<u64>, Option<ServerCopy>), RemoteError>> + Send;
 
+    /// All that a put asks of its new file, and of what that replaces, in one round trip where the server bears it:
+    /// [`Self::prove`], and what can be set of [`Self::set_modified`] and [`Self::set_mode`].
+    fn conclude(&mut self, wanted: Wanted<'_>) -> impl Future<Output = Result<Concluded, RemoteError>> + Send {
+        async move {
+            let (size, found) = self.prove(wanted.fresh, wanted.path).await?;
+            let mut concluded = Concluded { size, found, mode_unset: false };
+            // A server may be unable to set either, which is no failure.
+            if let Some(seconds) = wanted.modified
+                && let Err(e) = self.set_modified(wanted.fresh, seconds).await
+                && !e.session_survives()
+            {
+                return Err(e);
+            }
+            if let Some(mode) = wanted.mode {
+                concluded.mode_unset = match self.set_mode(wanted.fresh, mode).await {
+                    Ok(set) => !set,
+                    Err(e) if e.session_survives() => true,
+                    Err(e) => return Err(e),
+                };
+            }
+            Ok(concluded)
+        }
+    }
+
+    /// [`Self::rename`], and [`Self::store`] right behind it, in fewer round trips than one after the other where the server
+    /// bears it. What came of each: the store is begun whatever came of the rename, unless that ended the session.
+    fn store_behind(
+        &mut self,
+        from: &RelPath,
+        to: &RelPath,
+        path: &RelPath,
+        body: &mut dyn Source,
+    ) -> impl Future<Output = (Result<(), RemoteError>, Option<Result<u64, RemoteError>>)> + Send {
+        async move {
+            match self.rename(from, to).await {
+                Err(e) if !e.session_survives() => (Err(e), None),
+                renamed => (renamed, Some(self.store(path, body).await)),
+            }
+        }
+    }
+
     /// Asks for a sign of life (NOOP).
     fn ping(&mut self) -> impl Future<Output = Result<(), RemoteError>> + Send;
 
@@ -152,6 +193,32 @@ pub trait Session: Send + 'static {
 
     /// Says good-bye, briefly.
     fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// What a put wants of its new file before that takes its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'p> {
+    /// The new file, under a temporary name.
+    pub fresh: &'p RelPath,
+    /// What it is to replace.
+    pub path: &'p RelPath,
+    /// The modification time to set, in whole seconds since the Unix epoch.
+    pub modified: Option<i64>,
+    /// The permissions to set.
+    pub mode: Option<Mode>,
+    /// Another [`Session::store_behind`] or [`Session::store`] follows at once: it may be prepared.
+    pub more: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Concluded {
+    /// The size of the new file in bytes; `None` if there is none.
+    pub size: Option<u64>,
+    /// What it is to replace, with its time.
+    pub found: Option<ServerCopy>,
+    /// The server did not set the permissions.
+    pub mode_unset: bool,
 }
 
 /// A body that can be read from its start more than once: a server may refuse a data connection after it took a part

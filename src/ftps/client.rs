@@ -2,6 +2,7 @@
 //! choice of TLS versions demands it; what a failure means for the mirror is decided above.
 
 mod copy;
+mod ending;
 mod fetch;
 mod find;
 mod list;
@@ -9,6 +10,8 @@ mod rename;
 mod site;
 mod sum;
 pub(super) mod times;
+
+pub use ending::{Concluded, Wanted};
 
 use std::{sync::Arc, time::Duration};
 
@@ -47,6 +50,15 @@ pub struct Client<D: Dial> {
     refused: list::Refused,
     /// What a rename left half-way is not mended: it may be somebody else's, and under way.
     looks_only: bool,
+}
+
+/// Commands that go out right before the one that opens a data connection, in one flight with it.
+#[derive(Debug, Default)]
+pub(super) struct Lead {
+    /// Those that have not gone out.
+    pub(super) commands: Vec<Command>,
+    /// What came of those that have; fewer if the connection ended.
+    pub(super) replies: Vec<Reply>,
 }
 
 /// What is at a path.
@@ -103,6 +115,11 @@ impl<D: Dial> Client<D> {
         Some(certificate.validity().not_after.timestamp())
     }
 
+    /// Whether this server is known to answer the commands of a flight in order.
+    fn answers_in_order(&self) -> bool {
+        self.endpoint.profile().in_order == Some(true)
+    }
+
     pub(super) fn encoding(&self) -> Encoding {
         self.connection.control.encoding()
     }
@@ -129,12 +146,13 @@ impl<D: Dial> Client<D> {
         path: &Pathname,
         open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
     ) -> Result<u64, Error> {
-        self.store_by(None, &Command::Stor(path.clone()), open).await
+        self.store_by(&mut Lead::default(), None, &Command::Stor(path.clone()), open).await
     }
 
-    /// Stores a body by `command`, with `first` (REST) right before it.
+    /// Stores a body by `command`, with `first` (REST) right before it, and `lead` in one flight with it.
     pub(super) async fn store_by(
         &mut self,
+        lead: &mut Lead,
         first: Option<&Command>,
         command: &Command,
         open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
@@ -144,7 +162,10 @@ impl<D: Dial> Client<D> {
             self.choose_tls().await?;
             let before = self.connection.context.tickets_received();
             let mut body = open();
-            match data::upload(&self.endpoint, &mut self.connection, first, command, &mut body).await {
+            let leading = std::mem::take(&mut lead.commands);
+            let uploaded = data::upload(&self.endpoint, &mut self.connection, &leading, first, command, &mut body).await;
+            lead.replies.extend(self.connection.control.led());
+            match uploaded {
                 Ok(sent) => {
                     let seen = self.seen(before);
                     self.endpoint.learn(|profile| profile.tls13 = policy::after_upload(profile.tls13, seen));

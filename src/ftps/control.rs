@@ -46,6 +46,10 @@ pub struct Control<S> {
     ending: Option<Instant>,
     /// Commands whose last reply has not been read.
     outstanding: u32,
+    /// So many replies are still to come to commands that went out right before the last one,
+    leading: usize,
+    /// and those that came.
+    led: Vec<Reply>,
     /// The password, once it was sent: what the server repeats of it gets no further.
     secret: Option<Argument>,
     /// What came last below TLS.
@@ -63,6 +67,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
             begun: None,
             ending: None,
             outstanding: 0,
+            leading: 0,
+            led: Vec::new(),
             secret: None,
             heard: None,
         }
@@ -136,6 +142,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
             replies.push(self.reply().await?);
         }
         Ok(replies)
+    }
+
+    /// Sends `command` with `leading` right before it, in one flight. What comes first are the replies to those; they are put
+    /// by for [`Self::led`], and everybody who reads a reply gets one to `command`.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_behind(&mut self, leading: &[Command], command: &Command) -> Result<(), Error> {
+        let Some((first, others)) = leading.split_first() else { return self.send(command).await };
+        let lines: Result<Vec<_>, _> = others.iter().chain([command]).map(|command| command.line(self.encoding)).collect();
+        let lines = lines?;
+        self.send(first).await?;
+        self.leading = leading.len();
+        for (command, line) in others.iter().chain([command]).zip(lines) {
+            self.put(command, &line).await?;
+            self.outstanding += 1;
+        }
+        Ok(())
+    }
+
+    /// The replies to what went out right before another command, as far as they came.
+    pub fn led(&mut self) -> Vec<Reply> {
+        self.leading = 0;
+        std::mem::take(&mut self.led)
     }
 
     /// Sends a command.
@@ -271,6 +301,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
                 self.begun = None;
                 if !reply.is_preliminary() {
                     self.outstanding = self.outstanding.saturating_sub(1);
+                    // A server that says good-bye means the whole flight.
+                    if self.leading > 0 && reply.code != 421 {
+                        self.leading -= 1;
+                        self.led.push(reply);
+                        continue;
+                    }
                 }
                 return Ok(reply);
             }

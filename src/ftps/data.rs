@@ -32,6 +32,7 @@ use super::{
     },
     tls::TlsError,
 };
+pub(super) use passive::{ahead, port_ahead};
 use pump::End;
 
 /// How long tickets on a data connection that is over anyway are waited for.
@@ -45,6 +46,8 @@ enum Way<S> {
     Connected(S),
     /// By dialing this port, while the command is on its way.
     Port(u16),
+    /// The same, where the port was asked for before the last transfer was over with.
+    Ahead(u16),
     /// By the server, which is at this address, once it has the command.
     Awaited(Box<dyn Listen<S>>, IpAddr),
 }
@@ -65,16 +68,17 @@ enum Stop {
 }
 
 /// Sends a body with `command`; gives its length. The bytes are in the server's hands when this returns, and it said so.
-/// `first` (REST) goes right before the command, which is not sent if that is refused.
+/// `first` (REST) goes before the command, which is not sent if that is refused; `leading` goes out in one flight with it.
 pub(super) async fn upload<D: Dial>(
     endpoint: &Endpoint<D>,
     connection: &mut Connection<D::Stream>,
+    leading: &[Command],
     first: Option<&Command>,
     command: &Command,
     body: &mut mpsc::Receiver<Bytes>,
 ) -> Result<u64, Error> {
     let verb = command.verb();
-    let Opened { mut data, mut transfer, complete } = open(endpoint, connection, first, command).await?;
+    let Opened { mut data, mut transfer, complete } = open(endpoint, connection, leading, first, command).await?;
     if let Some(reply) = complete {
         return Err(Error::Early(reply));
     }
@@ -218,7 +222,7 @@ async fn receive<D: Dial>(
     sink: &mut Sink<'_>,
 ) -> Result<(Reply, bool), Error> {
     let verb = command.verb();
-    let Opened { mut data, mut transfer, mut complete } = open(endpoint, connection, None, command).await?;
+    let Opened { mut data, mut transfer, mut complete } = open(endpoint, connection, &[], None, command).await?;
     let control = &mut connection.control;
     let stall = endpoint.timeouts.stall;
 
@@ -270,6 +274,7 @@ async fn receive<D: Dial>(
 async fn open<D: Dial>(
     endpoint: &Endpoint<D>,
     connection: &mut Connection<D::Stream>,
+    leading: &[Command],
     first: Option<&Command>,
     command: &Command,
 ) -> Result<Opened<D::Stream>, Error> {
@@ -288,7 +293,7 @@ async fn open<D: Dial>(
             return Err(Error::Refused { verb: first.verb(), reply });
         }
     }
-    control.send(command).await?;
+    control.send_behind(leading, command).await?;
     connection.transfers += 1;
     // A server that cannot connect says 425 as well as one that refuses the TLS session.
     let connected = &AtomicBool::new(!matches!(way, Way::Awaited(..)));
@@ -300,6 +305,7 @@ async fn open<D: Dial>(
         let tcp = match way {
             Way::Connected(stream) => stream,
             Way::Port(port) => passive::dial(endpoint, *peer, port).await?,
+            Way::Ahead(port) => passive::dial_ahead(endpoint, *peer, port).await?,
             Way::Awaited(listener, peer) => active::accept(endpoint, listener, peer).await?,
         };
         connected.store(true, Ordering::Relaxed);

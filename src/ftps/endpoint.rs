@@ -46,6 +46,8 @@ pub struct Endpoint<D> {
     pub(super) stats: Stats,
     /// Whether a data connection came about with the passive mode in the profile, in this process.
     pub(super) passive_works: AtomicBool,
+    /// Whether a port that was asked for ahead was refused, or led nowhere, in this process.
+    pub(super) ahead_fails: AtomicBool,
     /// Whether PORT was refused and EPRT was not, in this process.
     pub(super) port_refused: AtomicBool,
     /// How data connections come about.
@@ -92,7 +94,15 @@ pub(super) struct Connection<S> {
     pub(super) tickets_at_login: bool,
     pub(super) born: Instant,
     pub(super) transfers: u32,
+    /// The data port of the next transfer, if it was asked for already.
+    pub(super) ahead: Option<Ahead>,
     _up: Up,
+}
+
+/// A data port that was asked for before it was needed.
+pub(super) struct Ahead {
+    pub(super) port: u16,
+    pub(super) asked: Instant,
 }
 
 impl<D: Dial> Endpoint<D> {
@@ -115,6 +125,7 @@ impl<D: Dial> Endpoint<D> {
             timeouts,
             stats: Stats::default(),
             passive_works: AtomicBool::new(false),
+            ahead_fails: AtomicBool::new(false),
             port_refused: AtomicBool::new(false),
             data: DataMode::default(),
             mode: Mode::default(),
@@ -253,6 +264,7 @@ impl<D: Dial> Endpoint<D> {
             tickets_at_login,
             born,
             transfers: 0,
+            ahead: None,
             _up: up,
         })
     }

@@ -15,7 +15,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    client::Client,
+    client::{Client, Lead},
     dial::Dial,
     error::Error,
     profile::{Lost, Probed, Profile, Verdict},
@@ -258,7 +258,9 @@ impl<'a, D: Dial> Run<'a, D> {
             How::Append => (None, Command::Extra(Extra::Append(path))),
             How::Behind(at) => (Some(Command::Extra(Extra::Restart(at))), Command::Stor(path)),
         };
-        let stored = answer(self.client.store_by(first.as_ref(), &command, &mut open).await.map(|_| Answer::Stored))?;
+        let stored = answer(
+            self.client.store_by(&mut Lead::default(), first.as_ref(), &command, &mut open).await.map(|_| Answer::Stored),
+        )?;
         if first.is_some() && stored != Answer::Stored {
             // A REST that is still armed would make a hole in the next file that is stored.
             let _ = timeout(TIDY, self.client.say_good_bye()).await;

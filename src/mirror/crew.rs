@@ -1,14 +1,14 @@
 //! The sessions of one mirror and the tasks that use them: one task a job, one session a task, idle sessions kept warm.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     future::Future,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::mpsc::{self, error::TrySendError},
     task::{Id, JoinSet},
     time::{Instant, timeout},
 };
@@ -21,10 +21,11 @@ use super::{
     worker::{
         self, Answers, Report,
         publish::{self, Told},
+        put::Load,
     },
 };
 use crate::{
-    model::Job,
+    model::{Job, JobId, Operation},
     remote::{Class, Remote, RemoteError, Session},
 };
 
@@ -79,6 +80,8 @@ pub(super) enum End {
     Answered(Answers),
     /// No session could be had: nothing was tried.
     NoSession(RemoteError),
+    /// The session ended before it was the job's turn.
+    NotBegun,
     /// The directory on the server is not what it was taken for: nothing was tried.
     Unbound,
     /// What came of work for a release.
@@ -89,14 +92,49 @@ pub(super) enum End {
     Died,
 }
 
-/// A job that runs now.
+/// What one session does now.
 pub(super) struct Running {
     pub(super) task: Task,
     /// Bytes of body handed to the network; of a run of renames, how many are done.
     pub(super) sent: Arc<AtomicU64>,
+    /// The jobs that come after it, oldest first.
+    behind: VecDeque<(Job, Arc<AtomicU64>)>,
+    /// Where another one is put.
+    more: mpsc::Sender<Load>,
+    /// What came of its first job was told, and there is no other.
+    told: bool,
 }
 
-type Finished<S> = (End, Option<Placed<S>>);
+impl Running {
+    /// The jobs in its hands, and how many bytes of each went out.
+    pub(super) fn jobs(&self) -> impl Iterator<Item = (&Job, &AtomicU64)> {
+        let first = self.task.job().filter(|_| !self.told).map(|job| (job, &*self.sent));
+        first.into_iter().chain(self.behind.iter().map(|(job, sent)| (job, &**sent)))
+    }
+
+    /// Whether it can take another put.
+    fn has_room(&self) -> bool {
+        let follows = matches!(&self.task, Task::Run(job) if matches!(job.operation, Operation::Put { .. }));
+        follows && !self.told && self.more.capacity() > 0 && !self.more.is_closed()
+    }
+
+    /// The first job is over: the one behind it is the first now.
+    fn advance(&mut self) -> Task {
+        match self.behind.pop_front() {
+            Some((job, sent)) => {
+                self.sent = sent;
+                std::mem::replace(&mut self.task, Task::Run(job))
+            }
+            None => {
+                self.told = true;
+                self.task.clone()
+            }
+        }
+    }
+}
+
+/// How a task ended, if its last job's end was not told before.
+type Finished<S> = (Option<End>, Option<Placed<S>>);
 
 /// A session and its seat.
 pub(super) struct Placed<S> {
@@ -118,16 +156,22 @@ pub(super) struct Crew<R: Remote> {
     tasks: JoinSet<Finished<R::Session>>,
     running: HashMap<Id, Running>,
     ready: mpsc::UnboundedSender<()>,
+    /// What came of jobs whose tasks go on with others.
+    reports: mpsc::UnboundedReceiver<(JobId, Report)>,
+    reporting: mpsc::UnboundedSender<(JobId, Report)>,
+    /// What tasks did that ended with more than one job left.
+    left: VecDeque<(Task, End)>,
     marking: Arc<Marking>,
 }
 
 impl<R: Remote> Crew<R> {
-    /// A crew, and where it tells of each task that has its session.
+    /// A crew, and where it tells of each task that has its session, or room for another job.
     pub(super) fn new(remote: Arc<R>, seats: &Seats) -> (Self, mpsc::UnboundedReceiver<()>) {
         let (ready, readied) = mpsc::unbounded_channel();
         let (idle, tasks, running) = (Vec::new(), JoinSet::new(), HashMap::new());
         let marking = Arc::new(Marking::new(remote.target()));
-        (Self { remote, seats: seats.join(), idle, tasks, running, ready, marking }, readied)
+        let ((reporting, reports), left) = (mpsc::unbounded_channel(), VecDeque::new());
+        (Self { remote, seats: seats.join(), idle, tasks, running, ready, reports, reporting, left, marking }, readied)
     }
 
     /// Whose the directory on the server is.
@@ -178,26 +222,38 @@ impl<R: Remote> Crew<R> {
         let marking = Arc::clone(&self.marking);
         let seat = self.seats.seat();
         let sent = Arc::new(AtomicU64::new(0));
-        let running = Running { task: task.clone(), sent: Arc::clone(&sent) };
+        let (more, mut follow) = mpsc::channel(1);
+        let running = Running { task: task.clone(), sent: Arc::clone(&sent), behind: VecDeque::new(), more, told: false };
+        let reporting = self.reporting.clone();
         let handle = self.tasks.spawn(async move {
             let (Placed { mut session, seat }, fresh) = match ready(&*remote, warm, seat).await {
                 Ok(found) => found,
-                Err(e) => return (End::NoSession(e), None),
+                Err(e) => return (Some(End::NoSession(e)), None),
             };
             if fresh || marking.stand() == Stand::Unknown {
                 match marking.check(&mut session).await {
                     Ok(true) => {}
-                    Ok(false) => return (End::Unbound, Some(Placed { session, seat })),
-                    Err(e) => return (End::NoSession(e), None),
+                    Ok(false) => return (Some(End::Unbound), Some(Placed { session, seat })),
+                    Err(e) => return (Some(End::NoSession(e)), None),
                 }
             }
             let _ = opened.send(());
             match task {
+                Task::Run(job) if matches!(job.operation, Operation::Put { .. }) => {
+                    care.abilities = remote.abilities();
+                    let first = Load { job, care, sent };
+                    let room = || {
+                        let _ = opened.send(());
+                    };
+                    let tell = |job: Job, report| drop(reporting.send((job.id, report)));
+                    let lives = worker::put::run(&mut session, first, &mut follow, room, tell).await;
+                    (None, lives.then_some(Placed { session, seat }))
+                }
                 Task::Run(job) => {
                     care.abilities = remote.abilities();
                     let report = worker::run(&mut session, &job, &care, sent).await;
                     let dead = report.trouble.as_ref().is_some_and(|e| !e.session_survives());
-                    (End::Ran(Box::new(report)), (!dead).then_some(Placed { session, seat }))
+                    (Some(End::Ran(Box::new(report))), (!dead).then_some(Placed { session, seat }))
                 }
                 Task::Release(work) => {
                     care.abilities = remote.abilities();
@@ -209,19 +265,37 @@ impl<R: Remote> Crew<R> {
                         Work::Finish(parts) => publish::finish(&mut session, parts, &care, &sent).await,
                     };
                     let dead = told.is_cut();
-                    (End::Told(Box::new(told)), (!dead).then_some(Placed { session, seat }))
+                    (Some(End::Told(Box::new(told))), (!dead).then_some(Placed { session, seat }))
                 }
                 Task::Resolve(job, _) => match worker::resolve(&mut session, &job).await {
-                    Ok(answers) => (End::Answered(answers), Some(Placed { session, seat })),
+                    Ok(answers) => (Some(End::Answered(answers)), Some(Placed { session, seat })),
                     Err(e) => {
                         let survives = e.session_survives();
-                        (End::Unanswered(e), survives.then_some(Placed { session, seat }))
+                        (Some(End::Unanswered(e)), survives.then_some(Placed { session, seat }))
                     }
                 },
             }
         });
         self.running.insert(handle.id(), running);
         self.seats.busy_with(self.running.len());
+    }
+
+    /// Whether a task that puts has room for another put behind the one that it does, and nobody else waits for its session.
+    pub(super) fn has_room(&self) -> bool {
+        self.seats.waiting() == 0 && self.sessions() <= self.seats.share() && self.running.values().any(Running::has_room)
+    }
+
+    /// Hands `load`, a put that follows others, to a task with room for it; back, if there is none any more.
+    pub(super) fn hand(&mut self, load: Load) -> Result<(), Box<Load>> {
+        // The one that has had none for longest.
+        let by_age = self.running.values_mut().filter(|running| running.has_room());
+        let Some(running) = by_age.min_by_key(|running| running.task.job().map(|job| job.id)) else { return Err(Box::new(load)) };
+        let behind = (load.job.clone(), Arc::clone(&load.sent));
+        running.more.try_send(load).map_err(|e| match e {
+            TrySendError::Full(load) | TrySendError::Closed(load) => Box::new(load),
+        })?;
+        running.behind.push_back(behind);
+        Ok(())
     }
 
     /// A session for something that is no job, and may be dropped at any time; `None` if the directory on the server is not what
@@ -244,37 +318,79 @@ impl<R: Remote> Crew<R> {
         self.idle.push((placed, Instant::now()));
     }
 
-    /// The next task that ends, or `None` when somebody begins to wait for a session. Cancel-safe.
+    /// The next job or task that ends, or `None` when a session has nothing more to do, or somebody begins to wait for one.
+    /// Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<(Task, End)> {
         loop {
+            if let Some(left) = self.left.pop_front() {
+                return Some(left);
+            }
             let joined = tokio::select! {
                 biased;
+                Some((id, report)) = self.reports.recv() => match self.reported(id, report) {
+                    Some(done) => return Some(done),
+                    None => continue,
+                },
                 Some(joined) = self.tasks.join_next_with_id() => joined,
                 () = self.seats.called() => return None,
             };
-            if let Some(done) = self.ended(joined) {
-                return Some(done);
+            self.ended(joined);
+            if self.left.is_empty() {
+                return None;
             }
         }
     }
 
     /// A task that has ended already.
     pub(super) fn try_next(&mut self) -> Option<(Task, End)> {
-        let joined = self.tasks.try_join_next_with_id()?;
-        self.ended(joined)
+        loop {
+            if let Some(left) = self.left.pop_front() {
+                return Some(left);
+            }
+            if let Ok((id, report)) = self.reports.try_recv() {
+                if let Some(done) = self.reported(id, report) {
+                    return Some(done);
+                }
+                continue;
+            }
+            let joined = self.tasks.try_join_next_with_id()?;
+            self.ended(joined);
+        }
     }
 
-    fn ended(&mut self, joined: Result<(Id, Finished<R::Session>), tokio::task::JoinError>) -> Option<(Task, End)> {
+    /// What came of the first job of a task that goes on.
+    fn reported(&mut self, id: JobId, report: Report) -> Option<(Task, End)> {
+        let is_its = |running: &&mut Running| running.task.job().is_some_and(|job| job.id == id);
+        let task = self.running.values_mut().find(is_its)?.advance();
+        Some((task, End::Ran(Box::new(report))))
+    }
+
+    /// A task is over; what there is to tell of it is left.
+    fn ended(&mut self, joined: Result<(Id, Finished<R::Session>), tokio::task::JoinError>) {
+        // What it told before it ended comes first.
+        while let Ok((id, report)) = self.reports.try_recv() {
+            let done = self.reported(id, report);
+            self.left.extend(done);
+        }
         let (id, end, session) = match joined {
             Ok((id, (end, session))) => (id, end, session),
-            Err(e) => (e.id(), End::Died, None),
+            Err(e) => (e.id(), Some(End::Died), None),
         };
         if let Some(session) = session {
             self.idle.push((session, Instant::now()));
         }
         let running = self.running.remove(&id);
         self.seats.busy_with(self.running.len());
-        running.map(|running| (running.task, end))
+        let Some(Running { task, behind, told, .. }) = running else { return };
+        // Of a task that died nobody knows how far it came with the others either.
+        let rest = |job| (Task::Run(job), if matches!(end, Some(End::Died)) { End::Died } else { End::NotBegun });
+        let rest: Vec<_> = behind.into_iter().map(|(job, _)| rest(job)).collect();
+        match (told, end) {
+            (true, _) => {}
+            (false, Some(end)) => self.left.push_back((task, end)),
+            (false, None) => self.left.push_back((task, End::NotBegun)),
+        }
+        self.left.extend(rest);
     }
 
     /// Closes idle sessions that were not used for long, those above this mirror's share, and those whose turn is over.

@@ -42,6 +42,7 @@ use super::{
     retry::Link,
     schedule::Schedule,
     status::{Counters, HaltNote, MirrorStatus, UnseenStatus, WatchStatus},
+    worker::put::{self, Load},
 };
 use crate::{
     index::{FURTHEST_RETRY, Index, IndexError, Tally},
@@ -312,7 +313,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 seen = finished(&mut self.glance) => self.glanced(seen.ok().flatten()),
                 Some(()) = self.readied.recv() => self.opened().await?,
                 slice = finished(&mut self.scrub.running) => self.scrubbed(slice.ok()).await?,
-                // `None`: somebody waits for a session, and the turn gives up what is idle.
+                // `None`: a session is free, or somebody waits for one, and the turn gives up what is idle.
                 ended = self.crew.next() => if let Some((task, end)) = ended {
                     self.settle(task, end).await?;
                 },
@@ -397,7 +398,24 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             let recorded = self.books.with(move |index| index.recorded(&paths)).await?;
             self.start(Task::Run(job), recorded);
         }
+        // What is short goes out behind what is being sent, without a pause in between.
+        while self.may_follow(now)
+            && let Some(job) = self.schedule.next_that(put::follows)
+        {
+            let paths: Vec<RelPath> = job.operation.touches().cloned().collect();
+            let recorded = self.books.with(move |index| index.recorded(&paths)).await?;
+            let load = Load { job, care: self.care(recorded), sent: Arc::default() };
+            if let Err(load) = self.crew.hand(load) {
+                // The session has just become free.
+                self.start(Task::Run(load.job), load.care.recorded);
+            }
+        }
         Ok(())
+    }
+
+    /// Whether another put may be handed to a task that puts.
+    fn may_follow(&mut self, now: Instant) -> bool {
+        self.link.is_up() && self.allowance(now) == 0 && !self.crew.marking().bars() && self.crew.has_room()
     }
 
     /// How many more tasks may be started.
@@ -410,11 +428,15 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     }
 
     fn start(&mut self, task: Task, recorded: Vec<Option<Entry>>) {
-        let (abilities, drift, now) = (self.abilities, self.settings.drift, self.wall());
-        let stages = self.is_together();
-        self.crew.start(task, Care { place: self.settings.place(), abilities, drift, recorded, now, stages });
+        let care = self.care(recorded);
+        self.crew.start(task, care);
         self.link.started();
         self.untold = true;
+    }
+
+    fn care(&self, recorded: Vec<Option<Entry>>) -> Care {
+        let (abilities, drift, now) = (self.abilities, self.settings.drift, self.wall());
+        Care { place: self.settings.place(), abilities, drift, recorded, now, stages: self.is_together() }
     }
 
     /// Whether the observed side is whole enough to conclude from.

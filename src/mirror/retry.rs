@@ -128,6 +128,11 @@ impl Link {
         }
     }
 
+    /// Whether nothing speaks against the server now.
+    pub fn is_up(&self) -> bool {
+        self.state == State::Up
+    }
+
     /// A job was started.
     pub fn started(&mut self) {
         self.probed = true;

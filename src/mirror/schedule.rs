@@ -9,7 +9,10 @@ use std::{
     ops::Bound,
 };
 
-use crate::model::{Job, JobId, PathSet, RelPath};
+use crate::model::{Job, JobId, Operation, PathSet, RelPath};
+
+/// So many jobs are looked at when one of a kind is wanted.
+const LOOKS: usize = 32;
 
 /// The unfinished jobs of one mirror.
 #[derive(Debug, Default)]
@@ -66,6 +69,16 @@ impl Schedule {
     #[expect(clippy::should_implement_trait, reason = "no iterator: finishing one job makes others available")]
     pub fn next(&mut self) -> Option<Job> {
         let id = self.startable.pop_first()?;
+        let job = self.tasks.get_mut(&id)?.job.take()?;
+        self.running += 1;
+        Some(job)
+    }
+
+    /// As [`Self::next`], of jobs whose operation `fits`; some of the oldest are looked at.
+    pub fn next_that(&mut self, fits: impl Fn(&Operation) -> bool) -> Option<Job> {
+        let does = |id: &&JobId| self.tasks.get(*id).and_then(|task| task.job.as_ref()).is_some_and(|job| fits(&job.operation));
+        let id = *self.startable.iter().take(LOOKS).find(does)?;
+        self.startable.remove(&id);
         let job = self.tasks.get_mut(&id)?.job.take()?;
         self.running += 1;
         Some(job)

@@ -1,13 +1,14 @@
 //! Does one job on the server, and finds out what became of a job that is in doubt. Every step of a put is here, in order.
 
 pub(super) mod publish;
+pub(super) mod put;
 mod trash;
 
 use std::sync::{Arc, atomic::AtomicU64};
 
 use super::{
-    body::{self, FileBody},
-    drift::{self, Aside, Care, Drift},
+    body,
+    drift::{self, Aside, Care},
 };
 use crate::{
     model::{Digest, Done, Job, Kind, Mode, Operation, Outcome, Problem, Reason, RelPath, Stat},
@@ -69,18 +70,10 @@ pub(super) fn problem(error: &RemoteError) -> Problem {
     Problem::new(reason, error)
 }
 
-/// A larger file is not sent before its copy on the server was compared: a round trip is little beside it.
-const LARGE: u64 = 256 * 1024;
-
 /// Does `job`; `sent` counts the bytes that went out.
 pub(super) async fn run<S: Session>(session: &mut S, job: &Job, care: &Care, sent: Arc<AtomicU64>) -> Report {
-    // Found out before a body is sent: of a put only the last command names the path itself.
-    if job.operation.touches().any(RelPath::breaks_lines) {
-        return Report::of(Outcome::Failed(Problem::new(Reason::Name, "it has a line break in it")));
-    }
-    // The session that this job brought about may have shown it: the plan was made before.
-    if let Some(why) = job.operation.fills().and_then(|path| care.abilities.alters(path)) {
-        return Report::of(Outcome::Failed(Problem::new(Reason::Altered, why)));
+    if let Some(report) = unfit(job, care) {
+        return report;
     }
     if let Some(report) = drift::before(session, job, care).await {
         return report;
@@ -88,11 +81,22 @@ pub(super) async fn run<S: Session>(session: &mut S, job: &Job, care: &Care, sen
     act(session, job, care, sent).await
 }
 
+/// What speaks against a job before anything of it is done.
+fn unfit(job: &Job, care: &Care) -> Option<Report> {
+    // Found out before a body is sent: of a put only the last command names the path itself.
+    if job.operation.touches().any(RelPath::breaks_lines) {
+        return Some(Report::of(Outcome::Failed(Problem::new(Reason::Name, "it has a line break in it"))));
+    }
+    // The session that this job brought about may have shown it: the plan was made before.
+    let why = job.operation.fills().and_then(|path| care.abilities.alters(path))?;
+    Some(Report::of(Outcome::Failed(Problem::new(Reason::Altered, why))))
+}
+
 /// As [`run`], where everything that may speak against it was looked at before.
 async fn act<S: Session>(session: &mut S, job: &Job, care: &Care, sent: Arc<AtomicU64>) -> Report {
     let place = &care.place;
     let done = match &job.operation {
-        Operation::Put { path, .. } => return put(session, job, path, care, sent).await,
+        Operation::Put { .. } => return put::alone(session, job, care, sent).await,
         Operation::Link { path, target } => return link(session, job, path, target, place).await,
         Operation::Rename { from, to, .. } => return rename(session, job, from, to).await,
         Operation::MakeDir { path, mode, .. } => match session.make_dir(path).await {
@@ -111,87 +115,6 @@ async fn act<S: Session>(session: &mut S, job: &Job, care: &Care, sent: Arc<Atom
         Operation::Expire { place, .. } => session.remove_file(place).await,
     };
     done.map_or_else(Report::failed, |()| Report::of(Outcome::Done(Done::AsPlanned)))
-}
-
-async fn put<S: Session>(session: &mut S, job: &Job, path: &RelPath, care: &Care, sent: Arc<AtomicU64>) -> Report {
-    let place = &care.place;
-    let (Operation::Put { print: planned, equal_to, mode, .. }, Some(temp)) = (&job.operation, &job.temp) else {
-        return Report::of(Outcome::Failed(Problem::new(Reason::Connection, "a put without a temporary name")));
-    };
-    let mut held = None;
-    if equal_to.is_some() || planned.size >= LARGE {
-        let found = match session.examine(path).await {
-            Ok(found) => found,
-            Err(e) => return Report::failed(e),
-        };
-        if let (Some(why), Drift::KeepRemote) = (care.objection(0, found.as_ref(), Some(planned)), care.drift) {
-            return Report::drifted(&why);
-        }
-        // What is gone, or not as it was recorded, is not equal to anything.
-        held = equal_to.filter(|_| found.is_some() && care.objection(0, found.as_ref(), None).is_none());
-    }
-    if let Some(digest) = held {
-        match body::digest(place.clone(), path.clone()).await {
-            Ok(content) if content.digest == digest => {
-                // The server holds this content already.
-                let report = adorned(session, path, Some(content.print.mtime_ns), *mode).await;
-                let done = Done::Holds { print: content.print, digest: content.digest, sent: 0 };
-                return Report { look_again: content.print != *planned, ..report.but(done) };
-            }
-            Ok(_) => {}
-            Err(e) => return unread(&e),
-        }
-    }
-    let mut body = FileBody::new(place.clone(), path.clone(), sent);
-    // Only after a good end is the reader waited for: it may hang on a disk that does not answer.
-    let bytes = match session.store(temp, &mut body).await {
-        Ok(bytes) => bytes,
-        Err(e) if e.session_survives() => return swept(session, temp, Report::failed(e)).await,
-        Err(e) => return Report::failed(e),
-    };
-    let content = match body.finish().await {
-        Some(Ok(content)) if content.bytes == bytes => content,
-        Some(Ok(_)) | None => return swept(session, temp, unread(&body::Unread::Changing)).await,
-        Some(Err(e)) => return swept(session, temp, unread(&e)).await,
-    };
-    let found = match session.prove(temp, path).await {
-        Ok((Some(size), found)) if size == bytes => found,
-        Ok((size, _)) => {
-            let found = size.map_or_else(|| "no file".to_owned(), |n| format!("{n} bytes"));
-            let problem = Problem::new(Reason::Proof, format_args!("sent {bytes} bytes, the server holds {found}"));
-            return swept(session, temp, Report::of(Outcome::Failed(problem))).await;
-        }
-        Err(e) if e.session_survives() => return swept(session, temp, Report::failed(e)).await,
-        Err(e) => return Report::failed(e),
-    };
-    let report = adorned(session, temp, Some(content.print.mtime_ns), *mode).await;
-    if report.trouble.is_some() {
-        return report;
-    }
-    if care.stages {
-        // What is at the path is compared when everything is there.
-        let done = Done::Staged { print: content.print, digest: content.digest, sent: bytes };
-        return Report { look_again: content.print != *planned, ..report.but(done) };
-    }
-    if let Some(why) = care.objection(0, found.as_ref(), Some(&content.print)) {
-        match care.drift {
-            Drift::KeepRemote => return swept(session, temp, Report::drifted(&why)).await,
-            // For a moment there is nothing at the path: theirs may not be lost, and ours may not come before it is away.
-            Drift::KeepBoth => match care.set_aside(session, path).await {
-                Ok(()) => {}
-                Err(e) if e.session_survives() => return swept(session, temp, Report::failed(e)).await,
-                Err(e) => return Report::failed(e),
-            },
-            Drift::Overwrite => {}
-        }
-    }
-    match session.rename(temp, path).await {
-        Ok(()) => {}
-        Err(e) if e.session_survives() => return swept(session, temp, Report::failed(e)).await,
-        Err(e) => return Report::failed(e),
-    }
-    let done = Done::Holds { print: content.print, digest: content.digest, sent: bytes };
-    Report { look_again: content.print != *planned, ..report.but(done) }
 }
 
 /// Sets what a server may be unable to set, which is no failure: the time (nanoseconds since the epoch) and the permissions.

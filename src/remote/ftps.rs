@@ -8,11 +8,11 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 
-use super::{Class, Listed, Listing, Remote, RemoteError, Session, Source};
+use super::{Class, Concluded, Listed, Listing, Remote, RemoteError, Session, Source, Wanted};
 use crate::{
     ftps::{
-        AccountError, Client, Credentials, DataMode, Dated, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile, Proxy,
-        Stats, TcpDial, Timeouts, TlsError, TlsSettings,
+        self, AccountError, Client, Credentials, DataMode, Dated, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile,
+        Proxy, Stats, TcpDial, Timeouts, TlsError, TlsSettings,
         proto::{ArgumentError, ListedKind, Pathname, listing::Completeness},
     },
     model::{self, Abilities, Checksum, Kind, PathError, RelPath, ServerCopy, Stat, UnixMillis},
@@ -416,6 +416,34 @@ impl<D: Dial> Session for FtpsSession<D> {
     async fn checksum(&mut self, path: &RelPath, part: Option<(u64, u64)>) -> Result<Option<Checksum>, RemoteError> {
         let path = self.at(path)?;
         Ok(self.client.sum(&path, part).await?)
+    }
+
+    async fn conclude(&mut self, wanted: Wanted<'_>) -> Result<Concluded, RemoteError> {
+        let (fresh, path) = (self.at(wanted.fresh)?, self.at(wanted.path)?);
+        let mode = wanted.mode.filter(|_| !self.lacks_chmod).map(model::Mode::bits);
+        let Wanted { modified, more, .. } = wanted;
+        let concluded = self.client.conclude(ftps::Wanted { fresh: &fresh, path: &path, modified, mode, more }).await?;
+        let mode_unset = concluded.mode_unset || (wanted.mode.is_some() && mode.is_none());
+        Ok(Concluded { size: concluded.size, found: concluded.found.map(copy).transpose()?, mode_unset })
+    }
+
+    async fn store_behind(
+        &mut self,
+        from: &RelPath,
+        to: &RelPath,
+        path: &RelPath,
+        body: &mut dyn Source,
+    ) -> (Result<(), RemoteError>, Option<Result<u64, RemoteError>>) {
+        let (from, to) = match (self.at(from), self.at(to)) {
+            (Ok(from), Ok(to)) => (from, to),
+            (Err(e), _) | (_, Err(e)) => return (Err(e), Some(self.store(path, body).await)),
+        };
+        let path = match self.at(path) {
+            Ok(path) => path,
+            Err(e) => return (self.client.rename(&from, &to).await.map_err(RemoteError::from), Some(Err(e))),
+        };
+        let (renamed, stored) = self.client.store_behind(&from, &to, &path, &mut || body.open()).await;
+        (renamed.map_err(RemoteError::from), stored.map(|stored| stored.map_err(RemoteError::from)))
     }
 
     async fn ping(&mut self) -> Result<(), RemoteError> {

@@ -67,7 +67,7 @@ impl<D: Dial> Client<D> {
         Ok((size, self.answer(path, replies.get(1..).unwrap_or_default()).await?))
     }
 
-    fn bytes(&self, commands: &[Command]) -> usize {
+    pub(super) fn bytes(&self, commands: &[Command]) -> usize {
         commands.iter().map(|command| command.encode(self.encoding()).len()).sum()
     }
 
@@ -85,7 +85,7 @@ impl<D: Dial> Client<D> {
         positive("SITE CPTO", reply)
     }
 
-    fn questions(&self, path: &Pathname) -> Vec<Command> {
+    pub(super) fn questions(&self, path: &Pathname) -> Vec<Command> {
         if self.connection.features.mlst.is_some() {
             vec![Command::Mlst(path.clone())]
         } else {
@@ -94,7 +94,7 @@ impl<D: Dial> Client<D> {
     }
 
     /// What the replies to the questions mean; if they do not say, it is asked for in every other way.
-    async fn answer(&mut self, path: &Pathname, replies: &[Reply]) -> Result<Option<Dated>, Error> {
+    pub(super) async fn answer(&mut self, path: &Pathname, replies: &[Reply]) -> Result<Option<Dated>, Error> {
         let said = match replies {
             [mlst] if mlst.code == 250 => listing::mlst_dated(mlst).map(|(kind, size, modified)| {
                 let size = size.filter(|_| kind == ListedKind::File);
@@ -122,8 +122,8 @@ impl<D: Dial> Client<D> {
     }
 
     /// Asks all of `commands`: in one flight, where the server is known to answer one in order.
-    async fn ask_together(&mut self, commands: &[Command]) -> Result<Vec<Reply>, Error> {
-        let replies = if self.endpoint.profile().in_order == Some(true) && self.bytes(commands) <= FLIGHT {
+    pub(super) async fn ask_together(&mut self, commands: &[Command]) -> Result<Vec<Reply>, Error> {
+        let replies = if self.answers_in_order() && self.bytes(commands) <= FLIGHT {
             self.connection.control.flight(commands).await?
         } else {
             let mut replies = Vec::with_capacity(commands.len());

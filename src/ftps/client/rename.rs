@@ -65,8 +65,7 @@ impl<D: Dial> Client<D> {
     /// What came of each; shorter than `pairs` only behind an error that ends the connection. Refused in a flight is not
     /// refused by [`Self::rename`] yet, which goes other ways.
     pub async fn rename_all(&mut self, pairs: &[(Pathname, Pathname)]) -> Vec<Result<(), Error>> {
-        let profile = self.endpoint.profile();
-        let together = profile.in_order == Some(true) && profile.rename_replaces != Some(false);
+        let together = self.renames_in_flights();
         let mut results = Vec::with_capacity(pairs.len());
         while let Some(rest) = pairs.get(results.len()..).filter(|rest| !rest.is_empty()) {
             let commands = if together { self.fit(rest) } else { Vec::new() };
@@ -85,6 +84,11 @@ impl<D: Dial> Client<D> {
             }
         }
         results
+    }
+
+    /// Whether renames may go out in a flight: this server answers those in order, and replaces files.
+    pub(super) fn renames_in_flights(&self) -> bool {
+        self.answers_in_order() && self.endpoint.profile().rename_replaces != Some(false)
     }
 
     /// The commands of as many pairs as go out in one flight.
@@ -190,7 +194,7 @@ impl<D: Dial> Client<D> {
 }
 
 /// What the replies to one pair of a flight mean.
-fn renamed(first: &Reply, second: &Reply) -> Result<(), Error> {
+pub(super) fn renamed(first: &Reply, second: &Reply) -> Result<(), Error> {
     match (first.is_intermediate(), second) {
         _ if first.code == 421 => Err(refusal("RNFR", first.clone())),
         (_, second) if second.code == 421 => Err(refusal("RNTO", second.clone())),

@@ -15,10 +15,8 @@ impl<D: Dial> Client<D> {
     /// # Errors
     /// [`Error::Lacking`] when this server has no SITE CHMOD; else only when the connection is lost.
     pub async fn set_mode(&mut self, path: &Pathname, bits: u16) -> Result<bool, Error> {
-        if !survives_splitting(path.as_bytes()) {
-            return Ok(false);
-        }
-        let reply = self.command(&Command::SiteChmod(bits & 0o777, path.clone())).await?;
+        let Some(command) = chmod(path, bits) else { return Ok(false) };
+        let reply = self.command(&command).await?;
         if reply.is_positive() {
             return Ok(true);
         }
@@ -48,6 +46,11 @@ impl<D: Dial> Client<D> {
             _ => Err(refusal("SITE SYMLINK", reply)),
         }
     }
+}
+
+/// What sets the permissions of `path`; `None` if the server could take the name for another.
+pub(super) fn chmod(path: &Pathname, bits: u16) -> Option<Command> {
+    survives_splitting(path.as_bytes()).then(|| Command::SiteChmod(bits & 0o777, path.clone()))
 }
 
 /// Whether a name is the same after ProFTPD split a SITE command into words, unquoted them, and put single spaces between

@@ -1,18 +1,24 @@
 //! Asking the server for a data port, by EPSV or PASV; where one fails, by the other. Which may be asked for is decided in
 //! `mode`.
 
-use std::{net::IpAddr, sync::atomic::Ordering};
+use std::{net::IpAddr, sync::atomic::Ordering, time::Duration};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
 
 use super::Way;
 use crate::ftps::{
     dial::{Dial, Target},
-    endpoint::{Connection, Endpoint},
+    endpoint::{Ahead, Connection, Endpoint},
     error::Error,
     profile::Passive,
-    proto::{Command, address},
+    proto::{Command, Reply, address},
 };
+
+/// A port that was asked for ahead is used within this time; servers close one that nobody comes to.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// Asks for a port. Until a way is known to work, it is also dialed before the command is sent: a command whose data
 /// connection fails leaves the server waiting, a mere EPSV does not.
@@ -20,6 +26,12 @@ pub(super) async fn find<D: Dial>(
     endpoint: &Endpoint<D>,
     connection: &mut Connection<D::Stream>,
 ) -> Result<Way<D::Stream>, Error> {
+    if let Some(ahead) = connection.ahead.take()
+        && ahead.asked.elapsed() < FRESH
+        && endpoint.passive_works.load(Ordering::Relaxed)
+    {
+        return Ok(Way::Ahead(ahead.port));
+    }
     let peer = connection.peer;
     let over_ipv6 = peer.is_some_and(|peer| peer.is_ipv6());
     let ways = endpoint.data.passive(endpoint.profile().passive, over_ipv6);
@@ -54,6 +66,32 @@ pub(super) async fn find<D: Dial>(
     Err(failed.unwrap_or(Error::PasvOverIpv6))
 }
 
+/// What asks for the port of the transfer after this one; `None` while no way is known to work, or this server did not bear it.
+pub(in crate::ftps) fn ahead<D: Dial>(endpoint: &Endpoint<D>, connection: &Connection<D::Stream>) -> Option<Command> {
+    if !endpoint.passive_works.load(Ordering::Relaxed) || endpoint.ahead_fails.load(Ordering::Relaxed) {
+        return None;
+    }
+    let over_ipv6 = connection.peer.is_some_and(|peer| peer.is_ipv6());
+    endpoint.data.passive(endpoint.profile().passive, over_ipv6).first().map(|way| command(*way).0)
+}
+
+/// Keeps the port that the server named in its reply to what [`ahead`] asked. A refusal is not met again.
+pub(in crate::ftps) fn port_ahead<D: Dial>(endpoint: &Endpoint<D>, connection: &mut Connection<D::Stream>, reply: &Reply) {
+    let port = match reply.code {
+        229 => address::epsv_port(reply),
+        227 => address::pasv_port(reply),
+        _ => return endpoint.ahead_fails.store(true, Ordering::Relaxed),
+    };
+    connection.ahead = port.ok().map(|port| Ahead { port, asked: Instant::now() });
+}
+
+fn command(passive: Passive) -> (Command, u16) {
+    match passive {
+        Passive::Epsv => (Command::Epsv, 229),
+        Passive::Pasv => (Command::Pasv, 227),
+    }
+}
+
 /// Whether a way has failed in a manner that is worth remembering.
 fn is_for_good(error: &Error) -> bool {
     match error {
@@ -73,14 +111,20 @@ pub(super) async fn dial<D: Dial>(endpoint: &Endpoint<D>, peer: Option<IpAddr>, 
     }
 }
 
+/// The same of a port that was asked for ahead: a server that has closed it by now is not asked ahead again.
+pub(super) async fn dial_ahead<D: Dial>(endpoint: &Endpoint<D>, peer: Option<IpAddr>, port: u16) -> Result<D::Stream, Error> {
+    let dialed = dial(endpoint, peer, port).await;
+    if dialed.is_err() {
+        endpoint.ahead_fails.store(true, Ordering::Relaxed);
+    }
+    dialed
+}
+
 async fn ask<S>(connection: &mut Connection<S>, passive: Passive) -> Result<u16, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let (command, code) = match passive {
-        Passive::Epsv => (Command::Epsv, 229),
-        Passive::Pasv => (Command::Pasv, 227),
-    };
+    let (command, code) = command(passive);
     let verb = command.verb();
     let reply = connection.control.command(&command).await?;
     if reply.code != code {

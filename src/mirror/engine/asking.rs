@@ -12,6 +12,7 @@ use crate::{
     mirror::{
         Account, Settings,
         account::{self, Evidence, LinkTrouble, Live},
+        crew::Running,
         retry::State,
         status::InFlight,
     },
@@ -99,10 +100,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     fn live(&self, path: Option<&RelPath>, looked: bool) -> Live {
         let touches = |other: &RelPath| path.is_none_or(|path| other.is_at_or_below(path));
         let mut in_flight: Vec<InFlight> = Vec::new();
-        for running in self.crew.running() {
-            let Some(operation) = running.task.job().map(|job| &job.operation) else { continue };
-            if in_flight.len() < IN_FLIGHT && operation.touches().any(touches) {
-                in_flight.push(InFlight::of(operation, running.sent.load(Ordering::Relaxed)));
+        for (job, sent) in self.crew.running().flat_map(Running::jobs) {
+            if in_flight.len() < IN_FLIGHT && job.operation.touches().any(touches) {
+                in_flight.push(InFlight::of(&job.operation, sent.load(Ordering::Relaxed)));
             }
         }
         let link = match self.link.state() {

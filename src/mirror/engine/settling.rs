@@ -107,6 +107,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 }
                 self.not_tried(work);
             }
+            (Task::Run(job), End::NotBegun) => self.ended(job, Outcome::Untouched, turn),
             (Task::Run(job), End::NoSession(e)) => {
                 self.link_failed(&e);
                 self.ended(job, Outcome::Untouched, turn);
@@ -145,7 +146,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 let problem = worker::problem(&e);
                 self.ask_later(job, asked, problem, turn);
             }
-            (Task::Resolve(job, asked), End::Died | End::Ran(_) | End::Told(_)) => {
+            (Task::Resolve(job, asked), End::Died | End::Ran(_) | End::Told(_) | End::NotBegun) => {
                 let problem = Problem::new(Reason::Connection, "the question about it ended unexpectedly");
                 self.ask_later(job, asked, problem, turn);
             }

@@ -11,6 +11,7 @@ use super::Mirror;
 use crate::{
     index::{Index, IndexError, Note},
     mirror::{
+        crew::Running,
         retry::State,
         status::{HaltStatus, InFlight, LinkStatus, MirrorStatus, PathStatus, Phase},
     },
@@ -147,9 +148,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     }
 
     fn in_flight(&self) -> Vec<InFlight> {
-        let mut jobs: Vec<_> = self.crew.running().filter_map(|running| Some((running.task.job()?, running))).collect();
+        let mut jobs: Vec<_> = self.crew.running().flat_map(Running::jobs).collect();
         jobs.sort_by_key(|(job, _)| job.id);
-        jobs.into_iter().map(|(job, running)| InFlight::of(&job.operation, running.sent.load(Ordering::Relaxed))).collect()
+        jobs.into_iter().map(|(job, sent)| InFlight::of(&job.operation, sent.load(Ordering::Relaxed))).collect()
     }
 
     fn link_status(&self, wall: UnixMillis, now: Instant) -> LinkStatus {

@@ -43,7 +43,21 @@ pub fn trials() -> Vec<Trial> {
     trials.push(Trial::test("convergence::release::nothing_is_left_when_it_is_not_wanted_any_more", || Ok(reverted()?)));
     trials.push(Trial::test("convergence::release::what_is_staged_is_kept_over_a_kill", || Ok(kept()?)));
     trials.push(Trial::test("convergence::release::together_no_more", || Ok(each_again()?)));
+    trials.push(Trial::test("convergence::release::a_large_file_whose_name_is_that_of_another_where_case_folds", || {
+        Ok(in_another_case()?)
+    }));
     trials
+}
+
+/// It was once kept back for ever: what is to make way for it was taken for somebody else's.
+fn in_another_case() -> Result<(), Wrong> {
+    let mut stage = Stage::new(0, Fold::Apart, Ears::default(), 2);
+    stage.publish = Publish::Together;
+    stage.ground().put("b", b"of this mirror");
+    stage.conclude()?;
+    fs::remove_file(stage.ground().root().join("b")).unwrap();
+    stage.ground().put("B", &[b'L'; 300 * 1024]);
+    stage.conclude()
 }
 
 /// A file that is moved away, and another one takes its name: there is none for a moment.

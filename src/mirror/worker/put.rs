@@ -1,0 +1,281 @@
+//! Puts, one or many on a session. Each is sent under a temporary name, proven there, and renamed last; the rename of one goes
+//! out with the begin of the next, and what came of it is told then. Every step of a put is here, in order.
+
+use std::sync::{Arc, atomic::AtomicU64};
+
+use tokio::sync::mpsc;
+
+use super::{Report, adorned, problem, swept, unfit, unread};
+use crate::{
+    mirror::{
+        body::{self, FileBody},
+        drift::{Care, Drift},
+    },
+    model::{Digest, Done, Fingerprint, Job, Mode, Operation, Outcome, Problem, Reason, RelPath},
+    remote::{RemoteError, Session, Wanted},
+};
+
+/// A larger file is not sent before its copy on the server was compared: a round trip is little beside it.
+const LARGE: u64 = 256 * 1024;
+
+/// A job and what it is done with.
+pub(in crate::mirror) struct Load {
+    pub(in crate::mirror) job: Job,
+    pub(in crate::mirror) care: Care,
+    /// Counts the bytes that went out.
+    pub(in crate::mirror) sent: Arc<AtomicU64>,
+}
+
+/// Whether a put may follow another one on the same session, without a look at anything first.
+pub(in crate::mirror) fn follows(operation: &Operation) -> bool {
+    matches!(operation, Operation::Put { print, equal_to: None, .. } if print.size < LARGE)
+}
+
+/// A put that is there, whole and proven, under its temporary name: its rename is left.
+struct Ready {
+    job: Job,
+    temp: RelPath,
+    path: RelPath,
+    /// What it comes to when it is renamed.
+    report: Report,
+}
+
+/// Does one put and nothing else.
+pub(super) async fn alone<S: Session>(session: &mut S, job: &Job, care: &Care, sent: Arc<AtomicU64>) -> Report {
+    let load = Load { job: job.clone(), care: care.clone(), sent };
+    match send(session, load, &mut None, |_, _| {}, || false).await {
+        Sent::Ended(_, report) => report,
+        Sent::Ready(ready) => renamed_alone(session, ready).await.1,
+    }
+}
+
+/// Does `first`, and then whatever comes along in `more` until nothing does; `room` is told when one of those was taken, `tell`
+/// what came of each, in their order. Whether the session can be used again.
+pub(in crate::mirror) async fn run<S: Session>(
+    session: &mut S,
+    first: Load,
+    more: &mut mpsc::Receiver<Load>,
+    room: impl Fn(),
+    mut tell: impl FnMut(Job, Report),
+) -> bool {
+    let (mut next, mut ready): (Option<Load>, Option<Ready>) = (Some(first), None);
+    loop {
+        let Some(load) = next.take() else {
+            // Nothing follows now: what is left is published, and while that goes on something may have come.
+            if let Some(ready) = ready.take() {
+                let (job, report) = renamed_alone(session, ready).await;
+                let dead = is_dead(&report);
+                tell(job, report);
+                if dead {
+                    return false;
+                }
+            }
+            if session.is_stale() {
+                more.close();
+            }
+            next = more.try_recv().ok();
+            if next.is_none() {
+                more.close();
+                next = more.try_recv().ok();
+            }
+            match next {
+                Some(_) => {
+                    room();
+                    continue;
+                }
+                None => return true,
+            }
+        };
+        if let Some(report) = unfit(&load.job, &load.care) {
+            tell(load.job, report);
+            continue;
+        }
+        let mut dead = false;
+        let told = |job: Job, report: Report| {
+            dead |= is_dead(&report);
+            tell(job, report);
+        };
+        let follows = || {
+            if !more.is_closed() {
+                next = more.try_recv().ok();
+            }
+            next.is_some().then(&room).is_some()
+        };
+        match send(session, load, &mut ready, told, follows).await {
+            Sent::Ready(done) => ready = Some(done),
+            Sent::Ended(job, report) => {
+                dead |= is_dead(&report);
+                tell(job, report);
+            }
+        }
+        if dead {
+            return false;
+        }
+    }
+}
+
+/// How far a put came before its rename.
+enum Sent {
+    /// It is there.
+    Ready(Ready),
+    /// It ended, well or not.
+    Ended(Job, Report),
+}
+
+/// Sends a put and proves it, after the rename of the one `before` it; `follows` says whether there is another one behind it.
+async fn send<S: Session>(
+    session: &mut S,
+    load: Load,
+    before: &mut Option<Ready>,
+    mut tell: impl FnMut(Job, Report),
+    follows: impl FnOnce() -> bool,
+) -> Sent {
+    let Load { job, care, sent } = load;
+    let (Operation::Put { path, print: planned, equal_to, mode }, Some(temp)) = (&job.operation, &job.temp) else {
+        let problem = Problem::new(Reason::Connection, "a put without a temporary name");
+        return Sent::Ended(job, Report::of(Outcome::Failed(problem)));
+    };
+    let (path, planned, mode, temp) = (path.clone(), *planned, *mode, temp.clone());
+    if let Some(report) = compared(session, &path, &job, *equal_to, &care).await {
+        return Sent::Ended(job, report);
+    }
+    let mut body = FileBody::new(care.place.clone(), path.clone(), sent);
+    let stored = match before.take() {
+        None => session.store(&temp, &mut body).await,
+        Some(ready) => {
+            let (renamed, stored) = session.store_behind(&ready.temp, &ready.path, &temp, &mut body).await;
+            let usable = |e: &RemoteError| e.session_survives();
+            let lives = renamed.as_ref().err().is_none_or(usable)
+                && stored.as_ref().is_some_and(|stored| stored.as_ref().err().is_none_or(usable));
+            let (job_before, report) = published(session, ready, renamed, lives).await;
+            let dead = is_dead(&report);
+            tell(job_before, report);
+            match stored {
+                Some(stored) if !dead || stored.is_err() => stored,
+                // It was not begun, or what it began cannot be gone on with.
+                Some(Ok(_)) => {
+                    let problem = Problem::new(Reason::Connection, "the session ended");
+                    return Sent::Ended(job, Report::of(Outcome::InDoubt(problem)));
+                }
+                Some(Err(e)) => Err(e),
+                None => return Sent::Ended(job, Report::of(Outcome::Untouched)),
+            }
+        }
+    };
+    // Only after a good end is the reader waited for: it may hang on a disk that does not answer.
+    let bytes = match stored {
+        Ok(bytes) => bytes,
+        Err(e) => return ended(session, job, &temp, Report::failed(e)).await,
+    };
+    let content = match body.finish().await {
+        Some(Ok(content)) if content.bytes == bytes => content,
+        Some(Ok(_)) | None => return ended(session, job, &temp, unread(&body::Unread::Changing)).await,
+        Some(Err(e)) => return ended(session, job, &temp, unread(&e)).await,
+    };
+    let modified = Some(content.print.mtime_ns.div_euclid(1_000_000_000));
+    let wanted = Wanted { fresh: &temp, path: &path, modified, mode, more: follows() };
+    let concluded = match session.conclude(wanted).await {
+        Ok(concluded) => concluded,
+        Err(e) => return ended(session, job, &temp, Report::failed(e)).await,
+    };
+    if concluded.size != Some(bytes) {
+        let found = concluded.size.map_or_else(|| "no file".to_owned(), |n| format!("{n} bytes"));
+        let problem = Problem::new(Reason::Proof, format_args!("sent {bytes} bytes, the server holds {found}"));
+        return ended(session, job, &temp, Report::of(Outcome::Failed(problem))).await;
+    }
+    let (print, digest) = (content.print, content.digest);
+    let report =
+        |done| Report { look_again: print != planned, mode_unset: concluded.mode_unset, ..Report::of(Outcome::Done(done)) };
+    if care.stages {
+        // What is at the path is compared when everything is there.
+        return Sent::Ended(job, report(Done::Staged { print, digest, sent: bytes }));
+    }
+    if let Some(why) = care.objection(0, concluded.found.as_ref(), Some(&print)) {
+        match care.drift {
+            Drift::KeepRemote => return ended(session, job, &temp, Report::drifted(&why)).await,
+            // For a moment there is nothing at the path: theirs may not be lost, and ours may not come before it is away.
+            Drift::KeepBoth => {
+                if let Err(e) = care.set_aside(session, &path).await {
+                    return ended(session, job, &temp, Report::failed(e)).await;
+                }
+                let ready = Ready { job, temp, path, report: report(Done::Holds { print, digest, sent: bytes }) };
+                let (job, report) = renamed_alone(session, ready).await;
+                return Sent::Ended(job, report);
+            }
+            Drift::Overwrite => {}
+        }
+    }
+    Sent::Ready(Ready { job, temp, path, report: report(Done::Holds { print, digest, sent: bytes }) })
+}
+
+/// Compares what is at `path` before a body is sent that is large, or may be there already; a report ends the job.
+async fn compared<S: Session>(
+    session: &mut S,
+    path: &RelPath,
+    job: &Job,
+    equal_to: Option<Digest>,
+    care: &Care,
+) -> Option<Report> {
+    let Operation::Put { print: planned, mode, .. } = &job.operation else { return None };
+    if equal_to.is_none() && (planned.size < LARGE || care.stages) {
+        return None;
+    }
+    let found = match session.examine(path).await {
+        Ok(found) => found,
+        Err(e) => return Some(Report::failed(e)),
+    };
+    // What is staged is compared when everything is there: what is in its way now may be about to leave.
+    if let (Some(why), Drift::KeepRemote, false) = (care.objection(0, found.as_ref(), Some(planned)), care.drift, care.stages) {
+        return Some(Report::drifted(&why));
+    }
+    // What is gone, or not as it was recorded, is not equal to anything.
+    let held = equal_to.filter(|_| found.is_some() && care.objection(0, found.as_ref(), None).is_none())?;
+    match body::digest(care.place.clone(), path.clone()).await {
+        // The server holds this content already.
+        Ok(content) if content.digest == held => Some(holds(session, path, &content, *mode, *planned).await),
+        Ok(_) => None,
+        Err(e) => Some(unread(&e)),
+    }
+}
+
+async fn holds<S: Session>(
+    session: &mut S,
+    path: &RelPath,
+    content: &body::Content,
+    mode: Option<Mode>,
+    planned: Fingerprint,
+) -> Report {
+    let report = adorned(session, path, Some(content.print.mtime_ns), mode).await;
+    let done = Done::Holds { print: content.print, digest: content.digest, sent: 0 };
+    Report { look_again: content.print != planned, ..report.but(done) }
+}
+
+/// A put that is not to be published: its temporary file goes, if the session can still be used.
+async fn ended<S: Session>(session: &mut S, job: Job, temp: &RelPath, report: Report) -> Sent {
+    let report = if is_dead(&report) { report } else { swept(session, temp, report).await };
+    Sent::Ended(job, report)
+}
+
+async fn renamed_alone<S: Session>(session: &mut S, ready: Ready) -> (Job, Report) {
+    let renamed = session.rename(&ready.temp, &ready.path).await;
+    let lives = renamed.as_ref().err().is_none_or(RemoteError::session_survives);
+    published(session, ready, renamed, lives).await
+}
+
+/// What a put came to whose rename came to this; whether the session `lives`.
+async fn published<S: Session>(session: &mut S, ready: Ready, renamed: Result<(), RemoteError>, lives: bool) -> (Job, Report) {
+    let Ready { job, temp, report, .. } = ready;
+    let report = match renamed {
+        Ok(()) => report,
+        Err(e) if !e.session_survives() => Report::failed(e),
+        Err(e) if lives => swept(session, &temp, Report::failed(e)).await,
+        // It is refused, and nobody can sweep: let the server be asked.
+        Err(e) => Report::of(Outcome::InDoubt(problem(&e))),
+    };
+    (job, report)
+}
+
+/// Whether what came of a job ended the session.
+fn is_dead(report: &Report) -> bool {
+    report.trouble.as_ref().is_some_and(|e| !e.session_survives())
+}
