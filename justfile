@@ -28,6 +28,10 @@ kill:
 histories:
     TOWLINE_FULL=1 cargo test --test it -- convergence --nocapture
 
+# Three writers at once, the kernel's events, faults, kills, lost events: 51 seeds of 2,000 operations. `TOWLINE_SEED=n just writers`
+writers:
+    TOWLINE_FULL=1 cargo test --test it -- writers:: --nocapture
+
 # Faults on the wire to each real server, 400 seeds; `TOWLINE_SEED=n just chaos` starts at another one.
 chaos:
     TOWLINE_FULL=1 cargo test --test it -- chaos:: --nocapture
