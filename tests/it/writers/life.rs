@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
-    fmt, fs,
+    fmt::{self, Write as _},
+    fs,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::{
@@ -24,9 +25,9 @@ use towline::{
     clock,
     index::Index,
     mirror::{Drift, Handle, Mirror, MirrorStatus, Phase, Publish, Scrub, Seats, Settings, StartWatch, Until},
-    model::{Disposal, Retention, UnixMillis},
+    model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
-    remote::memory::{Fault, Faults, MemoryRemote, Options, tree::Node},
+    remote::memory::{Call, Fault, Faults, MemoryRemote, Options, tree::Node},
     scan::View,
     watch::KernelWatcher,
 };
@@ -46,6 +47,8 @@ const FAULTS: u32 = 60;
 const OFTEN: Duration = Duration::from_secs(2);
 /// A status is never older than this when there is something new to tell.
 const LAG: Duration = Duration::from_secs(1);
+/// So many calls of the server are told where something is wrong.
+const STORY: usize = 200;
 /// Longer than any trial.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
 
@@ -205,11 +208,12 @@ impl House {
         let came = wait_until(limit, || holds() || life.engine.is_finished());
         assert!(
             came && !life.engine.is_finished(),
-            "{:?}, TOWLINE_SEED={}: not within {limit:?}: {what}\n{:#?}\n{}",
+            "{:?}, TOWLINE_SEED={}: not within {limit:?}: {what}\n{:#?}\n{}\n{}",
             self.loss,
             self.seed,
             life.status(),
-            self.differences().unwrap_or_default()
+            self.differences().unwrap_or_default(),
+            self.story()
         );
     }
 
@@ -302,6 +306,18 @@ impl House {
             .map(|path| format!("  {}: {} here, {} there", path.display(), show(here.get(path)), show(there.get(path))))
             .collect();
         (!differences.is_empty()).then(|| format!("the trees differ:\n{}", differences.join("\n")))
+    }
+
+    /// What was asked of the server last, for people.
+    fn story(&self) -> String {
+        let log = self.remote.log();
+        let show = |path: &Option<RelPath>| path.as_ref().map(ToString::to_string).unwrap_or_default();
+        let mut story = String::new();
+        for call in &log[log.len().saturating_sub(STORY)..] {
+            let Call { number, primitive, path, to, fault, done } = call;
+            let _ = writeln!(story, "  {number} {primitive} {} {} {fault:?} done={done}", show(path), show(to));
+        }
+        story
     }
 
     /// Nothing is left over: on the server, in the index.
