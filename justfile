@@ -32,6 +32,14 @@ histories:
 writers:
     TOWLINE_FULL=1 cargo test --test it -- writers:: --nocapture
 
+# 5,000 of them on one thread, each twice: the same seed has to live the same.
+simulation:
+    TOWLINE_FULL=1 cargo test --test it -- the_same_seed --nocapture
+
+# 10,000,000 random pairs of trees through the planner and the schedule: eight properties, 1,250,000 each.
+planner:
+    TOWLINE_CASES=1250000 cargo test --release --lib -- mirror::properties
+
 # Faults on the wire to each real server, 400 seeds; `TOWLINE_SEED=n just chaos` starts at another one.
 chaos:
     TOWLINE_FULL=1 cargo test --test it -- chaos:: --nocapture

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
-    clock,
+    blocking, clock,
     model::{Digest, Fingerprint, Problem, Reason, RelPath},
     remote::Source,
     scan::{
@@ -110,13 +110,13 @@ pub(super) fn read(place: &Place, path: &RelPath, mut chunk: impl FnMut(&[u8]) -
 
 /// The digest of `path`, read on a blocking thread.
 pub(super) async fn digest(place: Place, path: RelPath) -> Result<Content, Unread> {
-    tokio::task::spawn_blocking(move || read(&place, &path, |_| true)).await.unwrap_or(Err(Unread::Changing))
+    blocking::run(move || read(&place, &path, |_| true)).await.unwrap_or(Err(Unread::Changing))
 }
 
 /// What the symbolic link `path` holds, read on a blocking thread.
 pub(super) async fn target(place: Place, path: RelPath) -> Result<Vec<u8>, Unread> {
     let read = move || Ok(read::read_link(&place.open().map_err(|_| Unread::Gone)?, &path)?);
-    tokio::task::spawn_blocking(read).await.unwrap_or(Err(Unread::Changing))
+    blocking::run(read).await.unwrap_or(Err(Unread::Changing))
 }
 
 /// A local file as the body of an upload.
@@ -141,12 +141,12 @@ impl FileBody {
 
 impl Source for FileBody {
     fn open(&mut self) -> mpsc::Receiver<Bytes> {
-        let (tx, rx) = mpsc::channel(AHEAD);
+        let (outlet, rx) = blocking::outlet(AHEAD);
         let (place, path, sent) = (self.place.clone(), self.path.clone(), Arc::clone(&self.sent));
         sent.store(0, Ordering::Relaxed);
-        self.reader = Some(tokio::task::spawn_blocking(move || {
+        self.reader = Some(blocking::spawn(move || {
             read(&place, &path, |chunk| {
-                let taken = tx.blocking_send(Bytes::copy_from_slice(chunk)).is_ok();
+                let taken = outlet.send(Bytes::copy_from_slice(chunk));
                 if taken {
                     sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
                 }

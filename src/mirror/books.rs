@@ -1,6 +1,9 @@
 //! The mirror's hold on its index: every call runs on a blocking thread, one at a time.
 
-use crate::index::{Index, IndexError};
+use crate::{
+    blocking,
+    index::{Index, IndexError},
+};
 
 /// Owns the index between calls.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ impl Books {
         F: FnOnce(&mut Index) -> Result<T, IndexError> + Send + 'static,
     {
         let mut index = self.0.take().ok_or(IndexError::Lost)?;
-        let (index, result) = tokio::task::spawn_blocking(move || {
+        let (index, result) = blocking::run(move || {
             let result = verb(&mut index);
             (index, result)
         })

@@ -248,6 +248,7 @@ impl<R: Remote> Crew<R> {
     pub(super) async fn next(&mut self) -> Option<(Task, End)> {
         loop {
             let joined = tokio::select! {
+                biased;
                 Some(joined) = self.tasks.join_next_with_id() => joined,
                 () = self.seats.called() => return None,
             };

@@ -302,20 +302,25 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
             let alarm = self.alarm();
             tokio::select! {
+                // What is ready at once is taken in this order, so that a simulation lives the same twice. What comes first is
+                // rare, or needs a turn of its own before there is more of it; what may come as fast as somebody writes is last,
+                // and every turn takes some of it.
+                biased;
                 () = stop.cancelled() => break,
-                seen = hear(&mut self.looking) => self.note(seen).await?,
-                hint = listen(&mut self.watcher) => self.hear(hint),
+                Some(command) = self.commands.recv() => self.obey(command).await?,
                 started = finished(&mut self.starting) => self.watching(started),
                 seen = finished(&mut self.glance) => self.glanced(seen.ok().flatten()),
                 Some(()) = self.readied.recv() => self.opened().await?,
+                slice = finished(&mut self.scrub.running) => self.scrubbed(slice.ok()).await?,
                 // `None`: somebody waits for a session, and the turn gives up what is idle.
                 ended = self.crew.next() => if let Some((task, end)) = ended {
                     self.settle(task, end).await?;
                 },
-                slice = finished(&mut self.scrub.running) => self.scrubbed(slice.ok()).await?,
-                Some(command) = self.commands.recv() => self.obey(command).await?,
+                seen = hear(&mut self.looking) => self.note(seen).await?,
+                hint = listen(&mut self.watcher) => self.hear(hint),
                 () = sleep_until(alarm) => {}
             }
+            self.hear_more().await;
         }
         self.wind_down().await
     }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Command, Handle, Mirror, MirrorError, MirrorStatus, Phase, Settings, StartWatch, Until, retry};
 use crate::{
+    blocking,
     index::{Index, IndexError},
     remote::Remote,
     watch::Watcher,
@@ -85,7 +86,7 @@ impl<R: Remote, W: Watcher> Keeper<R, W> {
                 return Ok(self.status.borrow().clone());
             }
             let open = Arc::clone(&self.open);
-            opened = tokio::task::spawn_blocking(move || open(damaged)).await.unwrap_or(Err(IndexError::Lost));
+            opened = blocking::run(move || open(damaged)).await.unwrap_or(Err(IndexError::Lost));
         }
     }
 

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::body;
 use crate::{
+    blocking,
     index::{IndexError, Reader},
     model::{Digest, Entry, Fingerprint, RelPath, RootIdentity},
     scan::{self, Found, Known, Place, RootError, Rules, ScanError, Summary, read::open_file},
@@ -49,50 +50,50 @@ impl Known for InIndex {
 
 /// Scans what `dirty` names in `place`.
 pub(super) fn scan(place: Place, rules: Rules, dirty: Dirty, reader: Reader) -> mpsc::Receiver<Seen> {
-    let (tx, rx) = mpsc::channel(BATCHES);
-    tokio::task::spawn_blocking(move || {
+    let (outlet, rx) = blocking::outlet(BATCHES);
+    blocking::spawn(move || {
         let root = match place.open() {
             Ok(root) => root,
             Err(e) => {
-                let _ = tx.blocking_send(Seen::NoRoot(e));
+                outlet.send(Seen::NoRoot(e));
                 return;
             }
         };
         let hello = Seen::Root { identity: root.identity(), empty: root.is_empty().unwrap_or(false) };
-        if tx.blocking_send(hello).is_err() {
+        if !outlet.send(hello) {
             return;
         }
         let mut known = InIndex(reader);
         let result = scan::scan(&root, &rules, &dirty, &mut known, &mut |batch| {
-            if tx.blocking_send(Seen::Batch(batch)).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if outlet.send(Seen::Batch(batch)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         let last = match result {
             Ok(summary) => Seen::Scanned { summary, rules, empty: root.is_empty().unwrap_or(false) },
             Err(ScanError::Known(e)) => Seen::Unknown(e),
             Err(e @ ScanError::Stopped) => Seen::Failed { why: e.to_string(), rules },
         };
-        let _ = tx.blocking_send(last);
+        outlet.send(last);
     });
     rx
 }
 
 /// Reads `files` and tells their digests; one that cannot be read is left out, and so is what goes beyond `MOST_READ`.
 pub(super) fn digest(place: Place, files: Vec<(RelPath, Fingerprint)>) -> mpsc::Receiver<Seen> {
-    let (tx, rx) = mpsc::channel(BATCHES);
-    tokio::task::spawn_blocking(move || {
+    let (outlet, rx) = blocking::outlet(BATCHES);
+    blocking::spawn(move || {
         let mut left = MOST_READ;
         for (path, print) in files {
             let Some(rest) = left.checked_sub(print.size) else { continue };
             left = rest;
-            let content = body::read(&place, &path, |_| !tx.is_closed());
+            let content = body::read(&place, &path, |_| !outlet.is_closed());
             if let Ok(content) = content
                 && content.print == print
-                && tx.blocking_send(Seen::Digest(path, print, content.digest)).is_err()
+                && !outlet.send(Seen::Digest(path, print, content.digest))
             {
                 return;
             }
         }
-        let _ = tx.blocking_send(Seen::Digested);
+        outlet.send(Seen::Digested);
     });
     rx
 }

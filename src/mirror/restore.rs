@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::audit::{Ledger, Line, is_of_path, is_ours};
 use crate::{
+    blocking,
     index::{IndexError, Kept, Reader},
     model::{Digest, Entry, Kind, Mode, PathSet, RelPath, UnixMillis},
     remote::{Class, Listed, Remote, RemoteError, Session},
@@ -146,7 +147,7 @@ pub async fn restore<R: Remote>(
     each: impl FnMut(&Left),
 ) -> Result<Restored, RestoreError> {
     let to = how.to.clone();
-    let place = tokio::task::spawn_blocking(move || Place::open(&to)).await.unwrap_or_else(|e| Err(io::Error::other(e)));
+    let place = blocking::run(move || Place::open(&to)).await.unwrap_or_else(|e| Err(io::Error::other(e)));
     let place = place.map_err(|source| RestoreError::Local { to: how.to.clone(), source })?;
     let sum = Restored { from_listings: reader.is_none(), ..Restored::default() };
     let mut run = Run { line: Line::new(remote), place: Arc::new(place), force: how.force, each, sum };
@@ -311,7 +312,7 @@ impl<R: Remote, F: FnMut(&Left)> Run<'_, R, F> {
     /// Makes a directory; whether it is there.
     async fn dir(&mut self, path: &RelPath) -> bool {
         let (place, at) = (Arc::clone(&self.place), path.clone());
-        match blocking(move || place.make_dir(&at)).await {
+        match on_disk(move || place.make_dir(&at)).await {
             Ok(()) => {
                 self.sum.dirs += 1;
                 true
@@ -326,7 +327,7 @@ impl<R: Remote, F: FnMut(&Left)> Run<'_, R, F> {
     async fn file(&mut self, wanted: Wanted) -> Result<(), RestoreError> {
         let Wanted { path, from, size, digest, mtime_ns, mode } = wanted;
         let (place, at) = (Arc::clone(&self.place), path.clone());
-        match blocking(move || place.look(&at, size, digest, mtime_ns)).await {
+        match on_disk(move || place.look(&at, size, digest, mtime_ns)).await {
             Ok(Existing::Same) => {
                 self.sum.same += 1;
                 return Ok(());
@@ -353,7 +354,7 @@ impl<R: Remote, F: FnMut(&Left)> Run<'_, R, F> {
             return Ok(());
         }
         let force = self.force;
-        match blocking(move || temp.publish(mtime_ns, mode, force)).await {
+        match on_disk(move || temp.publish(mtime_ns, mode, force)).await {
             Ok(true) => {
                 self.sum.files += 1;
                 self.sum.bytes += size;
@@ -389,6 +390,6 @@ impl<R: Remote, F: FnMut(&Left)> Run<'_, R, F> {
     }
 }
 
-async fn blocking<T: Send + 'static>(act: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(act).await.unwrap_or_else(|e| Err(io::Error::other(e)))
+async fn on_disk<T: Send + 'static>(act: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    blocking::run(act).await.unwrap_or_else(|e| Err(io::Error::other(e)))
 }

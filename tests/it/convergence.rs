@@ -27,6 +27,8 @@ use towline::remote::{Class, memory::Fault};
 
 /// Histories that are lived at once: most of their time they wait for the disk's clock to tick.
 const AT_ONCE: u64 = 4;
+/// The same of simulated ones, which wait for it after every edit.
+const SIMULATED_AT_ONCE: u64 = 24;
 
 /// Every kind of history: its name, how many as a rule and in full, what may go wrong.
 fn mixes() -> Vec<(&'static str, u64, u64, Mix)> {
@@ -88,6 +90,18 @@ pub fn trials() -> Vec<Trial> {
             })
         })
         .collect();
+    trials.push(Trial::test("convergence::the_same_seed_lives_the_same", || {
+        let mixes = mixes();
+        let first = support::seed("TOWLINE_SEED");
+        let count =
+            if number("TOWLINE_SEED").is_some() { 1 } else { number("TOWLINE_CASES").unwrap_or(support::scaled(40, 5000)) };
+        each_of(SIMULATED_AT_ONCE, first..first + count, |seed| {
+            let (name, _, _, mix) = mixes[usize::try_from(seed).unwrap_or(0) % mixes.len()];
+            history::live_twice(mix, seed).map(drop).map_err(|wrong| format!("{name}, TOWLINE_SEED={seed}: {wrong}"))
+        });
+        eprintln!("{count} histories lived twice: none diverged, each the same both times");
+        Ok(())
+    }));
     trials.extend(scenario::trials());
     trials.extend(views::trials());
     trials.extend(trash::trials());
@@ -121,10 +135,15 @@ fn number(variable: &str) -> Option<u64> {
 
 /// Does `live` for every number, some at once. Panics with the first that goes wrong.
 fn each(numbers: std::ops::Range<u64>, live: impl Fn(u64) -> Result<(), String> + Sync) {
+    each_of(AT_ONCE, numbers, live);
+}
+
+/// The same, so many at once.
+fn each_of(at_once: u64, numbers: std::ops::Range<u64>, live: impl Fn(u64) -> Result<(), String> + Sync) {
     let next = AtomicU64::new(numbers.start);
     let wrong: Mutex<Option<String>> = Mutex::new(None);
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(numbers.end - numbers.start) {
+        for _ in 0..at_once.min(numbers.end - numbers.start) {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);

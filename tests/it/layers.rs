@@ -12,7 +12,7 @@ use crate::support::trial;
 /// Lowest first; rooms in one row are siblings and do not name each other.
 const LAYERS: &[&[&str]] = &[
     &["model"],
-    &["clock"],
+    &["blocking", "clock"],
     &["config", "ftps", "watch"],
     &["scan", "plan", "index", "remote"],
     &["mirror"],

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::Line;
 use crate::{
+    blocking,
     mirror::body::{self, Content, Unread},
     model::{Algorithm, Checksum, Digest, RelPath, Summing},
     remote::{Remote, RemoteError, Session},
@@ -76,7 +77,7 @@ pub(super) async fn sums_here(place: Place, path: RelPath, algorithm: Algorithm)
         })?;
         Ok((content, parts.finish()))
     };
-    tokio::task::spawn_blocking(read).await.unwrap_or(Err(Unread::Changing))
+    blocking::run(read).await.unwrap_or(Err(Unread::Changing))
 }
 
 /// First bytes and those behind the last ones; one part at least.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::{
+    blocking,
     index::{IndexError, Kept, Reader},
     model::{Entry, RelPath, Row, UnixMillis},
 };
@@ -78,7 +79,7 @@ impl Ledger {
         verb: impl FnOnce(&Reader) -> Result<T, IndexError> + Send + 'static,
     ) -> Result<T, IndexError> {
         let reader = self.reader.take().ok_or(IndexError::Lost)?;
-        let (reader, result) = tokio::task::spawn_blocking(move || {
+        let (reader, result) = blocking::run(move || {
             let result = verb(&reader);
             (reader, result)
         })

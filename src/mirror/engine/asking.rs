@@ -7,6 +7,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{Mirror, Pass, Rooted};
 use crate::{
+    blocking,
     index::{IndexError, Reader},
     mirror::{
         Account, Settings,
@@ -87,7 +88,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let live = self.live(path.as_ref(), looked);
         let (mirror, at) = (self.settings.name.clone(), self.wall());
         let (place, ignore) = (self.settings.place(), self.settings.ignore.clone());
-        tokio::task::spawn_blocking(move || {
+        blocking::spawn(move || {
             // The patterns were compiled before.
             let Ok(sighting) = sight(&place, &ignore, path.as_ref()) else { return };
             let _ = answer.send(account::judge(Evidence { mirror, path, at, ledger, live: Some(live), sighting }));

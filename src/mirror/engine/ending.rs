@@ -50,6 +50,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let deadline = Instant::now() + WIND_DOWN;
         while self.crew.len() > 0 {
             tokio::select! {
+                biased;
                 Some((task, end)) = self.crew.next() => self.settle(task, end).await?,
                 () = sleep_until(deadline) => break,
             }

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::{Mirror, RECENT, Rooted};
 use crate::{
+    blocking,
     index::{Index, IndexError, Note},
     mirror::{ApproveError, Command, Event, look, status::HaltNote},
     model::{RootIdentity, UnixMillis},
@@ -59,7 +60,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let changes = self.books.with(|index| index.changes(Changed::ORDINARY)).await?;
         let (place, sample) = (self.settings.place(), changes.sample);
         let looked = sample.len() as u64;
-        let empty = if looked == 0 { Ok(0) } else { tokio::task::spawn_blocking(move || look::nulls(&place, &sample)).await };
+        let empty = if looked == 0 { Ok(0) } else { blocking::run(move || look::nulls(&place, &sample)).await };
         // Of those that have a size as many as of the sample.
         let nulls = (changes.files - changes.emptied).saturating_mul(empty.unwrap_or(0)) / looked.max(1);
         Ok(Changed { files: changes.files, spoilt: changes.emptied + nulls })

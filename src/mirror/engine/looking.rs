@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::{task::JoinError, time::Instant};
 
-use super::{GLANCE, Mirror, ROOT_AGAIN, Rooted, SCAN_UNWATCHED, WATCH_AGAIN};
+use super::{GLANCE, Mirror, ROOT_AGAIN, Rooted, SCAN_UNWATCHED, WATCH_AGAIN, waiting::heard};
 use crate::{
+    blocking,
     index::{IndexError, Note},
     mirror::{
         look::{self, Seen},
@@ -21,6 +22,8 @@ use crate::{
 pub(super) const UNSEEN: usize = 100;
 /// At most so many files are read in one go because their digest may save sending them.
 const DIGESTS: usize = 10_000;
+/// At most so many hints are taken in one turn.
+const HINTS: usize = 64;
 
 impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Starts the watcher if none runs. Whatever happened before it ran is found by a full scan.
@@ -31,12 +34,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let now = Instant::now();
         if now >= self.glance_at && self.glance.is_none() {
             let root = self.settings.source.clone();
-            self.glance = Some(tokio::task::spawn_blocking(move || Root::open(&root).ok().map(|root| root.identity())));
+            self.glance = Some(blocking::spawn(move || Root::open(&root).ok().map(|root| root.identity())));
             self.glance_at = now + GLANCE;
         }
         if self.watcher.is_none() && self.starting.is_none() && now >= self.watch_again {
             let (start, root) = (Arc::clone(start), self.settings.source.clone());
-            self.starting = Some(tokio::task::spawn_blocking(move || start(root)));
+            self.starting = Some(blocking::spawn(move || start(root)));
         }
     }
 
@@ -102,6 +105,14 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             Hint::Overflow | Hint::Path(_) => {}
         }
         self.settle.hear(hint, Instant::now());
+    }
+
+    /// Takes some of the hints that are there already: who writes faster than the server takes would else never be heard.
+    pub(super) async fn hear_more(&mut self) {
+        for _ in 0..HINTS {
+            let Some(hint) = heard(&mut self.watcher).await else { return };
+            self.hear(hint);
+        }
     }
 
     /// One look at a time; and the first waits for the watcher, so that one is enough.

@@ -1,5 +1,11 @@
 //! What the loop waits for: each pends for ever while there is nothing to wait for.
 
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+};
+
 use tokio::{
     sync::mpsc,
     task::{JoinError, JoinHandle},
@@ -29,4 +35,13 @@ pub(super) async fn listen<W: Watcher>(watcher: &mut Option<W>) -> Hint {
         Some(watcher) => watcher.next().await,
         None => std::future::pending().await,
     }
+}
+
+/// A hint that is there already.
+pub(super) async fn heard<W: Watcher>(watcher: &mut Option<W>) -> Option<Hint> {
+    poll_fn(|cx| match pin!(listen(watcher)).poll(cx) {
+        Poll::Ready(hint) => Poll::Ready(Some(hint)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }

@@ -25,6 +25,7 @@ use std::{
 
 use super::{Report, act, adorned, body, problem, rename, trash};
 use crate::{
+    blocking,
     mirror::{
         drift::{self, Aside, Care, Drift},
         release::{Part, concerns, flight},
@@ -161,7 +162,7 @@ pub(in crate::mirror) async fn review<S: Session>(session: &mut S, mut parts: Ve
         }
     }
     let (place, looked) = (care.place.clone(), parts.clone());
-    match tokio::task::spawn_blocking(move || changed(&place, &looked)).await {
+    match blocking::run(move || changed(&place, &looked)).await {
         Ok(changed) => told.look_again = changed,
         Err(_) => told.look_again = parts.iter().map(|part| part.job.operation.path().clone()).collect(),
     }

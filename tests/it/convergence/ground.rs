@@ -19,6 +19,12 @@ const DEEPEST: usize = 4;
 /// More than one read of a file that is sent.
 const LARGE: usize = 300 * 1024;
 
+/// What was written before it is not taken for something that may still change without a trace.
+const TICK: Duration = Duration::from_millis(25);
+
+/// Where time is simulated, so much passes between two edits: some are made within a second.
+const EDIT: Duration = Duration::from_millis(300);
+
 /// How a watcher fails.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ears {
@@ -50,6 +56,8 @@ pub struct Ground {
     serial: u64,
     /// Edits so far.
     pub edits: u64,
+    /// The times of files are simulated, and the disk's clock, which is not, ticks before anybody looks.
+    pub ticks: bool,
     /// A hint was lost since the last look at everything.
     pub deaf: bool,
     /// What was done, for people.
@@ -73,6 +81,7 @@ impl Ground {
             contents: HashSet::from([Vec::new()]),
             serial: 0,
             edits: 0,
+            ticks: false,
             deaf: false,
             log: Vec::new(),
         }
@@ -117,6 +126,11 @@ impl Ground {
     pub fn edit(&mut self) {
         if let Err(e) = self.try_edit() {
             self.log.push(format!("  {e}"));
+        }
+        if self.ticks {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_200_000_000) + EDIT * u32::try_from(self.edits).unwrap();
+            retime(&self.root, time).and_then(|()| retime(&self.outside, time)).unwrap();
+            std::thread::sleep(TICK);
         }
     }
 
@@ -437,4 +451,18 @@ impl Ground {
             }
         }
     }
+}
+
+/// Gives `time` to all files below `dir` that have the time of a real clock.
+fn retime(dir: &Path, time: SystemTime) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        if found.is_dir() {
+            retime(&entry.path(), time)?;
+        } else if found.is_file() && found.modified()? > SystemTime::UNIX_EPOCH + Duration::from_secs(1_500_000_000) {
+            fs::File::options().write(true).open(entry.path())?.set_modified(time)?;
+        }
+    }
+    Ok(())
 }

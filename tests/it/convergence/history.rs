@@ -1,5 +1,6 @@
 //! A random history: edits while the mirror runs, while it is down and while it does something, with what may go wrong. It
-//! must end with both sides equal. The same seed gives the same history; only threads may meet differently.
+//! must end with both sides equal. The same seed gives the same edits and faults; on threads they may meet differently, in a
+//! simulation everything is the same.
 
 use std::{sync::PoisonError, time::Duration};
 
@@ -32,6 +33,8 @@ pub struct Mix {
     pub fold: Fold,
     /// When changes become visible.
     pub publish: Publish,
+    /// All of it on one thread, and every edit when the disk's clock has ticked: the same seed lives the same.
+    pub simulated: bool,
 }
 
 /// What names that differ in case only are.
@@ -48,10 +51,31 @@ pub enum Fold {
 
 /// Lives history number `seed` of this kind.
 pub fn live(mix: Mix, seed: u64) -> Result<Tale, Wrong> {
-    // The engine's own chances, too.
-    fastrand::seed(seed);
+    traced(mix, seed).map(|(tale, _)| tale)
+}
+
+/// Lives history number `seed` of this kind twice, simulated: everything must be the same.
+pub fn live_twice(mix: Mix, seed: u64) -> Result<Tale, Wrong> {
+    let mix = Mix { simulated: true, ..mix };
+    let ((tale, once), (_, again)) = (traced(mix, seed)?, traced(mix, seed)?);
+    let parts =
+        once.iter().zip(&again).position(|(a, b)| a != b).or((once.len() != again.len()).then_some(once.len().min(again.len())));
+    match parts {
+        None => Ok(tale),
+        Some(at) => {
+            let show = |trace: &[String]| trace[at.saturating_sub(12)..trace.len().min(at + 6)].join("\n  ");
+            Err(format!("lived twice, it differs at step {at}:\n  {}\nand\n  {}", show(&once), show(&again)))
+        }
+    }
+}
+
+fn traced(mix: Mix, seed: u64) -> Result<(Tale, Vec<String>), Wrong> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut stage = Stage::new(random.u64(..), mix.fold, mix.ears, random.usize(1..=4));
+    // The engine's own chances, too.
+    fastrand::seed(seed);
+    stage.simulated = mix.simulated;
+    stage.ground().ticks = mix.simulated;
     stage.remote.count_marker();
     stage.publish = mix.publish;
     if seed.is_multiple_of(3) {
@@ -60,7 +84,7 @@ pub fn live(mix: Mix, seed: u64) -> Result<Tale, Wrong> {
     // What is removed early in a history expires in it.
     stage.retention = Retention { age: Duration::from_secs(1200), bytes: 1 << 20 };
     let told = History { mix, random, rounds: 0, stage: &stage }.play();
-    told.map(|()| stage.tale()).map_err(|wrong| format!("{wrong}\n{}", stage.story()))
+    told.and_then(|()| Ok((stage.tale(), stage.trace()?))).map_err(|wrong| format!("{wrong}\n{}", stage.story()))
 }
 
 struct History<'s> {

@@ -23,6 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use towline::{
+    blocking,
     index::Index,
     mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Publish, Scrub, Seats, Settings, StartWatch, Until},
     model::{Disposal, RelPath, Retention, UnixMillis},
@@ -49,12 +50,14 @@ const LONG: Duration = Duration::from_secs(24 * 3600);
 const POLLS: u32 = 100_000;
 /// A status is never older than this when there is something new to tell: the engine makes one twice a second at least.
 const LAG: Duration = Duration::from_secs(1);
+/// What the wall clock shows when a simulation begins, in milliseconds.
+const START: i64 = 1_800_000_000_000;
 /// No call of the server ends the life.
 const NEVER: u64 = u64::MAX;
 
 thread_local! {
     /// The wall clock of this thread's simulation: what it showed, and when.
-    static CLOCK: Cell<(i64, Option<Instant>)> = const { Cell::new((1_800_000_000_000, None)) };
+    static CLOCK: Cell<(i64, Option<Instant>)> = const { Cell::new((START, None)) };
 }
 
 fn wall() -> UnixMillis {
@@ -88,6 +91,8 @@ pub struct Stage {
     pub disposal: Disposal,
     /// How long it stays in the trash.
     pub retention: Retention,
+    /// The whole engine on one thread.
+    pub simulated: bool,
     lives: Cell<u64>,
     times_in_sync: Cell<u64>,
 }
@@ -147,6 +152,7 @@ impl Stage {
 
     /// An empty mirror that looks at its directory like this, and a server of this kind.
     pub fn with(seed: u64, fold: Fold, ears: Ears, connections: usize, view: View, options: Options) -> Self {
+        CLOCK.set((START, None));
         let shm = std::path::Path::new("/dev/shm");
         let home = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
         let dir = tempfile::Builder::new().prefix("towline-").tempdir_in(home).unwrap();
@@ -162,6 +168,7 @@ impl Stage {
             publish: Publish::default(),
             disposal: Disposal::Trash,
             retention: Retention::default(),
+            simulated: false,
             lives: Cell::new(0),
             times_in_sync: Cell::new(0),
         }
@@ -187,6 +194,7 @@ impl Stage {
     /// nothing of it runs any more.
     pub fn live(&self, direct: impl AsyncFnOnce(&mut Scene<'_>) -> Result<End, Wrong>) -> Result<End, Wrong> {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let _simulated = self.simulated.then(blocking::at_once);
         self.doom.at(NEVER);
         self.lives.set(self.lives.get() + 1);
         let ended = runtime.block_on(async {
@@ -382,6 +390,16 @@ impl Stage {
             }
         }
         Ok(())
+    }
+
+    /// All that happened: what was done here and what was asked of the server, in their order, and what came of it; without
+    /// what is the index's own, and never the same.
+    pub fn trace(&self) -> Result<Vec<String>, Wrong> {
+        let index = self.index()?;
+        let mut trace = self.ground().log.clone();
+        trace.extend(self.remote.log().iter().map(|call| format!("{call:?}")));
+        trace.extend(self.remote.live().into_iter().map(|(path, node)| format!("{path}: {node:?}")));
+        Ok(trace.into_iter().map(|step| step.replace(index.instance(), "INSTANCE")).collect())
     }
 
     /// What happened last, for people.
