@@ -39,7 +39,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         every("writers::converge", Loss::Nothing),
         every("writers::converge_with_overflows", Loss::Overflow),
         trial_where("writers::converge_at_the_watch_limit", namespaces, || async {
-            limited("writers::converge_at_the_watch_limit").await
+            limited("writers::converge_at_the_watch_limit").await;
         }),
     ]
 }
