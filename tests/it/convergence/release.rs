@@ -31,7 +31,7 @@ use super::{
 /// At least as many calls as the second tree takes.
 const CALLS: u64 = 90;
 /// The same for names that change their case.
-const CALLS_OF_CASE: u64 = 50;
+const CALLS_OF_CASE: u64 = 60;
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -196,7 +196,7 @@ fn changes_case(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
     for name in ["empty", "dir/deep", "bare/in"] {
         fs::create_dir_all(root.join(name)).unwrap();
     }
-    for name in ["dir/f", "dir/deep/g", "file", "was-file"] {
+    for name in ["dir/f", "dir/deep/g", "file", "was-file", "was-small"] {
         stage.ground().put(name, format!("old {name}").as_bytes());
     }
     stage.conclude()?;
@@ -206,6 +206,9 @@ fn changes_case(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
     fs::remove_file(root.join("was-file")).unwrap();
     fs::create_dir(root.join("Was-File")).unwrap();
     stage.ground().put("Dir/f", b"the new f");
+    // What is there is looked at before this is sent.
+    fs::remove_file(root.join("was-small")).unwrap();
+    stage.ground().put("Was-Small", &[b'x'; 300 << 10]);
     let begun = stage.remote.log().last().map_or(0, |call| call.number + 1);
     misbehave(&stage, begun + number, fault, kills);
     stage.live(async |scene| {
