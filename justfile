@@ -28,6 +28,10 @@ kill:
 histories:
     TOWLINE_FULL=1 cargo test --test it -- convergence --nocapture
 
+# Three writers at once, the kernel's events, faults, kills, lost events: 51 seeds of 2,000 operations. `TOWLINE_SEED=n just writers`
+writers:
+    TOWLINE_FULL=1 cargo test --test it -- writers:: --nocapture
+
 # 5,000 of them on one thread, each twice: the same seed has to live the same.
 simulation:
     TOWLINE_FULL=1 cargo test --test it -- the_same_seed --nocapture

@@ -27,6 +27,9 @@ const WATCHED: EventKindMask = EventKindMask::CORE.union(EventKindMask::ACCESS_C
 /// A directory that appears is hinted at twice: when the kernel tells of it, and again once it and all directories in it
 /// are watched. What happens inside it before its watch exists makes no event (1,763 of 2,000 nested creates, 2,000 of
 /// 2,000 in moved-in directories), so a look that ended before that moment would miss it.
+///
+/// When the kernel's queue overflows, nobody knows which directories appeared: all watches are made anew before the overflow is
+/// hinted at.
 #[derive(Debug)]
 pub struct KernelWatcher {
     shared: Arc<Shared>,
@@ -40,12 +43,14 @@ struct Shared {
 }
 
 /// What the helper thread has to do.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Fresh {
     /// Things that appeared and may be directories.
     paths: Vec<RelPath>,
     /// There were too many of them.
     everything: bool,
+    /// The kernel's queue overflowed: what appeared meanwhile is not watched, and nothing will tell of it.
+    overflowed: bool,
     /// The watcher was dropped.
     closed: bool,
 }
@@ -79,7 +84,7 @@ impl KernelWatcher {
             .name("towline-watch".to_owned())
             .spawn({
                 let shared = shared.clone();
-                move || shared.repeat_when_watched(watcher)
+                move || shared.repeat_when_watched(watcher, &canonical)
             })
             .map_err(system)?;
         Ok(Self { shared })
@@ -118,13 +123,21 @@ impl Shared {
         self.wake.notify_one();
     }
 
+    fn overflowed(&self) {
+        self.fresh().overflowed = true;
+        self.wake.notify_one();
+    }
+
     /// The helper thread's life: owns the watcher until it is to end.
-    fn repeat_when_watched(&self, watcher: INotifyWatcher) {
-        while let Some((paths, everything)) = self.wait_for_fresh() {
+    fn repeat_when_watched(&self, mut watcher: INotifyWatcher, root: &Path) {
+        while let Some(Fresh { paths, everything, overflowed, .. }) = self.wait_for_fresh() {
+            if overflowed {
+                self.watch_anew(&mut watcher, root);
+            }
             // Notify's thread answers only after it has added the watches for every event it had read before.
             let alive = watcher.watched_paths().is_ok();
             paths.into_iter().for_each(|path| self.queue.push(Hint::Path(path)));
-            if everything || !alive {
+            if everything || overflowed || !alive {
                 self.queue.push(Hint::Overflow);
             }
         }
@@ -134,13 +147,27 @@ impl Shared {
         }
     }
 
-    fn wait_for_fresh(&self) -> Option<(Vec<RelPath>, bool)> {
-        let idle = |fresh: &mut Fresh| !fresh.closed && !fresh.everything && fresh.paths.is_empty();
+    /// Watches the root and everything below it as if for the first time. To watch it once more would do nothing.
+    fn watch_anew(&self, watcher: &mut INotifyWatcher, root: &Path) {
+        // It fails where the root is not watched any more; then so does the other one, or the root is back.
+        let _ = watcher.unwatch(root);
+        match watcher.watch(root, RecursiveMode::Recursive) {
+            Ok(()) => {}
+            Err(error) if matches!(error.kind, ErrorKind::MaxFilesWatch) => self.limited(),
+            Err(error) => {
+                tracing::debug!(%error, "the directory cannot be watched anew");
+                self.queue.push(Hint::RootGone);
+            }
+        }
+    }
+
+    fn wait_for_fresh(&self) -> Option<Fresh> {
+        let idle = |fresh: &mut Fresh| !fresh.closed && !fresh.everything && !fresh.overflowed && fresh.paths.is_empty();
         let mut fresh = self.wake.wait_while(self.fresh(), idle).unwrap_or_else(PoisonError::into_inner);
         if fresh.closed {
             return None;
         }
-        Some((std::mem::take(&mut fresh.paths), std::mem::take(&mut fresh.everything)))
+        Some(std::mem::take(&mut *fresh))
     }
 
     fn fresh(&self) -> MutexGuard<'_, Fresh> {
@@ -157,6 +184,7 @@ struct Handler {
 impl EventHandler for Handler {
     fn handle_event(&mut self, event: ::notify::Result<Event>) {
         match event {
+            Ok(event) if event.need_rescan() => self.shared.overflowed(),
             Ok(event) => translate(&self.root, &event, |hint, appeared| {
                 if let (Hint::Path(path), true) = (&hint, appeared) {
                     self.shared.appeared(path.clone());
@@ -185,7 +213,6 @@ impl Drop for Handler {
 fn translate(root: &Path, event: &Event, mut hear: impl FnMut(Hint, bool)) {
     use RenameMode::{Any, Both, From, Other, To};
     let (vanished, appeared) = match event.kind {
-        _ if event.need_rescan() => return hear(Hint::Overflow, false),
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => (false, false),
         EventKind::Access(_) => return,
         EventKind::Create(kind) => (false, kind != CreateKind::File),

@@ -3,7 +3,7 @@
 
 pub(crate) mod ledger;
 pub(crate) mod observer;
-mod proxy;
+pub(crate) mod proxy;
 
 use std::{fs, time::Duration};
 
@@ -83,13 +83,8 @@ impl Scene {
     fn new(server: Server, proxy: Proxy) -> Self {
         let rig = Rig::with(server);
         rig.configure("delete_budget = { files = 100000, percent = 100 }");
-        let file = rig.dir.path().join("towline.toml");
-        let text = fs::read_to_string(&file).unwrap();
-        let text = text
-            .replace("host = \"127.0.0.1\"", &format!("host = {:?}", Proxy::HOST))
-            .replace("[remote.lab.tls]", "[remote.lab.tls]\nserver_name = \"127.0.0.1\"")
-            .replace("reply = \"10s\"\nstall = \"10s\"", "reply = \"2s\"\nstall = \"2s\"");
-        fs::write(file, text).unwrap();
+        leads_through(&rig);
+        edit(&rig, |text| text.replace("reply = \"10s\"\nstall = \"10s\"", "reply = \"2s\"\nstall = \"2s\""));
         let scene = Self { rig, proxy };
         (0..KEPT).for_each(|i| scene.save(&kept(i), 1, 1000));
         scene
@@ -172,6 +167,20 @@ impl Scene {
         fs::write(&aside, content(name, version, noise)).unwrap();
         fs::rename(aside, path).unwrap();
     }
+}
+
+/// From now on Towline reaches the server through a proxy.
+pub(crate) fn leads_through(rig: &Rig) {
+    edit(rig, |text| {
+        text.replace("host = \"127.0.0.1\"", &format!("host = {:?}", Proxy::HOST))
+            .replace("[remote.lab.tls]", "[remote.lab.tls]\nserver_name = \"127.0.0.1\"")
+    });
+}
+
+fn edit(rig: &Rig, edited: impl FnOnce(String) -> String) {
+    let file = rig.dir.path().join("towline.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(file, edited(text)).unwrap();
 }
 
 /// Any fault at any byte, of which the first ones (greeting, handshake) and those of a body are about as likely.

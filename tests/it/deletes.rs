@@ -3,6 +3,7 @@
 //! is tried elsewhere.
 
 mod ruin;
+mod truncated;
 
 use std::{
     collections::BTreeMap,
@@ -57,6 +58,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             trials.push(trial_where(name, possible, move || async move { Cell::new(ruin).at(moment) }));
         }
     }
+    trials.extend(truncated::trials());
     trials
 }
 

@@ -41,6 +41,7 @@ mod transcripts;
 mod trash;
 mod trust;
 mod truth;
+mod writers;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -73,6 +74,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(chaos::trials());
     trials.extend(trash::trials());
     trials.extend(release::trials());
+    trials.extend(writers::trials());
     trials
 }
 

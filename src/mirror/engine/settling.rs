@@ -328,8 +328,11 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     /// Takes back what was planned or promised, and not begun, for paths that look different now.
     pub(super) async fn outdate(&mut self, changed: &PathSet) -> Result<(), IndexError> {
-        self.backlog.retain(|operation| !operation.touches().any(|path| changed.overlaps(path)));
         let jobs = self.schedule.withdraw(changed);
+        // What else was planned may build on what is taken back, as a file on its directory.
+        if !jobs.is_empty() || self.backlog.iter().any(|operation| operation.touches().any(|path| changed.overlaps(path))) {
+            self.replan();
+        }
         self.take_back(jobs).await
     }
 

@@ -11,6 +11,7 @@
 //! | move | the file at its old name alone | it is renamed |
 //! | move, removal | the name that it left is free, or has what was to come there | it was done |
 //! | directory | nothing | it is made |
+//! | directory | one that nothing came into, where one had to make way that differs in case | the server is asked |
 //! | anything else | | the server is asked |
 //!
 //! What is left to do after that, or depends on it, is planned and published again.
@@ -427,7 +428,7 @@ pub(in crate::mirror) async fn finish<S: Session>(
             Err(e) => return told.lost(e, parts),
         }
     }
-    settle_taken(&parts, &mut fates);
+    settle_taken(&parts, &mut fates, care.abilities.folds());
     let (mut rest, mut failed) = (Vec::new(), PathSet::default());
     for (part, fate) in parts.into_iter().zip(fates) {
         match fate {
@@ -453,20 +454,31 @@ pub(in crate::mirror) async fn finish<S: Session>(
     run(session, rest, care, progress, told).await
 }
 
-/// A name that was left and has something else now was left, if what was to come there came.
-fn settle_taken(parts: &[Part], fates: &mut [Fate]) {
-    let mut filled: BTreeSet<&RelPath> = BTreeSet::new();
+/// A name that was left and has something else now was left, if what was to come there came. Where case is folded, that may have come
+/// under a name that differs in case only; and a directory that is there may be the one that was to make way, still, unless
+/// something came into it.
+fn settle_taken(parts: &[Part], fates: &mut [Fate], folds: bool) {
+    let key = |path: &RelPath| if folds { path.folded() } else { path.clone() };
+    let left_names = if folds { left(parts) } else { HashMap::new() };
+    let (mut filled, mut entered) = (BTreeSet::new(), BTreeSet::new());
     for (part, fate) in parts.iter().zip(fates).rev() {
         let operation = &part.job.operation;
         let left = match operation {
             Operation::Rename { from, .. } => from,
             other => other.path(),
         };
-        if matches!(fate, Fate::Taken) && filled.contains(left) {
+        if matches!(fate, Fate::Taken) && filled.contains(&key(left)) {
             *fate = Fate::Done;
         }
-        if matches!(fate, Fate::Done) {
-            filled.extend(operation.fills());
+        if let (Operation::MakeDir { path, .. }, Fate::Done) = (operation, &*fate)
+            && left_names.get(&key(path)).is_some_and(|twin| twin != path)
+            && !entered.contains(&key(path))
+        {
+            *fate = Fate::Doubtful;
+        }
+        if let (Some(path), Fate::Done) = (operation.fills(), &*fate) {
+            entered.extend(path.ancestors().map(|dir| key(&dir)));
+            filled.insert(key(path));
         }
     }
 }

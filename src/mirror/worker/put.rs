@@ -217,15 +217,16 @@ async fn compared<S: Session>(
     care: &Care,
 ) -> Option<Report> {
     let Operation::Put { print: planned, mode, .. } = &job.operation else { return None };
-    if equal_to.is_none() && (planned.size < LARGE || care.stages) {
+    // Before a release that may be what leaves the name first, where case is folded; all is compared before it is published.
+    let is_its_own = !care.stages || care.abilities.folds_case == Some(false);
+    if equal_to.is_none() && (planned.size < LARGE || !is_its_own) {
         return None;
     }
     let found = match session.examine(path).await {
         Ok(found) => found,
         Err(e) => return Some(Report::failed(e)),
     };
-    // What is staged is compared when everything is there: what is in its way now may be about to leave.
-    if let (Some(why), Drift::KeepRemote, false) = (care.objection(0, found.as_ref(), Some(planned)), care.drift, care.stages) {
+    if is_its_own && let (Some(why), Drift::KeepRemote) = (care.objection(0, found.as_ref(), Some(planned)), care.drift) {
         return Some(Report::drifted(&why));
     }
     // What is gone, or not as it was recorded, is not equal to anything.

@@ -111,6 +111,11 @@ impl Proxy {
         self.shared.state().fired
     }
 
+    /// How many bytes passed the armed fault's way.
+    pub fn passed(&self) -> u64 {
+        self.shared.state().passed
+    }
+
     /// No more harm: what stalls or is slow goes on.
     pub fn heal(&self) {
         self.shared.state().armed = None;

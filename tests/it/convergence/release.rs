@@ -30,11 +30,15 @@ use super::{
 
 /// At least as many calls as the second tree takes.
 const CALLS: u64 = 90;
+/// The same for names that change their case.
+const CALLS_OF_CASE: u64 = 60;
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (name, fault) in FAULTS {
         trials.push(at_every_call(format!("convergence::release::a_{name}_at_every_call"), CALLS, fault, switch));
+        let name = format!("convergence::release::names_change_case_with_a_{name}_at_every_call");
+        trials.push(at_every_call(name, CALLS_OF_CASE, fault, changes_case));
     }
     trials.push(Trial::test("convergence::release::in_order", || Ok(in_order()?)));
     trials.push(Trial::test("convergence::release::what_is_not_whole_is_not_published", || Ok(withheld()?)));
@@ -192,6 +196,40 @@ fn switch(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
     stage.conclude()?;
     // What is refused alone, with what depends on it, comes later than the rest.
     judge(&stage, &observer, matches!(fault, Fault::Fail(_)))
+}
+
+/// Where case is folded, a directory that has to make way answers for the one that comes in its place.
+fn changes_case(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
+    fastrand::seed(number);
+    let mut stage = Stage::new(number, Fold::Apart, Ears::default(), 1);
+    stage.publish = Publish::Together;
+    if number.is_multiple_of(2) {
+        stage.disposal = Disposal::Remove;
+    }
+    let root = stage.ground().root().to_owned();
+    for name in ["empty", "dir/deep", "bare/in"] {
+        fs::create_dir_all(root.join(name)).unwrap();
+    }
+    for name in ["dir/f", "dir/deep/g", "file", "was-file", "was-small"] {
+        stage.ground().put(name, format!("old {name}").as_bytes());
+    }
+    stage.conclude()?;
+    for (from, to) in [("empty", "Empty"), ("dir", "Dir"), ("bare/in", "bare/In"), ("bare", "Bare"), ("file", "File")] {
+        fs::rename(root.join(from), root.join(to)).unwrap();
+    }
+    fs::remove_file(root.join("was-file")).unwrap();
+    fs::create_dir(root.join("Was-File")).unwrap();
+    stage.ground().put("Dir/f", b"the new f");
+    // What is there is looked at before this is sent.
+    fs::remove_file(root.join("was-small")).unwrap();
+    stage.ground().put("Was-Small", &[b'x'; 300 << 10]);
+    let begun = stage.remote.log().last().map_or(0, |call| call.number + 1);
+    misbehave(&stage, begun + number, fault, kills);
+    stage.live(async |scene| {
+        scene.watch_until_sync().await?;
+        Ok(End::Stopped)
+    })?;
+    stage.conclude().map_err(|wrong| format!("{wrong}\n{}", stage.story()))
 }
 
 fn in_order() -> Result<(), Wrong> {
