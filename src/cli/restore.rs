@@ -70,7 +70,7 @@ pub(super) async fn restore(mut context: Context, args: Args) -> Result<Exit, Fa
     let how = Restore { to: args.to.clone(), only, force: args.force, at: args.at };
     let (mut kept, mut written) = (Vec::new(), Ok(()));
     let out = &mut context.out;
-    let restored = mirror::restore(&remote, reader, &how, |left: &Left| {
+    let restored = Box::pin(mirror::restore(&remote, reader, &how, |left: &Left| {
         if args.json {
             if kept.len() < MOST {
                 kept.push(left.clone());
@@ -78,7 +78,7 @@ pub(super) async fn restore(mut context: Context, args: Args) -> Result<Exit, Fa
         } else if written.is_ok() {
             written = writeln!(out, "  {}: {}", left.path, left.why);
         }
-    })
+    }))
     .await;
     written?;
     let sum = restored.map_err(failed)?;

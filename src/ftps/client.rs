@@ -163,7 +163,9 @@ impl<D: Dial> Client<D> {
             let before = self.connection.context.tickets_received();
             let mut body = open();
             let leading = std::mem::take(&mut lead.commands);
-            let uploaded = data::upload(&self.endpoint, &mut self.connection, &leading, first, command, &mut body).await;
+            // Boxed: it is large, and lies in every future that stores.
+            let upload = data::upload(&self.endpoint, &mut self.connection, &leading, first, command, &mut body);
+            let uploaded = Box::pin(upload).await;
             lead.replies.extend(self.connection.control.led());
             match uploaded {
                 Ok(sent) => {

@@ -278,7 +278,6 @@ async fn open<D: Dial>(
     first: Option<&Command>,
     command: &Command,
 ) -> Result<Opened<D::Stream>, Error> {
-    let verb = command.verb();
     let way = match &endpoint.data {
         DataMode::Active(active) => {
             let (listener, peer) = active::offer(endpoint, connection, active).await?;
@@ -286,6 +285,23 @@ async fn open<D: Dial>(
         }
         _ => passive::find(endpoint, connection).await?,
     };
+    let in_a_row = matches!(way, Way::Ahead(_)) || !leading.is_empty();
+    let opened = open_by(way, endpoint, connection, leading, first, command).await;
+    if in_a_row {
+        passive::judge_row(endpoint, opened.as_ref().err());
+    }
+    opened
+}
+
+async fn open_by<D: Dial>(
+    way: Way<D::Stream>,
+    endpoint: &Endpoint<D>,
+    connection: &mut Connection<D::Stream>,
+    leading: &[Command],
+    first: Option<&Command>,
+    command: &Command,
+) -> Result<Opened<D::Stream>, Error> {
+    let verb = command.verb();
     let Connection { control, context, peer, .. } = connection;
     if let Some(first) = first {
         let reply = control.command(first).await?;
@@ -304,8 +320,7 @@ async fn open<D: Dial>(
     let opening = async {
         let tcp = match way {
             Way::Connected(stream) => stream,
-            Way::Port(port) => passive::dial(endpoint, *peer, port).await?,
-            Way::Ahead(port) => passive::dial_ahead(endpoint, *peer, port).await?,
+            Way::Port(port) | Way::Ahead(port) => passive::dial(endpoint, *peer, port).await?,
             Way::Awaited(listener, peer) => active::accept(endpoint, listener, peer).await?,
         };
         connected.store(true, Ordering::Relaxed);

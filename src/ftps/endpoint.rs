@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -46,8 +46,8 @@ pub struct Endpoint<D> {
     pub(super) stats: Stats,
     /// Whether a data connection came about with the passive mode in the profile, in this process.
     pub(super) passive_works: AtomicBool,
-    /// Whether a port that was asked for ahead was refused, or led nowhere, in this process.
-    pub(super) ahead_fails: AtomicBool,
+    /// Data connections of uploads in a row, since one was lost.
+    pub(super) borne_in_rows: AtomicU32,
     /// Whether PORT was refused and EPRT was not, in this process.
     pub(super) port_refused: AtomicBool,
     /// How data connections come about.
@@ -125,7 +125,7 @@ impl<D: Dial> Endpoint<D> {
             timeouts,
             stats: Stats::default(),
             passive_works: AtomicBool::new(false),
-            ahead_fails: AtomicBool::new(false),
+            borne_in_rows: AtomicU32::new(0),
             port_refused: AtomicBool::new(false),
             data: DataMode::default(),
             mode: Mode::default(),

@@ -50,6 +50,8 @@ pub struct Profile {
     pub names: Names,
     /// Whether four commands in one flight are answered in order.
     pub in_order: Option<bool>,
+    /// Whether it bears uploads in a row: the data port asked for ahead, the command right behind a rename. Found out by use.
+    pub rows: Option<bool>,
     /// Steps of the probe that cost the connection; they are not tried again.
     pub lost: Lost,
     /// A number for the scratch directory that a probe may have left on the server.
@@ -68,7 +70,7 @@ impl Profile {
     #[must_use]
     pub(super) fn with_probed(self, found: Self) -> Self {
         let (set_time, limit, scratch_left) = (found.set_time.or(self.set_time), self.limit, self.scratch_left);
-        Self { tls13: self.tls13, passive: self.passive, set_time, limit, scratch_left, ..found }
+        Self { tls13: self.tls13, passive: self.passive, set_time, limit, scratch_left, rows: self.rows, ..found }
     }
 
     /// This, with the findings of a later probe that another process has `kept`.

@@ -101,40 +101,30 @@ pub(super) struct Running {
     behind: VecDeque<(Job, Arc<AtomicU64>)>,
     /// Where another one is put.
     more: mpsc::Sender<Load>,
-    /// What came of its first job was told, and there is no other.
-    told: bool,
 }
 
 impl Running {
     /// The jobs in its hands, and how many bytes of each went out.
     pub(super) fn jobs(&self) -> impl Iterator<Item = (&Job, &AtomicU64)> {
-        let first = self.task.job().filter(|_| !self.told).map(|job| (job, &*self.sent));
+        let first = self.task.job().map(|job| (job, &*self.sent));
         first.into_iter().chain(self.behind.iter().map(|(job, sent)| (job, &**sent)))
     }
 
     /// Whether it can take another put.
     fn has_room(&self) -> bool {
         let follows = matches!(&self.task, Task::Run(job) if matches!(job.operation, Operation::Put { .. }));
-        follows && !self.told && self.more.capacity() > 0 && !self.more.is_closed()
+        follows && self.more.capacity() > 0 && !self.more.is_closed()
     }
 
     /// The first job is over: the one behind it is the first now.
-    fn advance(&mut self) -> Task {
-        match self.behind.pop_front() {
-            Some((job, sent)) => {
-                self.sent = sent;
-                std::mem::replace(&mut self.task, Task::Run(job))
-            }
-            None => {
-                self.told = true;
-                self.task.clone()
-            }
-        }
+    fn advance(&mut self) -> Option<Task> {
+        let (job, sent) = self.behind.pop_front()?;
+        self.sent = sent;
+        Some(std::mem::replace(&mut self.task, Task::Run(job)))
     }
 }
 
-/// How a task ended, if its last job's end was not told before.
-type Finished<S> = (Option<End>, Option<Placed<S>>);
+type Finished<S> = (End, Option<Placed<S>>);
 
 /// A session and its seat.
 pub(super) struct Placed<S> {
@@ -223,18 +213,18 @@ impl<R: Remote> Crew<R> {
         let seat = self.seats.seat();
         let sent = Arc::new(AtomicU64::new(0));
         let (more, mut follow) = mpsc::channel(1);
-        let running = Running { task: task.clone(), sent: Arc::clone(&sent), behind: VecDeque::new(), more, told: false };
+        let running = Running { task: task.clone(), sent: Arc::clone(&sent), behind: VecDeque::new(), more };
         let reporting = self.reporting.clone();
         let handle = self.tasks.spawn(async move {
             let (Placed { mut session, seat }, fresh) = match ready(&*remote, warm, seat).await {
                 Ok(found) => found,
-                Err(e) => return (Some(End::NoSession(e)), None),
+                Err(e) => return (End::NoSession(e), None),
             };
             if fresh || marking.stand() == Stand::Unknown {
                 match marking.check(&mut session).await {
                     Ok(true) => {}
-                    Ok(false) => return (Some(End::Unbound), Some(Placed { session, seat })),
-                    Err(e) => return (Some(End::NoSession(e)), None),
+                    Ok(false) => return (End::Unbound, Some(Placed { session, seat })),
+                    Err(e) => return (End::NoSession(e), None),
                 }
             }
             let _ = opened.send(());
@@ -246,14 +236,15 @@ impl<R: Remote> Crew<R> {
                         let _ = opened.send(());
                     };
                     let tell = |job: Job, report| drop(reporting.send((job.id, report)));
-                    let lives = worker::put::run(&mut session, first, &mut follow, room, tell).await;
-                    (None, lives.then_some(Placed { session, seat }))
+                    let (last, lives) = worker::put::run(&mut session, first, &mut follow, room, tell).await;
+                    let end = last.map_or(End::Died, |report| End::Ran(Box::new(report)));
+                    (end, lives.then_some(Placed { session, seat }))
                 }
                 Task::Run(job) => {
                     care.abilities = remote.abilities();
                     let report = worker::run(&mut session, &job, &care, sent).await;
                     let dead = report.trouble.as_ref().is_some_and(|e| !e.session_survives());
-                    (Some(End::Ran(Box::new(report))), (!dead).then_some(Placed { session, seat }))
+                    (End::Ran(Box::new(report)), (!dead).then_some(Placed { session, seat }))
                 }
                 Task::Release(work) => {
                     care.abilities = remote.abilities();
@@ -265,13 +256,13 @@ impl<R: Remote> Crew<R> {
                         Work::Finish(parts) => publish::finish(&mut session, parts, &care, &sent).await,
                     };
                     let dead = told.is_cut();
-                    (Some(End::Told(Box::new(told))), (!dead).then_some(Placed { session, seat }))
+                    (End::Told(Box::new(told)), (!dead).then_some(Placed { session, seat }))
                 }
                 Task::Resolve(job, _) => match worker::resolve(&mut session, &job).await {
-                    Ok(answers) => (Some(End::Answered(answers)), Some(Placed { session, seat })),
+                    Ok(answers) => (End::Answered(answers), Some(Placed { session, seat })),
                     Err(e) => {
                         let survives = e.session_survives();
-                        (Some(End::Unanswered(e)), survives.then_some(Placed { session, seat }))
+                        (End::Unanswered(e), survives.then_some(Placed { session, seat }))
                     }
                 },
             }
@@ -318,8 +309,7 @@ impl<R: Remote> Crew<R> {
         self.idle.push((placed, Instant::now()));
     }
 
-    /// The next job or task that ends, or `None` when a session has nothing more to do, or somebody begins to wait for one.
-    /// Cancel-safe.
+    /// The next job or task that ends, or `None` when somebody begins to wait for a session. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<(Task, End)> {
         loop {
             if let Some(left) = self.left.pop_front() {
@@ -335,9 +325,6 @@ impl<R: Remote> Crew<R> {
                 () = self.seats.called() => return None,
             };
             self.ended(joined);
-            if self.left.is_empty() {
-                return None;
-            }
         }
     }
 
@@ -361,7 +348,7 @@ impl<R: Remote> Crew<R> {
     /// What came of the first job of a task that goes on.
     fn reported(&mut self, id: JobId, report: Report) -> Option<(Task, End)> {
         let is_its = |running: &&mut Running| running.task.job().is_some_and(|job| job.id == id);
-        let task = self.running.values_mut().find(is_its)?.advance();
+        let task = self.running.values_mut().find(is_its)?.advance()?;
         Some((task, End::Ran(Box::new(report))))
     }
 
@@ -374,23 +361,18 @@ impl<R: Remote> Crew<R> {
         }
         let (id, end, session) = match joined {
             Ok((id, (end, session))) => (id, end, session),
-            Err(e) => (e.id(), Some(End::Died), None),
+            Err(e) => (e.id(), End::Died, None),
         };
         if let Some(session) = session {
             self.idle.push((session, Instant::now()));
         }
         let running = self.running.remove(&id);
         self.seats.busy_with(self.running.len());
-        let Some(Running { task, behind, told, .. }) = running else { return };
+        let Some(Running { task, behind, .. }) = running else { return };
         // Of a task that died nobody knows how far it came with the others either.
-        let rest = |job| (Task::Run(job), if matches!(end, Some(End::Died)) { End::Died } else { End::NotBegun });
-        let rest: Vec<_> = behind.into_iter().map(|(job, _)| rest(job)).collect();
-        match (told, end) {
-            (true, _) => {}
-            (false, Some(end)) => self.left.push_back((task, end)),
-            (false, None) => self.left.push_back((task, End::NotBegun)),
-        }
-        self.left.extend(rest);
+        let died = matches!(end, End::Died);
+        self.left.push_back((task, end));
+        self.left.extend(behind.into_iter().map(|(job, _)| (Task::Run(job), if died { End::Died } else { End::NotBegun })));
     }
 
     /// Closes idle sessions that were not used for long, those above this mirror's share, and those whose turn is over.

@@ -313,7 +313,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 seen = finished(&mut self.glance) => self.glanced(seen.ok().flatten()),
                 Some(()) = self.readied.recv() => self.opened().await?,
                 slice = finished(&mut self.scrub.running) => self.scrubbed(slice.ok()).await?,
-                // `None`: a session is free, or somebody waits for one, and the turn gives up what is idle.
+                // `None`: somebody waits for a session, and the turn gives up what is idle.
                 ended = self.crew.next() => if let Some((task, end)) = ended {
                     self.settle(task, end).await?;
                 },

@@ -116,7 +116,8 @@ impl<D: Dial> Client<D> {
     ) -> (Result<(), Error>, Option<Result<u64, Error>>) {
         let pair = [Command::RenameFrom(from.clone()), Command::RenameTo(to.clone())];
         let command = Command::Stor(path.clone());
-        let together = self.renames_in_flights() && self.bytes(&pair) + self.bytes(std::slice::from_ref(&command)) <= FLIGHT;
+        let bears = self.renames_in_flights() && self.endpoint.profile().rows != Some(false);
+        let together = bears && self.bytes(&pair) + self.bytes(std::slice::from_ref(&command)) <= FLIGHT;
         if !together {
             return match self.rename(from, to).await {
                 Err(error) if !error.leaves_connection_usable() => (Err(error), None),

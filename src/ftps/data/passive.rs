@@ -12,13 +12,15 @@ use super::Way;
 use crate::ftps::{
     dial::{Dial, Target},
     endpoint::{Ahead, Connection, Endpoint},
-    error::Error,
+    error::{Error, Wait},
     profile::Passive,
     proto::{Command, Reply, address},
 };
 
 /// A port that was asked for ahead is used within this time; servers close one that nobody comes to.
 const FRESH: Duration = Duration::from_secs(5);
+/// So many data connections of uploads in a row, and none lost, show that a server bears them.
+const MANY: u32 = 100;
 
 /// Asks for a port. Until a way is known to work, it is also dialed before the command is sent: a command whose data
 /// connection fails leaves the server waiting, a mere EPSV does not.
@@ -68,7 +70,7 @@ pub(super) async fn find<D: Dial>(
 
 /// What asks for the port of the transfer after this one; `None` while no way is known to work, or this server did not bear it.
 pub(in crate::ftps) fn ahead<D: Dial>(endpoint: &Endpoint<D>, connection: &Connection<D::Stream>) -> Option<Command> {
-    if !endpoint.passive_works.load(Ordering::Relaxed) || endpoint.ahead_fails.load(Ordering::Relaxed) {
+    if !endpoint.passive_works.load(Ordering::Relaxed) || endpoint.profile().rows == Some(false) {
         return None;
     }
     let over_ipv6 = connection.peer.is_some_and(|peer| peer.is_ipv6());
@@ -80,9 +82,24 @@ pub(in crate::ftps) fn port_ahead<D: Dial>(endpoint: &Endpoint<D>, connection: &
     let port = match reply.code {
         229 => address::epsv_port(reply),
         227 => address::pasv_port(reply),
-        _ => return endpoint.ahead_fails.store(true, Ordering::Relaxed),
+        _ => return endpoint.learn(|profile| profile.rows = Some(false)),
     };
     connection.ahead = port.ok().map(|port| Ahead { port, asked: Instant::now() });
+}
+
+/// Learns from what became of a data connection in a row of uploads, whose port was asked for ahead, or whose command came right
+/// behind others: pyftpdlib 1.5.7 loses some of them. One that is lost among many may have other causes.
+pub(super) fn judge_row<D: Dial>(endpoint: &Endpoint<D>, error: Option<&Error>) {
+    let Some(error) = error else {
+        if endpoint.borne_in_rows.fetch_add(1, Ordering::Relaxed) + 1 == MANY {
+            endpoint.learn(|profile| profile.rows = Some(true));
+        }
+        return;
+    };
+    let is_lost = matches!(error, Error::Connect { .. } | Error::Tls(_) | Error::Timeout(Wait::DataHandshake));
+    if (is_lost || error.is_data_refused()) && endpoint.borne_in_rows.swap(0, Ordering::Relaxed) < MANY {
+        endpoint.learn(|profile| profile.rows = Some(false));
+    }
 }
 
 fn command(passive: Passive) -> (Command, u16) {
@@ -109,15 +126,6 @@ pub(super) async fn dial<D: Dial>(endpoint: &Endpoint<D>, peer: Option<IpAddr>, 
             Err(Error::of_dial(format!("data port {port}"), source))
         }
     }
-}
-
-/// The same of a port that was asked for ahead: a server that has closed it by now is not asked ahead again.
-pub(super) async fn dial_ahead<D: Dial>(endpoint: &Endpoint<D>, peer: Option<IpAddr>, port: u16) -> Result<D::Stream, Error> {
-    let dialed = dial(endpoint, peer, port).await;
-    if dialed.is_err() {
-        endpoint.ahead_fails.store(true, Ordering::Relaxed);
-    }
-    dialed
 }
 
 async fn ask<S>(connection: &mut Connection<S>, passive: Passive) -> Result<u16, Error>

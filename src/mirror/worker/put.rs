@@ -50,67 +50,67 @@ pub(super) async fn alone<S: Session>(session: &mut S, job: &Job, care: &Care, s
 }
 
 /// Does `first`, and then whatever comes along in `more` until nothing does; `room` is told when one of those was taken, `tell`
-/// what came of each, in their order. Whether the session can be used again.
+/// what came of each but the last, in their order. What came of that, which is for when the session is free again, and whether
+/// it can be used again.
 pub(in crate::mirror) async fn run<S: Session>(
     session: &mut S,
     first: Load,
     more: &mut mpsc::Receiver<Load>,
     room: impl Fn(),
     mut tell: impl FnMut(Job, Report),
-) -> bool {
-    let (mut next, mut ready): (Option<Load>, Option<Ready>) = (Some(first), None);
+) -> (Option<Report>, bool) {
+    let (mut next, mut ready, mut last): (_, _, Option<(Job, Report)>) = (Some(first), None, None);
     loop {
-        let Some(load) = next.take() else {
-            // Nothing follows now: what is left is published, and while that goes on something may have come.
-            if let Some(ready) = ready.take() {
-                let (job, report) = renamed_alone(session, ready).await;
-                let dead = is_dead(&report);
-                tell(job, report);
-                if dead {
-                    return false;
-                }
-            }
-            if session.is_stale() {
-                more.close();
-            }
-            next = more.try_recv().ok();
-            if next.is_none() {
-                more.close();
-                next = more.try_recv().ok();
-            }
-            match next {
-                Some(_) => {
-                    room();
-                    continue;
-                }
-                None => return true,
-            }
-        };
-        if let Some(report) = unfit(&load.job, &load.care) {
-            tell(load.job, report);
-            continue;
-        }
-        let mut dead = false;
-        let told = |job: Job, report: Report| {
-            dead |= is_dead(&report);
+        if let Some((job, report)) = last.take_if(|_| next.is_some() || ready.is_some()) {
             tell(job, report);
-        };
-        let follows = || {
-            if !more.is_closed() {
-                next = more.try_recv().ok();
+        }
+        if let Some(load) = next.take() {
+            if let Some(report) = unfit(&load.job, &load.care) {
+                last = Some((load.job, report));
+                continue;
             }
-            next.is_some().then(&room).is_some()
-        };
-        match send(session, load, &mut ready, told, follows).await {
-            Sent::Ready(done) => ready = Some(done),
-            Sent::Ended(job, report) => {
+            let mut dead = false;
+            let told = |job: Job, report: Report| {
                 dead |= is_dead(&report);
                 tell(job, report);
+            };
+            let follows = || {
+                next = more.try_recv().ok();
+                next.is_some().then(&room).is_some()
+            };
+            match send(session, load, &mut ready, told, follows).await {
+                Sent::Ready(done) => ready = Some(done),
+                Sent::Ended(job, report) => {
+                    dead |= is_dead(&report);
+                    last = Some((job, report));
+                }
             }
+            if dead {
+                return (last.map(|(_, report)| report), false);
+            }
+            continue;
         }
-        if dead {
-            return false;
+        // Nothing follows now: what is left is published, and while that goes on something may have come.
+        if let Some(ready) = ready.take() {
+            let (job, report) = renamed_alone(session, ready).await;
+            if is_dead(&report) {
+                return (Some(report), false);
+            }
+            last = Some((job, report));
         }
+        if session.is_stale() {
+            more.close();
+            return (last.map(|(_, report)| report), true);
+        }
+        next = more.try_recv().ok();
+        if next.is_none() {
+            more.close();
+            next = more.try_recv().ok();
+        }
+        if next.is_none() {
+            return (last.map(|(_, report)| report), true);
+        }
+        room();
     }
 }
 
