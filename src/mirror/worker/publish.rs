@@ -380,6 +380,8 @@ impl Told {
     fn spared(&mut self, part: Part) {
         match &part.job.operation {
             Operation::Put { .. } => self.kept.push(part),
+            // It has another time by now than is recorded: let the server be asked.
+            Operation::Rename { retime: true, .. } => self.settled.push((part.job, Outcome::InDoubt(cut_off()))),
             _ => self.settled.push((part.job, Outcome::Untouched)),
         }
     }
@@ -484,7 +486,7 @@ fn settle_taken(parts: &[Part], fates: &mut [Fate], folds: bool) {
 }
 
 fn cut_off() -> Problem {
-    Problem::new(Reason::Connection, "the connection was lost while everything was published")
+    Problem::new(Reason::Connection, "it was broken off while everything was published")
 }
 
 /// What became of a part of a run that was cut off.

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use libtest_mimic::Trial;
@@ -45,12 +45,40 @@ pub fn trials() -> Vec<Trial> {
     trials.push(Trial::test("convergence::release::drift_keeps_everything_back", || Ok(drifted()?)));
     trials.push(Trial::test("convergence::release::a_file_that_changes_again_is_staged_anew", || Ok(changes_again()?)));
     trials.push(Trial::test("convergence::release::nothing_is_left_when_it_is_not_wanted_any_more", || Ok(reverted()?)));
+    trials.push(Trial::test("convergence::release::a_time_that_was_set_too_early_is_ours", || Ok(not_its_turn()?)));
     trials.push(Trial::test("convergence::release::what_is_staged_is_kept_over_a_kill", || Ok(kept()?)));
     trials.push(Trial::test("convergence::release::together_no_more", || Ok(each_again()?)));
     trials.push(Trial::test("convergence::release::a_large_file_whose_name_is_that_of_another_where_case_folds", || {
         Ok(in_another_case()?)
     }));
     trials
+}
+
+/// Its time is set before anything is renamed. When it was not its turn after all, that once counted as somebody else's change.
+fn not_its_turn() -> Result<(), Wrong> {
+    let mut stage = Stage::new(0, Fold::No, Ears::default(), 2);
+    stage.publish = Publish::Together;
+    let root = stage.ground().root().to_owned();
+    fs::create_dir(root.join("x")).unwrap();
+    stage.ground().put("x/f", b"goes");
+    stage.ground().put("b", b"takes its place");
+    stage.conclude()?;
+    fs::remove_dir_all(root.join("x")).unwrap();
+    fs::rename(root.join("b"), root.join("x")).unwrap();
+    let later = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    fs::File::options().write(true).open(root.join("x")).unwrap().set_modified(later).unwrap();
+    let mut refused = false;
+    stage.remote.set_faults(Faults::script(move |_, primitive| {
+        if primitive == Primitive::RemoveDir && !std::mem::replace(&mut refused, true) {
+            return Fault::Fail(Class::Refused);
+        }
+        Fault::None
+    }));
+    stage.live(async |scene| {
+        scene.watch_until_sync().await?;
+        Ok(End::Stopped)
+    })?;
+    stage.conclude()
 }
 
 /// It was once kept back for ever: what is to make way for it was taken for somebody else's.
