@@ -10,6 +10,7 @@ use std::{
 };
 
 use libtest_mimic::Trial;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
 use super::may_mount;
@@ -104,6 +105,8 @@ fn power() {
                 std::thread::sleep(Duration::from_millis(rng.u64(0..50)));
             }
         }
+        // Nothing acts any more when the power is gone: an fsync that the cut met would be told that it went well.
+        kill_process(Pid::from_child(&daemon.0), Signal::STOP).unwrap();
         disk.cut();
         drop(daemon);
         disk.restart();
