@@ -25,6 +25,7 @@ const TICK: Duration = Duration::from_millis(20);
 const COARSE_TICK: Duration = Duration::from_secs(2);
 
 const NANOSECONDS: i128 = 1_000_000_000;
+const MILLISECOND: i128 = 1_000_000;
 
 /// A regular file, open for reading.
 #[derive(Debug)]
@@ -125,10 +126,11 @@ impl ReadError {
 pub fn racy_for(print: &Fingerprint, now: UnixMillis) -> Duration {
     let changed = i128::from(print.ctime_ns);
     let tick = if changed % NANOSECONDS == 0 { COARSE_TICK } else { TICK };
-    let since = i128::from(now.0) * 1_000_000 - changed;
-    let left = tick.as_nanos() as i128 - since;
+    let since = i128::from(now.0) * MILLISECOND - changed;
+    // Rounded up: `now` has whole milliseconds, and after a wait of less may still show the same.
+    let left = -(since - tick.as_nanos() as i128).div_euclid(MILLISECOND);
     match u64::try_from(left) {
-        Ok(left) if since > -(tick.as_nanos() as i128) => Duration::from_nanos(left),
+        Ok(left) if since > -(tick.as_nanos() as i128) => Duration::from_millis(left),
         _ => Duration::ZERO,
     }
 }

@@ -1,5 +1,7 @@
 use std::{fs, os::unix::fs::symlink};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::scan::tests::{mkfifo, path};
 
@@ -96,5 +98,18 @@ fn a_fingerprint_is_racy_until_the_clock_has_ticked() {
     ] {
         let print = Fingerprint { ctime_ns: ctime_ms * 1_000_000, ..Fingerprint::unknown(1) };
         assert_eq!(racy_for(&print, UnixMillis(now_ms)), left, "{ctime_ms} {now_ms}");
+    }
+}
+
+proptest! {
+    /// The clock shows whole milliseconds: what it hides must not make the reader wait again and again.
+    #[test]
+    fn one_wait_is_enough(ctime_ns in 1_700_000_000_000_000_000_i64..1_700_000_001_000_000_000, later_ns in 0_i64..50_000_000) {
+        let print = Fingerprint { ctime_ns, ..Fingerprint::unknown(1) };
+        let shown = |ns: i64| UnixMillis(ns.div_euclid(1_000_000));
+        let begun = ctime_ns + later_ns;
+        let wait = racy_for(&print, shown(begun));
+        let left = racy_for(&print, shown(begun + i64::try_from(wait.as_nanos()).unwrap()));
+        prop_assert_eq!(left, Duration::ZERO, "after {:?}", wait);
     }
 }
