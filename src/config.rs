@@ -271,6 +271,8 @@ pub enum Versions {
     /// It is copied to the trash where the server copies by itself.
     #[default]
     Copied,
+    /// Where it does not, it is read back and sent there, if it is not larger than 16 MiB.
+    Always,
     /// It is overwritten.
     Never,
 }

@@ -163,7 +163,9 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UndoError {
     /// An old version would take the place of a file that cannot be kept.
-    #[error("this server cannot copy files: what is there now could not be kept; nothing is changed")]
+    #[error(
+        "this server cannot copy files: what is there now could not be kept; nothing is changed (trash = {{ versions = \"always\" }} reads it back)"
+    )]
     CannotCopy,
 }
 

@@ -17,7 +17,7 @@ pub use job::{Done, Job, JobId, Operation, Outcome, ServerCopy, Settlement, Stag
 pub use path::{PathError, PathSet, RelPath};
 pub use problem::{Problem, Reason};
 pub use proof::{Proof, ProofWay};
-pub use trash::{Disposal, Retention, TRASH_DIR, is_trash, place};
+pub use trash::{Disposal, Retention, TRASH_DIR, Versions, is_trash, place};
 
 /// Milliseconds since the Unix epoch, as read from the wall clock. Only shown, compared with itself, and stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]

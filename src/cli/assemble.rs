@@ -14,7 +14,7 @@ use towline::{
     ftps::{self, ClientAuth, Pin, Profile, Timeouts, TlsSettings},
     index::{Index, Profiles, StateLock},
     mirror::{Drift, OpenState, Opened, Publish, Scrub, Seats, Settings, index_file, marker},
-    model::{Disposal, Mode, Retention},
+    model::{Disposal, Mode, Retention, Versions},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
     scan::{Modes, Symlinks, View},
@@ -87,8 +87,12 @@ impl House {
         select(&self.config, names)
     }
 
-    /// Whether the server of `mirror` copies files by itself, as far as that is known.
-    pub(super) fn copies(&self, mirror: &config::Mirror) -> Option<bool> {
+    /// Whether what is overwritten on the server of `mirror` can be kept, as far as that is known.
+    pub(super) fn can_keep(&self, mirror: &config::Mirror) -> bool {
+        retention(&mirror.trash).can_keep(self.copies(mirror))
+    }
+
+    fn copies(&self, mirror: &config::Mirror) -> Option<bool> {
         let endpoint = endpoint(self.config.remotes.get(&mirror.remote)?);
         self.profiles.lock().ok()?.load::<Profile>(&endpoint).ok()??.server_copy
     }
@@ -250,15 +254,24 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
             config::Delete::Remove => Disposal::Remove,
             config::Delete::Keep => Disposal::Keep,
         },
-        retention: Retention {
-            age: Duration::from_secs(u64::from(mirror.trash.days) * 86_400),
-            bytes: mirror.trash.size,
-            versions: mirror.trash.versions == config::Versions::Copied,
-        },
+        retention: retention(&mirror.trash),
         seats,
         clock: clock::now,
         observer: None,
     })
+}
+
+/// What is kept in the trash.
+fn retention(trash: &config::Trash) -> Retention {
+    Retention {
+        age: Duration::from_secs(u64::from(trash.days) * 86_400),
+        bytes: trash.size,
+        versions: match trash.versions {
+            config::Versions::Never => Versions::Never,
+            config::Versions::Copied => Versions::Copied,
+            config::Versions::Always => Versions::Always,
+        },
+    }
 }
 
 /// How the mirror's directory is looked at.

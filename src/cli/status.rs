@@ -144,6 +144,7 @@ pub(super) fn write_details(out: &mut impl Write, mirror: &MirrorStatus, now: Un
     }
     if mirror.keeps_no_versions {
         writeln!(out, "  trash      old versions of what is overwritten are not kept: the server cannot copy files")?;
+        writeln!(out, "             trash = {{ versions = \"always\" }} reads them back and sends them there")?;
     }
     write_skipped(out, mirror)?;
     write_proven(out, mirror, now)?;

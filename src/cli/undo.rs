@@ -23,7 +23,7 @@ use super::{Context, Exit, Failure, assemble, show};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "What was removed is on the server again and left alone from then on, until a file of that name\n\
-                  appears here. An old version, which is kept where the server copies files, takes the place of the\n\
+                  appears here. An old version, if it was kept, takes the place of the\n\
                   file there; the file here is sent when it changes, or by `towline approve MIRROR PATH`.\n\n\
                   Example:\n  towline undo site --dry-run    what would be put back of the last ten minutes\n  \
                   towline undo site docs         everything below docs that was removed and is in the trash\n  \
@@ -101,7 +101,7 @@ fn leave_word(context: &Context, mirror: &Mirror, undo: &Undo, dry_run: bool) ->
         let house = assemble::House::open(context)?;
         let mut index = house.index(mirror)?;
         let found = index.undoable(undo).map_err(|e| Failure::state(&file, e))?;
-        if found.iter().any(|trashed| trashed.replaces) && house.copies(mirror) == Some(false) {
+        if found.iter().any(|trashed| trashed.replaces) && !house.can_keep(mirror) {
             return Err(Failure::failed(UndoError::CannotCopy));
         }
         index.undo(undo)

@@ -214,7 +214,7 @@ fn what_is_said_of_a_wrong_mirror() {
         (&both("delet = 1"), "10:1: unknown key `delet`; did you mean `delete`?"),
         (&both("delete = \"bin\""), "10:10: delete: expected \"trash\", \"remove\" or \"keep\""),
         (&both("trash = { days = 0 }"), "10:18: days: expected a number from 1 to 3650"),
-        (&both("trash = { versions = \"always\" }"), "10:22: versions: expected \"copied\" or \"never\""),
+        (&both("trash = { versions = \"renamed\" }"), "10:22: versions: expected \"copied\", \"always\" or \"never\""),
         (&both("trash = { size = \"1 zebibyte\" }"), "10:18: size: expected a size, as in 500MiB or 10GB"),
         (&both("trash = { size = \"9999999TiB\" }"), "10:18: size: expected a size, as in 500MiB or 10GB"),
         (&both("delete_budget = { percent = 101 }"), "10:29: percent: expected a number from 0 to 100"),

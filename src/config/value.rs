@@ -171,12 +171,13 @@ pub(super) fn delete(text: &str) -> Result<Delete, Expected> {
     }
 }
 
-/// `"copied"` or `"never"`.
+/// `"copied"`, `"always"` or `"never"`.
 pub(super) fn versions(text: &str) -> Result<Versions, Expected> {
     match text {
         "copied" => Ok(Versions::Copied),
+        "always" => Ok(Versions::Always),
         "never" => Ok(Versions::Never),
-        _ => Err("\"copied\" or \"never\"".into()),
+        _ => Err("\"copied\", \"always\" or \"never\"".into()),
     }
 }
 

@@ -14,6 +14,7 @@
 use crate::{
     model::{
         Abilities, Entry, Fingerprint, Job, Kind, Operation, Outcome, Problem, Reason, RelPath, ServerCopy, Stat, UnixMillis,
+        Versions,
     },
     remote::{RemoteError, Session},
     scan::Place,
@@ -46,6 +47,8 @@ pub(super) struct Care {
     pub(super) recorded: Vec<Option<Entry>>,
     /// For names with a date.
     pub(super) now: UnixMillis,
+    /// What is kept of what is overwritten.
+    pub(super) versions: Versions,
     /// What is put stays under its temporary name, to be published with everything else.
     pub(super) stages: bool,
 }

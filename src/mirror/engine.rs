@@ -436,7 +436,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     fn care(&self, recorded: Vec<Option<Entry>>) -> Care {
         let (abilities, drift, now) = (self.abilities, self.settings.drift, self.wall());
-        Care { place: self.settings.place(), abilities, drift, recorded, now, stages: self.is_together() }
+        let (place, versions) = (self.settings.place(), self.settings.retention.versions);
+        Care { place, abilities, drift, recorded, now, versions, stages: self.is_together() }
     }
 
     /// Whether the observed side is whole enough to conclude from.

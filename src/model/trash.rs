@@ -13,8 +13,8 @@ const LONGEST: usize = 200;
 
 /// What becomes of the server's copy of something that is gone here.
 ///
-/// A version that is overwritten is copied there first, where the server copies by itself (see [`Retention::versions`]): to
-/// move it away would leave a moment without a file of that name. A file that makes way for a directory, or a directory's files
+/// A version that is overwritten is copied there first (see [`Retention::versions`]): to move it away would leave a moment without
+/// a file of that name. A file that makes way for a directory, or a directory's files
 /// that make way for a file, go the way of what is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Disposal {
@@ -34,14 +34,33 @@ pub struct Retention {
     pub age: Duration,
     /// While everything in it has no more bytes than this. Nothing that was removed goes for this reason in its first hour.
     pub bytes: u64,
-    /// Whether versions that are overwritten are kept, with [`Disposal::Trash`] and where the server copies by itself. None that
-    /// is larger than `bytes`, and none while twice as much is in the trash.
-    pub versions: bool,
+    /// Which versions that are overwritten are kept, with [`Disposal::Trash`]. None that is larger than `bytes`, and none while
+    /// twice as much is in the trash.
+    pub versions: Versions,
+}
+
+/// Which versions of files are kept when they are overwritten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versions {
+    /// None.
+    Never,
+    /// Those that the server copies by itself.
+    #[default]
+    Copied,
+    /// Where it does not, smaller ones as well: they are read back and sent once more, into the trash.
+    Always,
+}
+
+impl Retention {
+    /// Whether a version can be kept on a server that `copies` by itself; where nobody knows that yet, a session will find out.
+    pub fn can_keep(&self, copies: Option<bool>) -> bool {
+        copies != Some(false) || self.versions == Versions::Always
+    }
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { age: Duration::from_secs(30 * 86_400), bytes: 1 << 30, versions: true }
+        Self { age: Duration::from_secs(30 * 86_400), bytes: 1 << 30, versions: Versions::default() }
     }
 }
 

@@ -506,7 +506,8 @@ impl Shared {
         let is_known = !call.to.iter().chain(&call.path).any(is_trash)
             || !matches!(
                 (call.primitive, refusal),
-                (Primitive::MakeDir, Refusal::Exists) | (Primitive::Rename | Primitive::Copy, Refusal::NoParent)
+                (Primitive::MakeDir, Refusal::Exists)
+                    | (Primitive::Rename | Primitive::Copy | Primitive::Store, Refusal::NoParent)
             );
         if in_place && !(self.options.strict && is_known) {
             return Ok(());

@@ -26,12 +26,25 @@ pub(crate) fn trials() -> Vec<Trial> {
         })
         .collect();
     trials.push(servers::trial(Kind::ProFtpd, "trash::what_is_kept_stays", || async { kept() }));
+    for (kind, name, keeps) in [
+        (Kind::ProFtpd, "trash::proftpd::what_is_replaced_is_copied", Keeps::Copies),
+        (Kind::Vsftpd, "trash::vsftpd::what_cannot_be_copied_is_replaced", Keeps::Nothing),
+        (Kind::Vsftpd, "trash::vsftpd::what_is_replaced_is_read_back", Keeps::Everything),
+        (Kind::PureFtpd, "trash::pureftpd::what_is_replaced_is_read_back", Keeps::Everything),
+    ] {
+        trials.push(servers::trial(kind, name, move || async move { replaced(kind, keeps) }));
+    }
     trials
-        .push(servers::trial(Kind::ProFtpd, "trash::proftpd::what_is_replaced_is_copied", || async { replaced(Kind::ProFtpd) }));
-    trials.push(servers::trial(Kind::Vsftpd, "trash::vsftpd::what_cannot_be_copied_is_replaced", || async {
-        replaced(Kind::Vsftpd);
-    }));
-    trials
+}
+
+/// What is kept of what is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeps {
+    Nothing,
+    /// What the server copies; it has no words for some names.
+    Copies,
+    /// What is read back, under any name.
+    Everything,
 }
 
 /// What lies in the trash: names without time and mark, and what is in them.
@@ -129,14 +142,18 @@ fn kept() {
 }
 
 /// Replaces files, with somebody looking at one of them all the time.
-fn replaced(kind: Kind) {
-    let copies = kind == Kind::ProFtpd;
+fn replaced(kind: Kind, keeps: Keeps) {
+    let copies = keeps == Keeps::Copies;
     let extra = if copies { "LoadModule mod_copy.c\n" } else { "" }.to_owned();
     let rig = Rig::with(Server::start(kind, Options { extra, ..Options::default() }));
-    rig.configure("delete = \"trash\"");
-    let odd = ["two  spaces", "d/quotes \"in\" it", "d/a back\\slash"];
+    let versions = if keeps == Keeps::Everything { "always" } else { "copied" };
+    rig.configure(&format!("delete = \"trash\"\ntrash = {{ versions = \"{versions}\" }}"));
+    let mut odd = vec!["two  spaces", "d/quotes \"in\" it", "d/a back\\slash"];
+    // Pure-FTPd takes no such name at all.
+    odd.retain(|path| kind != Kind::PureFtpd || !path.contains('\\'));
+    let kept = 3 + if copies { 0 } else { odd.len() };
     let write = |version: usize| {
-        for path in ["page", "d/one space", "d/\u{fc}"].into_iter().chain(odd) {
+        for path in ["page", "d/one space", "d/\u{fc}"].into_iter().chain(odd.iter().copied()) {
             rig.write(path, format!("{path} {version} {}", "x".repeat(100_000)));
         }
     };
@@ -166,8 +183,8 @@ fn replaced(kind: Kind) {
     fs::rename(rig.source.join("moves"), rig.source.join("page")).unwrap();
     rig.await_sync();
     let held = trash(&rig);
-    if copies {
-        reverted(&rig);
+    if keeps != Keeps::Nothing {
+        reverted(&rig, kept);
     }
     stop.store(true, Ordering::Relaxed);
     let looks = observer.join().unwrap();
@@ -178,7 +195,7 @@ fn replaced(kind: Kind) {
         let bodies = held.iter().filter(|(held, _)| held == name).map(|(_, body)| body);
         bodies.map(|body| body.trim_end_matches('x').rsplit(' ').nth(1).unwrap_or_default().to_owned()).collect()
     };
-    if !copies {
+    if keeps == Keeps::Nothing {
         assert_eq!((held.len(), rig.mirrored().join(".towline-trash").exists()), (0, false));
         assert_eq!(rig.status().unwrap()["phase"], "in-sync");
         tells(&rig, &["status"], &["old versions of what is overwritten are not kept"]);
@@ -195,7 +212,7 @@ fn replaced(kind: Kind) {
     }
     assert_eq!(versions("page"), ["0", "1", "2", "3", "4", "5"]);
     assert_eq!((versions("d%2Fone%20space").len(), versions("d%2F\u{fc}").len()), (5, 5));
-    assert_eq!(held.len(), 16, "a copy of something else: {:?}", held.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    assert_eq!(held.len(), 5 * kept + 1, "a copy of something else: {:?}", held.iter().map(|(name, _)| name).collect::<Vec<_>>());
     says(&rig, &["undo", "site"], &["nothing of it in the trash"]);
     fs::remove_file(rig.source.join("d/one space")).unwrap();
     rig.await_sync();
@@ -212,11 +229,11 @@ fn replaced(kind: Kind) {
 }
 
 /// An old version comes back over the file that is there, and stays until somebody approves or changes it.
-fn reverted(rig: &Rig) {
+fn reverted(rig: &Rig, kept: usize) {
     let page = rig.mirrored().join("page");
     let is = |start: &str| fs::read_to_string(&page).is_ok_and(|body| body.starts_with(start));
     let held = trash(rig);
-    says(rig, &["undo", "site", "--since", "1h", "--dry-run"], &["page (", "replaced", "3 files"]);
+    says(rig, &["undo", "site", "--since", "1h", "--dry-run"], &["page (", "replaced", &format!("{kept} files")]);
     says(rig, &["undo", "site", "page", "--dry-run"], &["page (", "replaced", "1 file ("]);
     assert!(is("to the page") && trash(rig) == held, "a dry run does nothing");
     says(rig, &["undo", "site", "page"], &["1 file (", "put back on the server"]);

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::{Kind, Retention};
+use crate::model::{Kind, Retention, Versions};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -31,7 +31,7 @@ impl Fresh {
 
     fn expired(&self, days: i64, bytes: u64, now: i64) -> Vec<String> {
         let age = Duration::from_millis((days * DAY).cast_unsigned());
-        let found = self.index.expired(&Retention { age, bytes, versions: true }, 100, at(now)).unwrap();
+        let found = self.index.expired(&Retention { age, bytes, versions: Versions::Copied }, 100, at(now)).unwrap();
         found.iter().map(|operation| String::from_utf8_lossy(operation.path().name()).into_owned()).collect()
     }
 

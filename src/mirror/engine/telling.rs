@@ -105,7 +105,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 _ => None,
             },
             warnings: self.warnings(wall),
-            keeps_no_versions: self.wants_versions() && self.remote.abilities().copies == Some(false),
+            keeps_no_versions: self.wants_versions() && !self.can_keep(),
             scrub: None,
         }
     }

@@ -9,7 +9,7 @@ use super::{AHEAD, Mirror, PROMISES, Pass};
 use crate::{
     index::{Index, IndexError, Trashed, Undo, Wanted},
     mirror::UndoError,
-    model::{Digest, Disposal, Operation, RelPath, UnixMillis, place},
+    model::{Digest, Disposal, Operation, RelPath, UnixMillis, Versions, place},
     plan::{Removals, Step, Why},
     remote::Remote,
     watch::Watcher,
@@ -83,14 +83,19 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     /// Whether what is overwritten is to be kept where that can be done.
     pub(super) fn wants_versions(&self) -> bool {
-        self.settings.disposal == Disposal::Trash && self.settings.retention.versions
+        self.settings.disposal == Disposal::Trash && self.settings.retention.versions != Versions::Never
+    }
+
+    /// Whether there is a way to.
+    pub(super) fn can_keep(&self) -> bool {
+        self.settings.retention.can_keep(self.remote.abilities().copies)
     }
 
     /// Of each step, what keeps the version that it replaces, if that is to be kept: done before it.
     pub(super) async fn keeping(&mut self, steps: &[Step]) -> Result<Vec<Option<Operation>>, IndexError> {
         let (retention, wall) = (self.settings.retention, self.wall());
         // Where nobody knows yet, the session that does it may find out.
-        if !self.wants_versions() || self.remote.abilities().copies == Some(false) {
+        if !self.wants_versions() || !self.can_keep() {
             return Ok(vec![None; steps.len()]);
         }
         let replaced: Vec<_> = steps.iter().map(|step| replaced(&step.operation)).collect();
@@ -131,7 +136,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// What brings old versions back that are wanted: what is there now is kept first.
     async fn reverts(&mut self) -> Result<Vec<Operation>, IndexError> {
         let wall = self.wall();
-        if self.remote.abilities().copies == Some(false) {
+        if !self.can_keep() {
             for path in self.books.with(Index::unwant_versions).await? {
                 tracing::warn!(mirror = %self.settings.name, %path, "its old version is not put back: {}", UndoError::CannotCopy);
             }
@@ -175,7 +180,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     pub(super) async fn undo(&mut self, undo: Undo, dry_run: bool) -> Result<Result<Vec<Trashed>, UndoError>, IndexError> {
         let asked = undo.clone();
         let found = self.books.with(move |index| index.undoable(&asked)).await?;
-        if found.iter().any(|trashed| trashed.replaces) && self.remote.abilities().copies == Some(false) {
+        if found.iter().any(|trashed| trashed.replaces) && !self.can_keep() {
             return Ok(Err(UndoError::CannotCopy));
         }
         if dry_run {

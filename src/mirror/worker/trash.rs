@@ -25,11 +25,22 @@
 //! | old | gone | it is back, and the path waits for a change here |
 //! | nothing | gone | somebody else removed both |
 
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
 use super::{
     Care, Class, Digest, Done, Kind, Mode, Outcome, Problem, Reason, RelPath, RemoteError, Report, Session, Stat, adorned, body,
     problem,
 };
-use crate::model::{Entry, Fingerprint, TRASH_DIR};
+use crate::{
+    model::{Entry, Fingerprint, TRASH_DIR, Versions},
+    remote::Source,
+};
+
+/// The largest version that is read back, in bytes: each connection may hold one in memory.
+const READ_BACK: u64 = 16 << 20;
+/// Pieces between the network and the memory.
+const AHEAD: usize = 4;
 
 /// Moves what is at `path` to `place`. The directories of the trash are made when the first rename finds that they are missing.
 pub(super) async fn put_in<S: Session>(session: &mut S, path: &RelPath, place: &RelPath) -> Report {
@@ -59,7 +70,49 @@ pub(super) struct Version<'a> {
     pub(super) unless: Option<Digest>,
 }
 
-/// Copies this version of `path` to `place`. That there is none (any more), or that the server cannot, is no failure: what
+/// How a version gets into the trash.
+enum Way<'p> {
+    /// The server copies this.
+    Copy(&'p RelPath),
+    /// This was read from it, and is sent.
+    Send(Body),
+}
+
+impl Way<'_> {
+    async fn go<S: Session>(&mut self, session: &mut S, place: &RelPath) -> Result<(), RemoteError> {
+        match self {
+            Self::Copy(path) => session.copy(path, place).await,
+            Self::Send(body) => session.store(place, body).await.map(drop),
+        }
+    }
+}
+
+/// A file's bytes, whole.
+struct Body(Vec<Bytes>);
+
+impl Source for Body {
+    fn open(&mut self) -> mpsc::Receiver<Bytes> {
+        let (into, pieces) = mpsc::channel(self.0.len().max(1));
+        self.0.iter().for_each(|piece| drop(into.try_send(piece.clone())));
+        pieces
+    }
+}
+
+/// The file at `path` on the server, which has `size` bytes.
+async fn read<S: Session>(session: &mut S, path: &RelPath, size: u64) -> Result<Body, RemoteError> {
+    let (into, mut arriving) = mpsc::channel(AHEAD);
+    let gather = async {
+        let mut pieces = Vec::new();
+        while let Some(piece) = arriving.recv().await {
+            pieces.push(piece);
+        }
+        pieces
+    };
+    let (fetched, pieces) = tokio::join!(session.fetch(path, size, into), gather);
+    fetched.map(|()| Body(pieces))
+}
+
+/// Copies this version of `path` to `place`. That there is none (any more), or that there is no way to, is no failure: what
 /// replaces it goes on, having looked for drift by itself.
 pub(super) async fn keep<S: Session>(
     session: &mut S,
@@ -73,7 +126,8 @@ pub(super) async fn keep<S: Session>(
         Some(Some(Entry::File { print, mode, .. })) if print == version.print => *mode,
         _ => return not_kept(),
     };
-    if care.abilities.copies != Some(true) {
+    let by_itself = care.abilities.copies == Some(true);
+    if !by_itself && (care.versions != Versions::Always || version.print.size > READ_BACK) {
         return not_kept();
     }
     if let Some(digest) = version.unless
@@ -87,9 +141,18 @@ pub(super) async fn keep<S: Session>(
         Err(e) if e.session_survives() => return not_kept(),
         Err(e) => return Report::failed(e),
     };
-    let copied = match session.copy(path, place).await {
+    let mut way = if by_itself {
+        Way::Copy(path)
+    } else {
+        match read(session, path, version.print.size).await {
+            Ok(body) => Way::Send(body),
+            Err(e) if e.session_survives() => return not_kept(),
+            Err(e) => return Report::failed(e),
+        }
+    };
+    let copied = match way.go(session, place).await {
         Err(e) if e.class == Class::Refused => match make_above(session, place).await {
-            Ok(()) => session.copy(path, place).await,
+            Ok(()) => way.go(session, place).await,
             Err(report) if report.trouble.as_ref().is_some_and(|e| !e.session_survives()) => return *report,
             Err(_) => Err(e),
         },

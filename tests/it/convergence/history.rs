@@ -6,7 +6,7 @@ use std::{sync::PoisonError, time::Duration};
 
 use towline::{
     mirror::Publish,
-    model::{Disposal, Retention},
+    model::{Disposal, Retention, Versions},
     remote::{
         Class,
         memory::{
@@ -89,8 +89,9 @@ fn traced(mix: Mix, seed: u64) -> Result<(Tale, Vec<String>), Wrong> {
     if seed.is_multiple_of(3) {
         stage.disposal = Disposal::Remove;
     }
+    let versions = if seed % 4 < 2 { Versions::Copied } else { Versions::Always };
     // What is removed early in a history expires in it.
-    stage.retention = Retention { age: Duration::from_secs(1200), bytes: 1 << 20, versions: true };
+    stage.retention = Retention { age: Duration::from_secs(1200), bytes: 1 << 20, versions };
     let told = History { mix, random, rounds: 0, stage: &stage }.play();
     told.and_then(|()| Ok((stage.tale(), stage.trace()?))).map_err(|wrong| format!("{wrong}\n{}", stage.story()))
 }

@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, time::sleep};
 use towline::{
     index::{Trashed, Undo},
     mirror::{Command, Phase, Publish, UndoError},
-    model::{Disposal, RelPath, Retention},
+    model::{Disposal, RelPath, Retention, Versions},
     remote::{
         Class,
         memory::{
@@ -39,6 +39,8 @@ pub fn trials() -> Vec<Trial> {
             ("replaced", replaced),
             ("replaced_together", replaced_together),
             ("reverted", reverted),
+            ("replaced_read_back", replaced_read_back),
+            ("reverted_read_back", reverted_read_back),
         ] {
             trials.push(at_every_call(format!("convergence::trash::{verb}_with_a_{name}_at_every_call"), CALLS, fault, test));
         }
@@ -153,7 +155,7 @@ fn put_back(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
 
 fn expires() -> Result<(), Wrong> {
     let mut stage = gone(1)?;
-    stage.retention = Retention { age: Duration::from_secs(86_400), bytes: u64::MAX, versions: true };
+    stage.retention = Retention { age: Duration::from_secs(86_400), bytes: u64::MAX, versions: Versions::Copied };
     stage.conclude()?;
     all_in_trash(&stage)?;
     stage.live(async |scene| {
@@ -215,11 +217,17 @@ const OLD: [(&str, &str); 3] = [("a", "one"), ("d/b", "number two"), ("d/over", 
 
 /// A mirror of files, on a server that copies, that were just replaced here; one by another that was renamed.
 fn other(seed: u64) -> Result<Stage, Wrong> {
+    other_with(Versions::Copied, seed)
+}
+
+/// The same; to keep `versions` always is shown on a server that does not copy.
+fn other_with(versions: Versions, seed: u64) -> Result<Stage, Wrong> {
     fastrand::seed(seed);
-    let manners = Manners { copies: true, ..Manners::default() };
+    let manners = Manners { copies: versions == Versions::Copied, ..Manners::default() };
     let connections = 1 + usize::try_from(seed % 3).unwrap_or(0);
     let options = Options { manners, strict: true, unknown: false };
-    let stage = Stage::with(seed, Fold::No, Ears::default(), connections, View::default(), options);
+    let mut stage = Stage::with(seed, Fold::No, Ears::default(), connections, View::default(), options);
+    stage.retention.versions = versions;
     let root = stage.ground().root().to_owned();
     fs::create_dir_all(root.join("d")).unwrap();
     for (path, body) in OLD {
@@ -236,6 +244,10 @@ fn other(seed: u64) -> Result<Stage, Wrong> {
 
 fn replaced(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
     replaces(&other(number)?, number, fault, kills)
+}
+
+fn replaced_read_back(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
+    replaces(&other_with(Versions::Always, number)?, number, fault, kills)
 }
 
 fn replaced_together(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
@@ -287,7 +299,7 @@ fn not_replaced() -> Result<(), Wrong> {
         }
     }
     let mut stage = other(5)?;
-    stage.retention.versions = false;
+    stage.retention.versions = Versions::Never;
     stage.conclude()?;
     let mut without = stage.remote.trash().len();
     let mut stage = other(6)?;
@@ -325,10 +337,17 @@ fn holds(stage: &Stage, path: &str, body: &str) -> bool {
 
 /// An old version comes back over what is there, which is kept, and is not sent over until it changes here.
 fn reverted(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
-    let stage = other(number)?;
+    reverts(&other(number)?, number, fault, kills)
+}
+
+fn reverted_read_back(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
+    reverts(&other_with(Versions::Always, number)?, number, fault, kills)
+}
+
+fn reverts(stage: &Stage, number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
     stage.conclude()?;
     let calls = stage.remote.log().len();
-    misbehave(&stage, number, fault, kills);
+    misbehave(stage, number, fault, kills);
     stage.live(async |scene| {
         let found = asks(scene, back("a")).await?.map_err(|e| e.to_string())?;
         if found.len() != 1 || !found[0].replaces {
@@ -343,8 +362,8 @@ fn reverted(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
         matches!(fault, Fault::Fail(Class::Full))
             && !stage.remote.trash().into_values().filter_map(text).any(|body| body == "one")
     };
-    if !holds(&stage, "a", "one") {
-        if emptied(&stage) {
+    if !holds(stage, "a", "one") {
+        if emptied(stage) {
             return stage.conclude();
         }
         // Refused for good, or the copy was.
@@ -358,7 +377,7 @@ fn reverted(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
     let held: Vec<String> = stage.remote.trash().into_values().filter_map(text).collect();
     let present = format!("not {} any more", OLD[0].1);
     let full = matches!(fault, Fault::Fail(Class::Full));
-    if !holds(&stage, "a", "one") || !(full || held.contains(&present)) || (held.contains(&"one".to_owned()) && !kills) {
+    if !holds(stage, "a", "one") || !(full || held.contains(&present)) || (held.contains(&"one".to_owned()) && !kills) {
         return Err(format!("in the trash: {held:?}\n{}", stage.story()));
     }
     let moved = |call: &&towline::remote::memory::Call| {
@@ -370,7 +389,7 @@ fn reverted(number: u64, fault: Fault, kills: bool) -> Result<(), Wrong> {
     }
     stage.ground().put("a", b"newer than all");
     stage.conclude()?;
-    if holds(&stage, "a", "newer than all") { Ok(()) } else { Err(format!("it was not sent\n{}", stage.story())) }
+    if holds(stage, "a", "newer than all") { Ok(()) } else { Err(format!("it was not sent\n{}", stage.story())) }
 }
 
 fn not_reverted() -> Result<(), Wrong> {
