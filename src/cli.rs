@@ -12,6 +12,7 @@ mod out;
 mod place;
 mod plan;
 mod reject;
+mod reload;
 mod restore;
 mod run;
 mod show;
@@ -77,9 +78,11 @@ enum Verb {
     Sync(sync::Args),
     /// Mirror until stopped
     #[command(
-        after_help = "Example:\n  towline run                        SIGTERM or Ctrl-C ends it\n  towline --log debug run            tells more"
+        after_help = "Example:\n  towline run                        SIGTERM or Ctrl-C ends it, SIGHUP reads the configuration anew\n  towline --log debug run            tells more"
     )]
     Run,
+    /// Have the running daemon read its configuration anew
+    Reload(reload::Args),
     /// Show what the running daemon does, or how one path is
     Status(status::Args),
     /// Wait until a path, or everything, is on the server as it is here
@@ -148,6 +151,7 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Plan(args) => plan::plan(context, args).await,
             Verb::Sync(args) => sync::sync(context, args).await,
             Verb::Run => run::run(context).await,
+            Verb::Reload(args) => reload::reload(context, args).await,
             Verb::Status(args) => status::status(context, args).await,
             Verb::Wait(args) => wait::wait(context, args).await,
             Verb::Why(args) => why::why(context, args).await,

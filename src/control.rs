@@ -13,7 +13,7 @@ use std::{
         net::UnixStream,
     },
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use axum::{
@@ -24,7 +24,10 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
-use tokio::{net::UnixListener, sync::oneshot};
+use tokio::{
+    net::UnixListener,
+    sync::{mpsc, oneshot},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -106,6 +109,19 @@ impl From<Vec<Trashed>> for Undone {
     }
 }
 
+/// The answer to `POST /v1/reload`: what became of the mirrors, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Those that are new.
+    pub started: Vec<String>,
+    /// Those that were stopped and started again: something about them or their server is another, or they did not run any more.
+    pub restarted: Vec<String>,
+    /// Those that are in the configuration no more. What they have put on the server stays there.
+    pub stopped: Vec<String>,
+    /// Those that nothing happened to.
+    pub untouched: Vec<String>,
+}
+
 /// The body of every answer that is not 200.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Refusal {
@@ -153,13 +169,48 @@ pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
     open().map_err(|source| BindError::Io { path: path.to_owned(), source })
 }
 
-type Mirrors = Arc<BTreeMap<String, Handle>>;
+/// Somebody who waits for what comes of a reload: what changed, or why nothing did.
+pub type ReloadOrder = oneshot::Sender<Result<Reloaded, String>>;
+
+/// The mirrors that can be asked, which come and go with the configuration; and who reads that anew.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    mirrors: Arc<RwLock<BTreeMap<String, Handle>>>,
+    reloads: mpsc::Sender<ReloadOrder>,
+}
+
+impl Registry {
+    /// With these mirrors; whoever wants a reload is sent over `reloads`.
+    pub fn new(mirrors: BTreeMap<String, Handle>, reloads: mpsc::Sender<ReloadOrder>) -> Self {
+        Self { mirrors: Arc::new(RwLock::new(mirrors)), reloads }
+    }
+
+    /// Adds a mirror, or takes the place of one of this name.
+    pub fn add(&self, name: String, handle: Handle) {
+        self.mirrors.write().unwrap_or_else(PoisonError::into_inner).insert(name, handle);
+    }
+
+    /// Forgets a mirror.
+    pub fn remove(&self, name: &str) {
+        self.mirrors.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// The mirror of this name.
+    pub fn get(&self, name: &str) -> Option<Handle> {
+        self.mirrors.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// All, by name.
+    pub fn all(&self) -> BTreeMap<String, Handle> {
+        self.mirrors.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 /// Answers on `listener` until `stop`.
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(listener: UnixListener, mirrors: BTreeMap<String, Handle>, stop: CancellationToken) -> io::Result<()> {
+pub async fn serve(listener: UnixListener, mirrors: Registry, stop: CancellationToken) -> io::Result<()> {
     let routes = routes(mirrors);
     tokio::select! {
         result = axum::serve(listener, routes) => result,
@@ -168,21 +219,32 @@ pub async fn serve(listener: UnixListener, mirrors: BTreeMap<String, Handle>, st
 }
 
 /// What is answered to which request.
-pub fn routes(mirrors: BTreeMap<String, Handle>) -> Router {
+pub fn routes(mirrors: Registry) -> Router {
     Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/reload", post(reload))
         .route("/v1/mirrors/{name}/approve", post(approve))
         .route("/v1/mirrors/{name}/overwrite", post(overwrite_all))
         .route("/v1/mirrors/{name}/overwrite/{*path}", post(overwrite))
         .route("/v1/mirrors/{name}/reject", post(reject))
         .route("/v1/mirrors/{name}/account", get(paths::account))
         .route("/v1/mirrors/{name}/undo", post(undo))
-        .with_state(Arc::new(mirrors))
+        .with_state(mirrors)
 }
 
-async fn status(State(mirrors): State<Mirrors>) -> Json<Status> {
-    let mirrors = mirrors.values().map(told).collect();
+async fn status(State(mirrors): State<Registry>) -> Json<Status> {
+    let mirrors = mirrors.all().values().map(told).collect();
     Json(Status { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), mirrors })
+}
+
+async fn reload(State(mirrors): State<Registry>) -> Response {
+    let (answer, answered) = oneshot::channel();
+    let sent = mirrors.reloads.send(answer).await.is_ok();
+    match answered.await {
+        Ok(Ok(reloaded)) if sent => Json(reloaded).into_response(),
+        Ok(Err(why)) => refuse(StatusCode::CONFLICT, why),
+        _ => refuse(StatusCode::SERVICE_UNAVAILABLE, "the daemon does not read its configuration any more: it ends".to_owned()),
+    }
 }
 
 /// What a mirror says of itself. One that ended says nothing any more, and what it said last is not so for ever.
@@ -195,30 +257,30 @@ fn told(handle: &Handle) -> MirrorStatus {
     status
 }
 
-async fn approve(State(mirrors): State<Mirrors>, Param(name): Param<String>) -> Response {
+async fn approve(State(mirrors): State<Registry>, Param(name): Param<String>) -> Response {
     decide(&mirrors, &name, Command::Approve, |deletes| Json(Approved { deletes }).into_response()).await
 }
 
-async fn reject(State(mirrors): State<Mirrors>, Param(name): Param<String>) -> Response {
+async fn reject(State(mirrors): State<Registry>, Param(name): Param<String>) -> Response {
     decide(&mirrors, &name, Command::Reject, |files| Json(Rejected { files }).into_response()).await
 }
 
 async fn decide(
-    mirrors: &Mirrors,
+    mirrors: &Registry,
     name: &str,
     command: fn(oneshot::Sender<Result<u64, ApproveError>>) -> Command,
     done: fn(u64) -> Response,
 ) -> Response {
     let Some(handle) = mirrors.get(name) else { return unknown(mirrors, name) };
-    match ask(handle, command).await {
+    match ask(&handle, command).await {
         Some(Ok(files)) => done(files),
         Some(Err(e)) => refuse(StatusCode::CONFLICT, e.to_string()),
         None => gone(name),
     }
 }
 
-fn unknown(mirrors: &Mirrors, name: &str) -> Response {
-    let known = mirrors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+fn unknown(mirrors: &Registry, name: &str) -> Response {
+    let known = mirrors.all().into_keys().collect::<Vec<_>>().join(", ");
     refuse(StatusCode::NOT_FOUND, format!("there is no mirror called {name:?}; there is: {known}"))
 }
 
@@ -234,33 +296,33 @@ fn gone(name: &str) -> Response {
     refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the mirror {name:?} is not running"))
 }
 
-async fn overwrite_all(mirrors: State<Mirrors>, Param(name): Param<String>) -> Response {
+async fn overwrite_all(mirrors: State<Registry>, Param(name): Param<String>) -> Response {
     overwriting(mirrors, name, None).await
 }
 
-async fn overwrite(mirrors: State<Mirrors>, Param((name, path)): Param<(String, String)>) -> Response {
+async fn overwrite(mirrors: State<Registry>, Param((name, path)): Param<(String, String)>) -> Response {
     match RelPath::new(&path) {
         Ok(path) => overwriting(mirrors, name, Some(path)).await,
         Err(e) => refuse(StatusCode::BAD_REQUEST, format!("{path:?} is no path in a mirror: {e}")),
     }
 }
 
-async fn overwriting(State(mirrors): State<Mirrors>, name: String, path: Option<RelPath>) -> Response {
+async fn overwriting(State(mirrors): State<Registry>, name: String, path: Option<RelPath>) -> Response {
     let Some(handle) = mirrors.get(&name) else { return unknown(&mirrors, &name) };
-    match ask(handle, |answer| Command::Overwrite(path, answer)).await {
+    match ask(&handle, |answer| Command::Overwrite(path, answer)).await {
         Some(paths) => Json(Overwritten { paths }).into_response(),
         None => gone(&name),
     }
 }
 
-async fn undo(State(mirrors): State<Mirrors>, Param(name): Param<String>, Json(asked): Json<UndoRequest>) -> Response {
+async fn undo(State(mirrors): State<Registry>, Param(name): Param<String>, Json(asked): Json<UndoRequest>) -> Response {
     let Some(handle) = mirrors.get(&name) else { return unknown(&mirrors, &name) };
     let path = match asked.path.map(RelPath::new).transpose() {
         Ok(path) => path,
         Err(e) => return refuse(StatusCode::BAD_REQUEST, e.to_string()),
     };
     let undo = Undo { path, since: asked.since, versions: asked.versions };
-    match ask(handle, |answer| Command::Undo { undo, dry_run: asked.dry_run, answer }).await {
+    match ask(&handle, |answer| Command::Undo { undo, dry_run: asked.dry_run, answer }).await {
         Some(Ok(found)) => Json(Undone::from(found)).into_response(),
         Some(Err(e)) => refuse(StatusCode::CONFLICT, e.to_string()),
         None => gone(&name),
@@ -315,7 +377,8 @@ mod tests {
         let (commands, mut inbox) = tokio::sync::mpsc::channel(1);
         let stop = CancellationToken::new();
         let handles = BTreeMap::from([("site".to_owned(), Handle { status: rx, commands })]);
-        let server = tokio::spawn(serve(bind(&path).unwrap(), handles, stop.clone()));
+        let (reloads, mut reloading) = mpsc::channel::<ReloadOrder>(1);
+        let server = tokio::spawn(serve(bind(&path).unwrap(), Registry::new(handles, reloads), stop.clone()));
         let mirror = tokio::spawn(async move {
             while let Some(command) = inbox.recv().await {
                 match command {
@@ -343,6 +406,14 @@ mod tests {
         asked.path = Some(b"../a".to_vec());
         assert_eq!(client.undo("site", &asked).await.unwrap_err().to_string(), "a path component is `.` or `..`");
         assert!(matches!(client.undo("no such", &asked).await, Err(client::ClientError::NoSuchMirror(_))));
+        for said in [Ok(Reloaded { started: vec!["new".to_owned()], ..Reloaded::default() }), Err("a wrong line".to_owned())] {
+            let told = said.clone();
+            let daemon = async { reloading.recv().await.unwrap().send(told).unwrap() };
+            let (answer, ()) = tokio::join!(client.reload(), daemon);
+            assert_eq!(answer.map_err(|e| e.to_string()), said);
+        }
+        drop(reloading);
+        assert!(client.reload().await.unwrap_err().to_string().contains("it ends"));
         stop.cancel();
         server.await.unwrap().unwrap();
         mirror.abort();
@@ -353,7 +424,7 @@ mod tests {
     async fn a_mirror_that_is_gone_is_told_and_not_waited_for() {
         let (_status, status) = tokio::sync::watch::channel(Arc::new(MirrorStatus::default()));
         let (commands, _) = tokio::sync::mpsc::channel(1);
-        let mirrors = Arc::new(BTreeMap::from([("gone".to_owned(), Handle { status, commands })]));
+        let mirrors = Registry::new(BTreeMap::from([("gone".to_owned(), Handle { status, commands })]), mpsc::channel(1).0);
         let answer = tokio::time::timeout(Duration::from_secs(60), approve(State(mirrors), Param("gone".to_owned())));
         assert_eq!(answer.await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
     }

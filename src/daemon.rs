@@ -1,10 +1,15 @@
-//! The life of a daemon: named tasks, what ends it, the order of its end, and what the service manager is told.
+//! The life of a daemon: named tasks that come and go, what ends it, the order of its end, and what the service manager is told.
 
-use std::{future::Future, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    future::Future,
+    time::Duration,
+};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
-    task::JoinSet,
+    sync::{mpsc, oneshot},
+    task::{AbortHandle, JoinSet},
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -25,64 +30,176 @@ pub struct DaemonError {
     pub source: TaskError,
 }
 
-/// Runs named tasks until a signal says stop or one of them ends.
+/// Runs named tasks until a signal says stop or one of them ends that nobody told to.
 #[derive(Debug, Default)]
 pub struct Daemon {
-    tasks: JoinSet<Named>,
+    tasks: JoinSet<Result<(), TaskError>>,
+    running: BTreeMap<String, Task>,
+    /// Those that ended while another one was waited for.
+    ended: VecDeque<Ended>,
     stop: CancellationToken,
 }
 
+#[derive(Debug)]
+struct Task {
+    handle: AbortHandle,
+    stop: CancellationToken,
+}
+
+type Ended = (String, Result<(), TaskError>);
+
 impl Daemon {
-    /// The token that is cancelled when everything shall stop.
-    pub fn stop(&self) -> CancellationToken {
-        self.stop.clone()
+    /// Adds a task under a name that no other one has. It is given a token, and must end soon after that is cancelled.
+    pub fn task<F>(&mut self, name: impl Into<String>, work: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = Result<(), TaskError>> + Send + 'static,
+    {
+        let stop = self.stop.child_token();
+        let handle = self.tasks.spawn(work(stop.clone()));
+        self.running.insert(name.into(), Task { handle, stop });
     }
 
-    /// Adds a task. It must end soon after the token is cancelled.
-    pub fn task(&mut self, name: impl Into<String>, work: impl Future<Output = Result<(), TaskError>> + Send + 'static) {
-        let name = name.into();
-        self.tasks.spawn(async move { (name, work.await) });
+    /// Tells the tasks called `names` to stop, and waits until they did, for [`STOP_WITHIN`] at most.
+    pub async fn end(&mut self, names: &[String]) {
+        let mut left: Vec<&String> = names.iter().filter(|name| self.running.contains_key(*name)).collect();
+        for name in &left {
+            self.running[*name].stop.cancel();
+        }
+        let deadline = Instant::now() + STOP_WITHIN;
+        while !left.is_empty() {
+            let Ok(Some((name, result))) = timeout_at(deadline, self.join()).await else { break };
+            if let Some(at) = left.iter().position(|one| **one == name) {
+                left.remove(at);
+                if let Err(error) = result {
+                    tracing::warn!(task = %name, %error, "failed while it was stopped");
+                }
+            } else {
+                self.ended.push_back((name, result));
+            }
+        }
+        for name in left {
+            if let Some(task) = self.running.remove(name) {
+                task.handle.abort();
+            }
+        }
     }
 
-    /// Runs until SIGTERM, SIGINT or the end of a task, then stops the others.
+    /// Runs until SIGTERM, SIGINT or the end of a task, then stops the others. At a SIGHUP, and whenever somebody asks over
+    /// `asked`, whom it answers, the daemon calls `reload`.
     ///
     /// # Errors
     /// That of the first task that failed.
-    pub async fn run(mut self) -> Result<(), DaemonError> {
+    pub async fn run<A>(
+        mut self,
+        mut asked: mpsc::Receiver<oneshot::Sender<A>>,
+        mut reload: impl AsyncFnMut(&mut Self) -> A,
+    ) -> Result<(), DaemonError> {
         let listen = |kind| signal(kind).map_err(|e| DaemonError { task: "listening for signals".into(), source: e.into() });
         let mut term = listen(SignalKind::terminate())?;
         let mut int = listen(SignalKind::interrupt())?;
+        let mut hup = listen(SignalKind::hangup())?;
         notify(&[sd_notify::NotifyState::Ready]);
         let mut failure = None;
-        tokio::select! {
-            _ = term.recv() => tracing::info!("stopping: SIGTERM"),
-            _ = int.recv() => tracing::info!("stopping: SIGINT"),
-            ended = self.tasks.join_next() => failure = ended.and_then(failed),
+        loop {
+            let answer = tokio::select! {
+                _ = term.recv() => {
+                    tracing::info!("stopping: SIGTERM");
+                    break;
+                }
+                _ = int.recv() => {
+                    tracing::info!("stopping: SIGINT");
+                    break;
+                }
+                ended = self.next() => {
+                    failure = ended.and_then(failed);
+                    break;
+                }
+                _ = hup.recv() => None,
+                Some(answer) = asked.recv() => Some(answer),
+            };
+            match sd_notify::NotifyState::monotonic_usec_now() {
+                Ok(now) => notify(&[sd_notify::NotifyState::Reloading, now]),
+                Err(e) => tracing::debug!(error = %e, "the time is not known; the service manager was not told"),
+            }
+            let outcome = reload(&mut self).await;
+            notify(&[sd_notify::NotifyState::Ready]);
+            if let Some(answer) = answer {
+                // Whoever asked may not wait any more.
+                let _ = answer.send(outcome);
+            }
         }
         notify(&[sd_notify::NotifyState::Stopping]);
         self.stop.cancel();
         let deadline = Instant::now() + STOP_WITHIN;
-        while let Ok(Some(ended)) = timeout_at(deadline, self.tasks.join_next()).await {
+        while let Ok(Some(ended)) = timeout_at(deadline, self.next()).await {
             failure = failure.or_else(|| failed(ended));
         }
         self.tasks.abort_all();
         failure.map_or(Ok(()), Err)
     }
+
+    /// The next task that ended. Nothing is lost when it is dropped.
+    async fn next(&mut self) -> Option<Ended> {
+        match self.ended.pop_front() {
+            Some(ended) => Some(ended),
+            None => self.join().await,
+        }
+    }
+
+    /// The next one that ends, and was not given up.
+    async fn join(&mut self) -> Option<Ended> {
+        loop {
+            let (id, result) = match self.tasks.join_next_with_id().await? {
+                Ok(ended) => ended,
+                Err(e) => (e.id(), Err(e.into())),
+            };
+            let name = self.running.iter().find(|(_, task)| task.handle.id() == id).map(|(name, _)| name.clone());
+            if let Some(name) = name {
+                self.running.remove(&name);
+                return Some((name, result));
+            }
+        }
+    }
 }
 
-type Named = (String, Result<(), TaskError>);
-
-fn failed(ended: Result<Named, tokio::task::JoinError>) -> Option<DaemonError> {
-    match ended {
-        Ok((_, Ok(()))) => None,
-        Ok((task, Err(source))) => Some(DaemonError { task, source }),
-        Err(e) => Some(DaemonError { task: "a task".into(), source: e.into() }),
-    }
+fn failed((task, result): Ended) -> Option<DaemonError> {
+    result.err().map(|source| DaemonError { task, source })
 }
 
 /// Tells the service manager, if one listens.
 fn notify(state: &[sd_notify::NotifyState<'_>]) {
     if let Err(e) = sd_notify::notify(state) {
         tracing::debug!(error = %e, "the service manager was not told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_are_ended_one_by_one() {
+        let mut daemon = Daemon::default();
+        for name in ["a", "b"] {
+            daemon.task(name, |stop| async move {
+                stop.cancelled().await;
+                Ok(())
+            });
+        }
+        daemon.task("deaf", |_| pending());
+        daemon.task("short", |_| async { Err("its own error".into()) });
+        daemon.end(&["a".to_owned(), "deaf".to_owned(), "no such".to_owned()]).await;
+        assert_eq!(daemon.running.keys().collect::<Vec<_>>(), ["b"]);
+        // One that ended meanwhile is told of all the same, and one that was given up is not.
+        let (name, result) = daemon.next().await.unwrap();
+        assert_eq!((name.as_str(), result.unwrap_err().to_string().as_str()), ("short", "its own error"));
+        // The name is free again.
+        daemon.task("a", |_| async { Ok(()) });
+        assert_eq!(daemon.next().await.unwrap().0, "a");
+        daemon.stop.cancel();
+        assert_eq!(daemon.next().await.unwrap().0, "b");
+        assert!(daemon.next().await.is_none());
     }
 }

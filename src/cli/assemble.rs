@@ -31,7 +31,7 @@ pub(super) struct House {
     remotes: Mutex<BTreeMap<String, Arc<FtpsRemote>>>,
     /// The sessions of each remote, which its mirrors share.
     seats: Mutex<BTreeMap<String, Seats>>,
-    _lock: StateLock,
+    lock: Arc<StateLock>,
 }
 
 /// Reads the configuration as it is, with mirrors or without, and says where it is.
@@ -79,7 +79,23 @@ impl House {
             Failure::failed(e).with_hint(hint)
         })?;
         let profiles = profiles(&state_dir)?;
-        Ok(Self { config, state_dir, profiles, remotes: Mutex::default(), seats: Mutex::default(), _lock: lock })
+        Ok(Self { config, state_dir, profiles, remotes: Mutex::default(), seats: Mutex::default(), lock: Arc::new(lock) })
+    }
+
+    /// The same with another configuration. Of servers for which `keeps` holds, what is known of them and their sessions is kept.
+    pub(super) fn renewed(&self, config: Config, keeps: impl Fn(&str) -> bool) -> Self {
+        let remotes = self.remotes.lock().unwrap_or_else(PoisonError::into_inner);
+        let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        Self {
+            config,
+            state_dir: self.state_dir.clone(),
+            profiles: Arc::clone(&self.profiles),
+            remotes: Mutex::new(
+                remotes.iter().filter(|(name, _)| keeps(name)).map(|(k, v)| (k.clone(), Arc::clone(v))).collect(),
+            ),
+            seats: Mutex::new(seats.iter().filter(|(name, _)| keeps(name)).map(|(k, v)| (k.clone(), v.clone())).collect()),
+            lock: Arc::clone(&self.lock),
+        }
     }
 
     /// The mirrors called `names`, or all.

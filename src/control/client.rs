@@ -12,11 +12,13 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, time::timeout};
 
-use super::{Approved, Overwritten, Question, Refusal, Rejected, Status, UndoRequest, Undone, escape};
+use super::{Approved, Overwritten, Question, Refusal, Rejected, Reloaded, Status, UndoRequest, Undone, escape};
 use crate::mirror::Account;
 
 /// The whole exchange may take this long, and as much longer as a question allows for a look.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for a reload, which may wait for commands that print passwords.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(120);
 /// The largest answer that is read.
 const LARGEST: usize = 16 << 20;
 
@@ -63,6 +65,14 @@ impl Client {
     /// When no daemon answers.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.ask(Method::GET, "/v1/status", Bytes::new(), PATIENCE).await
+    }
+
+    /// Has the daemon read its configuration anew. Mirrors may have to end first, and passwords to be fetched.
+    ///
+    /// # Errors
+    /// When no daemon answers, or the configuration cannot be used; then nothing changed.
+    pub async fn reload(&self) -> Result<Reloaded, ClientError> {
+        self.ask(Method::POST, "/v1/reload", Bytes::new(), RELOAD_PATIENCE).await
     }
 
     /// Releases the removals that wait in the mirror `name`.

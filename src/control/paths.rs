@@ -11,7 +11,7 @@ use axum::{
 };
 use tokio::time::timeout;
 
-use super::{Mirrors, ask, gone, refuse, unknown};
+use super::{Registry, ask, gone, refuse, unknown};
 use crate::{mirror::Command, model::RelPath};
 
 /// A look is waited for this long at most.
@@ -64,7 +64,7 @@ impl Question {
 }
 
 /// `GET /v1/mirrors/NAME/account`.
-pub(super) async fn account(State(mirrors): State<Mirrors>, Param(name): Param<String>, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn account(State(mirrors): State<Registry>, Param(name): Param<String>, RawQuery(query): RawQuery) -> Response {
     let Some(handle) = mirrors.get(&name) else { return unknown(&mirrors, &name) };
     let Question { path, look, within } = match Question::read(query.as_deref().unwrap_or_default()) {
         Ok(question) => question,
@@ -76,11 +76,11 @@ pub(super) async fn account(State(mirrors): State<Mirrors>, Param(name): Param<S
     };
     let mut account = None;
     if look {
-        account = timeout(within, ask(handle, question(true))).await.ok();
+        account = timeout(within, ask(&handle, question(true))).await.ok();
     }
     let account = match account {
         Some(account) => account,
-        None => ask(handle, question(false)).await,
+        None => ask(&handle, question(false)).await,
     };
     account.map_or_else(|| gone(&name), |account| Json(account).into_response())
 }

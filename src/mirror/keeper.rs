@@ -52,12 +52,15 @@ impl<R: Remote, W: Watcher> Keeper<R, W> {
         (keeper, Handle { status: told, commands: orders })
     }
 
-    /// Runs the mirror over the state that was `opened` first, until `stop`. The last status is returned.
+    /// Runs the mirror over the state as it was `opened` first, until `stop`. The last status is returned.
     ///
     /// # Errors
     /// What no waiting mends: a state of a newer version, patterns that are none.
-    pub async fn run(mut self, opened: Opened, stop: CancellationToken) -> Result<Arc<MirrorStatus>, MirrorError> {
-        let mut opened = Ok(opened);
+    pub async fn run(
+        mut self,
+        mut opened: Result<Opened, IndexError>,
+        stop: CancellationToken,
+    ) -> Result<Arc<MirrorStatus>, MirrorError> {
         loop {
             let since = Instant::now();
             let failed = match opened {

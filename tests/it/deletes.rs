@@ -36,10 +36,13 @@ pub(crate) enum Moment {
     Run,
     /// While the daemon runs; then it is killed and started again.
     Restart,
+    /// While the daemon runs, which is told to read its configuration anew.
+    Reload,
 }
 
 impl Moment {
-    pub(crate) const ALL: [Self; 5] = [Self::Start, Self::Crash, Self::Once, Self::Run, Self::Restart];
+    pub(crate) const ALL: [Self; 6] = [Self::Start, Self::Crash, Self::Once, Self::Run, Self::Restart, Self::Reload];
+    pub(crate) const CONFIGURED: [Self; 4] = [Self::Start, Self::Crash, Self::Once, Self::Reload];
     pub(crate) const DOWN: [Self; 3] = [Self::Start, Self::Crash, Self::Once];
 }
 
@@ -92,7 +95,7 @@ impl Cell {
         self.rig.await_sync();
         self.held = tree(&self.rig.mirrored());
         assert_eq!(self.held.len(), 14);
-        if !matches!(moment, Moment::Run | Moment::Restart) {
+        if !matches!(moment, Moment::Run | Moment::Restart | Moment::Reload) {
             if moment != Moment::Crash {
                 stop(&mut daemon);
             }
@@ -105,6 +108,10 @@ impl Cell {
             daemon = self.run();
         } else {
             (self.ruin.happens)(&self.rig);
+            if moment == Moment::Reload {
+                let output = self.command(&["reload"]).output().unwrap();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            }
         }
         self.settled(&mut daemon);
         if moment == Moment::Restart {

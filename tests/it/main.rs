@@ -32,6 +32,7 @@ mod names;
 mod network;
 mod proxies;
 mod release;
+mod reload;
 mod rig;
 mod saves;
 mod servers;
@@ -74,6 +75,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(chaos::trials());
     trials.extend(trash::trials());
     trials.extend(release::trials());
+    trials.extend(reload::trials());
     trials.extend(writers::trials());
     trials
 }

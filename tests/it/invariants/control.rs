@@ -69,7 +69,7 @@ async fn converse(request: &[u8], mood: usize, ends: bool) -> Vec<u8> {
         ("gone".to_owned(), Handle { status: gone, commands: mpsc::channel(1).0 }),
     ]);
     let mirror = tokio::spawn(obey(commands.1, mood));
-    let server = axum::serve(Once(Some(theirs)), control::routes(mirrors));
+    let server = axum::serve(Once(Some(theirs)), control::routes(control::Registry::new(mirrors, mpsc::channel(1).0)));
     let server = tokio::spawn(async move { server.await });
     let mut answer = Vec::new();
     let (mut from, mut to) = tokio::io::split(&mut ours);
