@@ -19,7 +19,7 @@ pub mod proto;
 pub(crate) mod testing;
 pub mod tls;
 
-pub use client::{Client, Concluded, Dated, Found, Wanted};
+pub use client::{Client, Concluded, Dated, Found, Stored, Wanted};
 pub use control::Timeouts;
 pub use dial::{
     Dial, Dialed, Listen, Target, TcpDial,

@@ -166,20 +166,27 @@ pub trait Session: Send + 'static {
         }
     }
 
-    /// [`Self::rename`], and [`Self::store`] right behind it, in fewer round trips than one after the other where the server
-    /// bears it. What came of each: the store is begun whatever came of the rename, unless that ended the session.
-    fn store_behind(
+    /// [`Self::store`] under the temporary name of `wanted`, right behind the [`Self::rename`] of the one `before` it, and
+    /// [`Self::conclude`], in as few round trips as the server bears. What came of each: the store is begun whatever came of the rename,
+    /// unless that ended the session.
+    fn store_next(
         &mut self,
-        from: &RelPath,
-        to: &RelPath,
-        path: &RelPath,
+        before: Option<(&RelPath, &RelPath)>,
+        wanted: Wanted<'_>,
         body: &mut dyn Source,
-    ) -> impl Future<Output = (Result<(), RemoteError>, Option<Result<u64, RemoteError>>)> + Send {
+    ) -> impl Future<Output = Both> + Send {
         async move {
-            match self.rename(from, to).await {
-                Err(e) if !e.session_survives() => (Err(e), None),
-                renamed => (renamed, Some(self.store(path, body).await)),
+            let renamed = match before {
+                None => None,
+                Some((from, to)) => Some(self.rename(from, to).await),
+            };
+            if let Some(Err(e)) = &renamed
+                && !e.session_survives()
+            {
+                return (renamed, None);
             }
+            let stored = self.store(wanted.fresh, body).await;
+            (renamed, Some(stored.map(|bytes| Stored { bytes, concluded: None })))
         }
     }
 
@@ -206,8 +213,22 @@ pub struct Wanted<'p> {
     pub modified: Option<i64>,
     /// The permissions to set.
     pub mode: Option<Mode>,
-    /// Another [`Session::store_behind`] or [`Session::store`] follows at once: it may be prepared.
+    /// Another [`Session::store_next`] follows at once: it may be prepared.
     pub more: bool,
+    /// How many bytes it is to have, as far as that is known before it is read.
+    pub bytes: u64,
+}
+
+/// What came of a rename, if there was one, and of an upload behind it, if it was begun.
+pub type Both = (Option<Result<(), RemoteError>>, Option<Result<Stored, RemoteError>>);
+
+/// An upload that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// So many bytes were sent.
+    pub bytes: u64,
+    /// What came of what was wanted, where that was asked along with it; else it is to be asked.
+    pub concluded: Option<Concluded>,
 }
 
 /// What came of it.

@@ -11,7 +11,7 @@ mod site;
 mod sum;
 pub(super) mod times;
 
-pub use ending::{Concluded, Wanted};
+pub use ending::{Concluded, Stored, Wanted};
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tracing::debug;
 
 use super::{
-    data,
+    data::{self, Beside},
     dial::Dial,
     endpoint::{Connection, Endpoint},
     error::Error,
@@ -50,15 +50,6 @@ pub struct Client<D: Dial> {
     refused: list::Refused,
     /// What a rename left half-way is not mended: it may be somebody else's, and under way.
     looks_only: bool,
-}
-
-/// Commands that go out right before the one that opens a data connection, in one flight with it.
-#[derive(Debug, Default)]
-pub(super) struct Lead {
-    /// Those that have not gone out.
-    pub(super) commands: Vec<Command>,
-    /// What came of those that have; fewer if the connection ended.
-    pub(super) replies: Vec<Reply>,
 }
 
 /// What is at a path.
@@ -146,13 +137,13 @@ impl<D: Dial> Client<D> {
         path: &Pathname,
         open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
     ) -> Result<u64, Error> {
-        self.store_by(&mut Lead::default(), None, &Command::Stor(path.clone()), open).await
+        self.store_by(&mut Beside::default(), None, &Command::Stor(path.clone()), open).await
     }
 
-    /// Stores a body by `command`, with `first` (REST) right before it, and `lead` in one flight with it.
+    /// Stores a body by `command`, with `first` (REST) right before it, and `beside` in one flight with it and behind its last byte.
     pub(super) async fn store_by(
         &mut self,
-        lead: &mut Lead,
+        beside: &mut Beside,
         first: Option<&Command>,
         command: &Command,
         open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
@@ -162,11 +153,10 @@ impl<D: Dial> Client<D> {
             self.choose_tls().await?;
             let before = self.connection.context.tickets_received();
             let mut body = open();
-            let leading = std::mem::take(&mut lead.commands);
             // Boxed: it is large, and lies in every future that stores.
-            let upload = data::upload(&self.endpoint, &mut self.connection, &leading, first, command, &mut body);
+            let upload = data::upload(&self.endpoint, &mut self.connection, beside, first, command, &mut body);
             let uploaded = Box::pin(upload).await;
-            lead.replies.extend(self.connection.control.led());
+            beside.told_before.extend(self.connection.control.led());
             match uploaded {
                 Ok(sent) => {
                     let seen = self.seen(before);

@@ -162,6 +162,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         Ok(())
     }
 
+    /// Sends `commands` in one flight while the last reply to a transfer is still to come. Their replies come behind that one where the
+    /// server takes up one command after the other.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_on(&mut self, commands: &[Command]) -> Result<(), Error> {
+        let lines: Result<Vec<_>, _> = commands.iter().map(|command| command.line(self.encoding)).collect();
+        for (command, line) in commands.iter().zip(lines?) {
+            self.put(command, &line).await?;
+            self.outstanding += 1;
+        }
+        Ok(())
+    }
+
     /// The replies to what went out right before another command, as far as they came.
     pub fn led(&mut self) -> Vec<Reply> {
         self.leading = 0;

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::mpsc,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_rustls::client::TlsStream;
 
@@ -28,7 +28,7 @@ use super::{
     proto::{
         Command, Listing, Reply,
         listing::ListingParser,
-        transfer::{Failure, Transfer, Verdict},
+        transfer::{Failure, Transfer, Verdict, apart},
     },
     tls::TlsError,
 };
@@ -37,8 +37,23 @@ use pump::End;
 
 /// How long tickets on a data connection that is over anyway are waited for.
 const GRACE: Duration = Duration::from_secs(2);
+/// What is said behind a body waits for this part of a round trip.
+const LAG: u32 = 8;
 /// A listing that brings fewer bytes than this stands still, however steadily they drip.
 const PROGRESS: usize = 1024;
+
+/// Commands that travel with an upload.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// In one flight with its command, right before it: those that have not gone out.
+    pub(super) before: Vec<Command>,
+    /// What came of those that have; fewer if the connection ended.
+    pub(super) told_before: Vec<Reply>,
+    /// Behind its last byte, before the server has said that it has it.
+    pub(super) behind: Vec<Command>,
+    /// What came of those, if the server answered them when it had the upload, and not before.
+    pub(super) told_behind: Option<Vec<Reply>>,
+}
 
 /// How the data connection will come about.
 enum Way<S> {
@@ -54,6 +69,8 @@ enum Way<S> {
 
 struct Opened<S> {
     data: TlsStream<S>,
+    /// How long the connection took: about a round trip.
+    took: Duration,
     transfer: Transfer,
     /// The last reply, if it overtook the data connection.
     complete: Option<Reply>,
@@ -68,17 +85,20 @@ enum Stop {
 }
 
 /// Sends a body with `command`; gives its length. The bytes are in the server's hands when this returns, and it said so.
-/// `first` (REST) goes before the command, which is not sent if that is refused; `leading` goes out in one flight with it.
+/// `first` (REST) goes before the command, which is not sent if that is refused; `beside` goes out in one flight with it, and behind
+/// its last byte.
 pub(super) async fn upload<D: Dial>(
     endpoint: &Endpoint<D>,
     connection: &mut Connection<D::Stream>,
-    leading: &[Command],
+    beside: &mut Beside,
     first: Option<&Command>,
     command: &Command,
     body: &mut mpsc::Receiver<Bytes>,
 ) -> Result<u64, Error> {
     let verb = command.verb();
-    let Opened { mut data, mut transfer, complete } = open(endpoint, connection, leading, first, command).await?;
+    let leading = std::mem::take(&mut beside.before);
+    let opened = open(endpoint, connection, &leading, first, command).await;
+    let Opened { mut data, took, mut transfer, complete } = opened?;
     if let Some(reply) = complete {
         return Err(Error::Early(reply));
     }
@@ -116,14 +136,41 @@ pub(super) async fn upload<D: Dial>(
     if let End::Late(wait) = end {
         return Err(Error::Timeout(wait));
     }
+    let behind: &[Command] = if matches!(end, End::Done) { &beside.behind } else { &[] };
+    if !behind.is_empty() {
+        // It goes another way than the body, and is not to overtake it.
+        sleep(took / LAG).await;
+        control.send_on(behind).await?;
+    }
     let mut rest = pin!(pump::drain(&mut data));
     let mut drained = false;
+    let mut told = Vec::new();
     let verdict = loop {
         tokio::select! {
             () = &mut rest, if !drained => drained = true,
-            reply = control.final_reply() => match reply.map(|reply| transfer.on_reply(reply)) {
-                Ok(Verdict::Opened) => {}
-                other => break other,
+            reply = control.final_reply() => match reply {
+                Ok(reply) if reply.is_preliminary() => match transfer.on_reply(reply) {
+                    Verdict::Opened => {}
+                    other => break Ok(other),
+                },
+                // A server that says good-bye means everything.
+                Ok(reply) if reply.code == 421 => break Ok(transfer.on_reply(reply)),
+                Ok(reply) => {
+                    told.push(reply);
+                    if behind.is_empty() {
+                        break Ok(transfer.on_reply(told.remove(0)));
+                    }
+                    if told.len() > behind.len() {
+                        break match apart(told) {
+                            Ok((ending, replies)) => {
+                                beside.told_behind = replies;
+                                Ok(transfer.on_reply(ending))
+                            }
+                            Err(first) => Err(first.map_or(Error::OutOfStep, |reply| Error::Unexpected { verb, reply })),
+                        };
+                    }
+                }
+                Err(error) => break Err(error),
             },
         }
     };
@@ -222,7 +269,7 @@ async fn receive<D: Dial>(
     sink: &mut Sink<'_>,
 ) -> Result<(Reply, bool), Error> {
     let verb = command.verb();
-    let Opened { mut data, mut transfer, mut complete } = open(endpoint, connection, &[], None, command).await?;
+    let Opened { mut data, mut transfer, mut complete, .. } = open(endpoint, connection, &[], None, command).await?;
     let control = &mut connection.control;
     let stall = endpoint.timeouts.stall;
 
@@ -318,19 +365,21 @@ async fn open_by<D: Dial>(
         failure => Error::Transfer { verb, failure, reply },
     };
     let opening = async {
+        let begun = Instant::now();
         let tcp = match way {
             Way::Connected(stream) => stream,
             Way::Port(port) | Way::Ahead(port) => passive::dial(endpoint, *peer, port).await?,
             Way::Awaited(listener, peer) => active::accept(endpoint, listener, peer).await?,
         };
         connected.store(true, Ordering::Relaxed);
+        let took = begun.elapsed();
         let handshake = timeout(endpoint.timeouts.reply, context.data(tcp, &endpoint.stats));
-        Ok(handshake.await.map_err(|_| Error::Timeout(Wait::DataHandshake))??)
+        Ok((handshake.await.map_err(|_| Error::Timeout(Wait::DataHandshake))??, took))
     };
     let mut opening = pin!(opening);
     let mut transfer = Transfer::new();
     let mut complete = None;
-    let opened: Result<TlsStream<D::Stream>, Error> = loop {
+    let opened: Result<(TlsStream<D::Stream>, Duration), Error> = loop {
         tokio::select! {
             opened = &mut opening => break opened,
             reply = control.any_reply(), if !transfer.has_ended() => match transfer.on_reply(reply?) {
@@ -339,7 +388,7 @@ async fn open_by<D: Dial>(
                 Verdict::Failed(failure, reply) => {
                     let error = failed(failure, reply);
                     if error.is_data_refused()
-                        && let Ok(Ok(mut data)) = timeout(GRACE, &mut opening).await
+                        && let Ok(Ok((mut data, _))) = timeout(GRACE, &mut opening).await
                     {
                         collect_tickets(&mut data).await;
                     }
@@ -349,7 +398,7 @@ async fn open_by<D: Dial>(
         }
     };
     let error = match opened {
-        Ok(data) => return Ok(Opened { data, transfer, complete }),
+        Ok((data, took)) => return Ok(Opened { data, took, transfer, complete }),
         Err(error) => error,
     };
     // If it was the server that broke it off, it has a reply that says more: ProFTPD closes the port right behind its 550,

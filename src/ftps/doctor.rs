@@ -60,6 +60,13 @@ pub fn rows(profile: &Profile) -> Vec<Row> {
         "commands are sent one at a time; small files take longer",
         "none is needed",
     ));
+    rows.push(Subject("pipelining-behind", "commands right behind the last byte of a short upload").if_not(
+        profile.behind,
+        "answered when it is there",
+        "answered too soon, or not",
+        "small files take one round trip more",
+        "none is needed",
+    ));
     if profile.lost.steps().next().is_some() {
         let steps: Vec<_> = profile.lost.steps().map(|step| format!("{step:?}").to_lowercase()).collect();
         rows.push(Subject("lost", "closes the connection when asked about").weak(

@@ -94,6 +94,8 @@ pub(super) struct Connection<S> {
     pub(super) tickets_at_login: bool,
     pub(super) born: Instant,
     pub(super) transfers: u32,
+    /// So often what was asked behind a body was answered before that was over.
+    pub(super) too_soon: u32,
     /// The data port of the next transfer, if it was asked for already.
     pub(super) ahead: Option<Ahead>,
     _up: Up,
@@ -264,6 +266,7 @@ impl<D: Dial> Endpoint<D> {
             tickets_at_login,
             born,
             transfers: 0,
+            too_soon: 0,
             ahead: None,
             _up: up,
         })

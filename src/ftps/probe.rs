@@ -15,7 +15,8 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    client::{Client, Lead},
+    client::Client,
+    data::Beside,
     dial::Dial,
     error::Error,
     profile::{Lost, Probed, Profile, Verdict},
@@ -210,9 +211,16 @@ impl<'a, D: Dial> Run<'a, D> {
         let features = self.client.connection.features.clone();
         let acts = (entry.asks)(&Known { scratch, features: &features, found: &self.found }).map_err(gone)?;
         let mut answers = Vec::with_capacity(acts.len());
+        let mut said = Vec::new();
         for act in &acts {
+            if let Act::Say(command) = act {
+                said.push(command.clone());
+                continue;
+            }
+            answers.extend(self.say_all(&mut said).await?);
             answers.push(self.act(scratch, act).await?);
         }
+        answers.extend(self.say_all(&mut said).await?);
         if !acts.is_empty() {
             (entry.reads)(&answers, &mut self.found);
         }
@@ -234,10 +242,34 @@ impl<'a, D: Dial> Run<'a, D> {
                 Ok(Answer::Replies(replies))
             }
             Act::Put(how, path, body) => self.put(*how, path.clone(), body).await,
+            Act::PutAsking(path, body, commands) => {
+                let beside = Beside { behind: commands.clone(), ..Beside::default() };
+                self.put_by(beside, None, Command::Stor(path.clone()), body).await
+            }
             Act::Size(path) => answer(self.client.size(path).await.map(Answer::Size)),
             Act::Find(path) => answer(self.client.find(path).await.map(|found| Answer::Found(found.is_some()))),
             Act::List(form) => self.list(scratch.dir(), *form).await,
         }
+    }
+
+    /// Says all of `commands`, which are taken: in flights, once it is known that those are answered in order.
+    async fn say_all(&mut self, commands: &mut Vec<Command>) -> Result<Vec<Answer>, Gone> {
+        let mut answers = Vec::with_capacity(commands.len());
+        let mut commands = commands.drain(..).peekable();
+        while let Some(command) = commands.next() {
+            let mut flight = vec![command];
+            while self.found.in_order == Some(true)
+                && let Some(next) = commands.next_if(|next| self.client.has_room(&flight, next))
+            {
+                flight.push(next);
+            }
+            let replies = self.client.connection.control.flight(&flight).await.map_err(Gone)?;
+            if let Some(last) = replies.iter().find(|reply| reply.code == 421) {
+                return Err(Gone(Error::Closed { idle: false, last: Some(last.clone()) }));
+            }
+            answers.extend(replies.into_iter().map(Answer::Reply));
+        }
+        Ok(answers)
     }
 
     /// A closing connection is a lost one, even if it says so.
@@ -247,20 +279,31 @@ impl<'a, D: Dial> Run<'a, D> {
     }
 
     async fn put(&mut self, how: How, path: Pathname, body: &'static [u8]) -> Result<Answer, Gone> {
+        let (first, command) = match how {
+            How::Store => (None, Command::Stor(path)),
+            How::Append => (None, Command::Extra(Extra::Append(path))),
+            How::Behind(at) => (Some(Command::Extra(Extra::Restart(at))), Command::Stor(path)),
+        };
+        self.put_by(Beside::default(), first, command, body).await
+    }
+
+    /// Stores a body by `command`. The answer to what was said behind it, if that came in order; else that it is stored.
+    async fn put_by(
+        &mut self,
+        mut beside: Beside,
+        first: Option<Command>,
+        command: Command,
+        body: &'static [u8],
+    ) -> Result<Answer, Gone> {
         let mut open = || {
             let (sender, receiver) = mpsc::channel(1);
             // There is room for one.
             let _ = sender.try_send(Bytes::from_static(body));
             receiver
         };
-        let (first, command) = match how {
-            How::Store => (None, Command::Stor(path)),
-            How::Append => (None, Command::Extra(Extra::Append(path))),
-            How::Behind(at) => (Some(Command::Extra(Extra::Restart(at))), Command::Stor(path)),
-        };
-        let stored = answer(
-            self.client.store_by(&mut Lead::default(), first.as_ref(), &command, &mut open).await.map(|_| Answer::Stored),
-        )?;
+        let stored = self.client.store_by(&mut beside, first.as_ref(), &command, &mut open).await;
+        let told = beside.told_behind.filter(|_| !beside.behind.is_empty());
+        let stored = answer(stored.map(|_| told.map_or(Answer::Stored, Answer::Replies)))?;
         if first.is_some() && stored != Answer::Stored {
             // A REST that is still armed would make a hole in the next file that is stored.
             let _ = timeout(TIDY, self.client.say_good_bye()).await;
@@ -294,20 +337,23 @@ impl<'a, D: Dial> Run<'a, D> {
     async fn empty(&mut self, scratch: &Scratch) -> Result<(), Gone> {
         let Answer::Listed(listing) = self.list(scratch.dir(), Form::Best).await? else { return Ok(()) };
         let ours = listing.entries.iter().filter(|entry| is_ours(&entry.name)).take(MAX_NAMES);
+        let mut removals = Vec::new();
         for entry in ours {
             let remove = |name: &[u8]| {
                 let remove = if entry.kind == ListedKind::Dir { Command::RemoveDir } else { Command::Delete };
                 scratch.at(name).map(remove)
             };
             let plain = self.client.encoding();
-            let command = match remove(&entry.name) {
-                Ok(command) if command.line(plain).is_ok() => Act::SayAs(plain, command),
+            match remove(&entry.name) {
+                Ok(command) if command.line(plain).is_ok() => removals.push(command),
                 // What cannot be named as it is was sent with its 0xFF doubled.
-                _ => Act::SayAs(Encoding { telnet_doubled: true }, remove(scratch::DOUBLED).map_err(gone)?),
-            };
-            self.act(scratch, &command).await?;
+                _ => {
+                    let doubled = remove(scratch::DOUBLED).map_err(gone)?;
+                    self.act(scratch, &Act::SayAs(Encoding { telnet_doubled: true }, doubled)).await?;
+                }
+            }
         }
-        Ok(())
+        self.say_all(&mut removals).await.map(drop)
     }
 
     /// Removes the directory with all that is in it; `false` if the server has it yet.

@@ -52,6 +52,8 @@ pub struct Profile {
     pub in_order: Option<bool>,
     /// Whether it bears uploads in a row: the data port asked for ahead, the command right behind a rename. Found out by use.
     pub rows: Option<bool>,
+    /// Whether commands that come right behind the last byte of a short upload are answered after it.
+    pub behind: Option<bool>,
     /// Steps of the probe that cost the connection; they are not tried again.
     pub lost: Lost,
     /// A number for the scratch directory that a probe may have left on the server.

@@ -33,6 +33,9 @@ use crate::{
 const KEEP_IDLE: Duration = Duration::from_secs(60);
 /// A session that was idle for longer is asked for a sign of life before a job is given to it.
 const TRUST_IDLE: Duration = Duration::from_secs(5);
+/// So many puts wait behind the one that a session does: one whose data port is asked for with it, and one that is there in time for that
+/// to go on.
+const BEHIND: usize = 2;
 /// Saying good-bye may take this long.
 const GOOD_BYE: Duration = Duration::from_secs(1);
 
@@ -212,7 +215,7 @@ impl<R: Remote> Crew<R> {
         let marking = Arc::clone(&self.marking);
         let seat = self.seats.seat();
         let sent = Arc::new(AtomicU64::new(0));
-        let (more, mut follow) = mpsc::channel(1);
+        let (more, mut follow) = mpsc::channel(BEHIND);
         let running = Running { task: task.clone(), sent: Arc::clone(&sent), behind: VecDeque::new(), more };
         let reporting = self.reporting.clone();
         let handle = self.tasks.spawn(async move {
@@ -278,9 +281,10 @@ impl<R: Remote> Crew<R> {
 
     /// Hands `load`, a put that follows others, to a task with room for it; back, if there is none any more.
     pub(super) fn hand(&mut self, load: Load) -> Result<(), Box<Load>> {
-        // The one that has had none for longest.
-        let by_age = self.running.values_mut().filter(|running| running.has_room());
-        let Some(running) = by_age.min_by_key(|running| running.task.job().map(|job| job.id)) else { return Err(Box::new(load)) };
+        // The one that has fewest, and has had none for longest.
+        let open = self.running.values_mut().filter(|running| running.has_room());
+        let first = open.min_by_key(|running| (running.behind.len(), running.task.job().map(|job| job.id)));
+        let Some(running) = first else { return Err(Box::new(load)) };
         let behind = (load.job.clone(), Arc::clone(&load.sent));
         running.more.try_send(load).map_err(|e| match e {
             TrySendError::Full(load) | TrySendError::Closed(load) => Box::new(load),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 
-use super::{Class, Concluded, Listed, Listing, Remote, RemoteError, Session, Source, Wanted};
+use super::{Both, Class, Concluded, Listed, Listing, Remote, RemoteError, Session, Source, Stored, Wanted};
 use crate::{
     ftps::{
         self, AccountError, Client, Credentials, DataMode, Dated, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile,
@@ -272,6 +272,12 @@ impl<D: Dial> FtpsSession<D> {
     fn at(&self, path: &RelPath) -> Result<Pathname, RemoteError> {
         self.base.join(path).map_err(|error| Error::Name(error).into())
     }
+
+    /// What is wanted, in the server's words.
+    fn there<'p>(&self, wanted: &Wanted<'_>, fresh: &'p Pathname, path: &'p Pathname) -> ftps::Wanted<'p> {
+        let mode = wanted.mode.filter(|_| !self.lacks_chmod).map(model::Mode::bits);
+        ftps::Wanted { fresh, path, bytes: wanted.bytes, modified: wanted.modified, mode, more: wanted.more }
+    }
 }
 
 impl<D: Dial> Session for FtpsSession<D> {
@@ -420,30 +426,39 @@ impl<D: Dial> Session for FtpsSession<D> {
 
     async fn conclude(&mut self, wanted: Wanted<'_>) -> Result<Concluded, RemoteError> {
         let (fresh, path) = (self.at(wanted.fresh)?, self.at(wanted.path)?);
-        let mode = wanted.mode.filter(|_| !self.lacks_chmod).map(model::Mode::bits);
-        let Wanted { modified, more, .. } = wanted;
-        let concluded = self.client.conclude(ftps::Wanted { fresh: &fresh, path: &path, modified, mode, more }).await?;
-        let mode_unset = concluded.mode_unset || (wanted.mode.is_some() && mode.is_none());
-        Ok(Concluded { size: concluded.size, found: concluded.found.map(copy).transpose()?, mode_unset })
+        let there = self.there(&wanted, &fresh, &path);
+        let unset = there.mode.is_none();
+        let found = self.client.conclude(there).await?;
+        concluded(&wanted, found, unset)
     }
 
-    async fn store_behind(
-        &mut self,
-        from: &RelPath,
-        to: &RelPath,
-        path: &RelPath,
-        body: &mut dyn Source,
-    ) -> (Result<(), RemoteError>, Option<Result<u64, RemoteError>>) {
-        let (from, to) = match (self.at(from), self.at(to)) {
-            (Ok(from), Ok(to)) => (from, to),
-            (Err(e), _) | (_, Err(e)) => return (Err(e), Some(self.store(path, body).await)),
+    async fn store_next(&mut self, before: Option<(&RelPath, &RelPath)>, wanted: Wanted<'_>, body: &mut dyn Source) -> Both {
+        let named = before.map(|(from, to)| Ok::<_, RemoteError>((self.at(from)?, self.at(to)?))).transpose();
+        let (before, unnamed) = match named {
+            Ok(before) => (before, None),
+            Err(e) => (None, Some(Err(e))),
         };
-        let path = match self.at(path) {
-            Ok(path) => path,
-            Err(e) => return (self.client.rename(&from, &to).await.map_err(RemoteError::from), Some(Err(e))),
+        let (fresh, path) = match (self.at(wanted.fresh), self.at(wanted.path)) {
+            (Ok(fresh), Ok(path)) => (fresh, path),
+            (Err(e), _) | (_, Err(e)) => {
+                let renamed = match &before {
+                    Some((from, to)) => Some(self.client.rename(from, to).await.map_err(RemoteError::from)),
+                    None => unnamed,
+                };
+                return (renamed, Some(Err(e)));
+            }
         };
-        let (renamed, stored) = self.client.store_behind(&from, &to, &path, &mut || body.open()).await;
-        (renamed.map_err(RemoteError::from), stored.map(|stored| stored.map_err(RemoteError::from)))
+        let there = self.there(&wanted, &fresh, &path);
+        let unset = there.mode.is_none();
+        let before = before.as_ref().map(|(from, to)| (from, to));
+        let (renamed, stored) = self.client.store_next(before, there, &mut || body.open()).await;
+        let stored = stored.map(|stored| {
+            let ftps::Stored { bytes, concluded: found } = stored?;
+            // What cannot be told in our words is asked again, and then said.
+            let concluded = found.and_then(|found| concluded(&wanted, found, unset).ok());
+            Ok(Stored { bytes, concluded })
+        });
+        (renamed.map(|renamed| renamed.map_err(RemoteError::from)).or(unnamed), stored)
     }
 
     async fn ping(&mut self) -> Result<(), RemoteError> {
@@ -526,6 +541,12 @@ fn kind(kind: ListedKind) -> Result<Kind, RemoteError> {
             Err(RemoteError::new(Class::Refused, "there is something on the server that is neither a file nor a directory"))
         }
     }
+}
+
+/// What was found, in the mirror's words; `unset` where permissions were not even asked for.
+fn concluded(wanted: &Wanted<'_>, found: ftps::Concluded, unset: bool) -> Result<Concluded, RemoteError> {
+    let mode_unset = found.mode_unset || (wanted.mode.is_some() && unset);
+    Ok(Concluded { size: found.size, found: found.found.map(copy).transpose()?, mode_unset })
 }
 
 fn copy(Dated { found, modified }: Dated) -> Result<ServerCopy, RemoteError> {

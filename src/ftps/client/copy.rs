@@ -71,6 +71,11 @@ impl<D: Dial> Client<D> {
         commands.iter().map(|command| command.encode(self.encoding()).len()).sum()
     }
 
+    /// Whether `next` may go out in one flight with these.
+    pub(in crate::ftps) fn has_room(&self, flight: &[Command], next: &Command) -> bool {
+        flight.len() < IN_FLIGHT && self.bytes(flight) + self.bytes(std::slice::from_ref(next)) <= FLIGHT
+    }
+
     /// Copies the file `from` to `to`, on the server (SITE CPFR, SITE CPTO, as ProFTPD's mod_copy has them). The second command is
     /// only sent after the server agreed to the first; any other command ends a copy that was begun and not ended.
     ///

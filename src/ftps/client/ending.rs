@@ -2,20 +2,29 @@
 //! question for the next data port; then its rename, with the command of the next upload right behind it. Where the server is
 //! not known to answer a flight in order, the same one command at a time. What the answers mean is decided above.
 //!
+//! Of a short file the first flight goes out right behind its last byte, where the probe has found that the server takes it up when
+//! it has the file. What it answers sooner is not believed, and asked again.
+//!
 //! A refused rename shifts nothing: its second command is out of sequence then (503) and does nothing, and every reply is
 //! counted off for its own command.
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{Client, Dated, FLIGHT, Lead, find::parse_size, rename::renamed, site, times};
+use super::{Client, Dated, FLIGHT, find::parse_size, rename::renamed, site, times};
 use crate::ftps::{
-    data,
+    data::{self, Beside},
     dial::Dial,
     error::Error,
     profile::SetTime,
     proto::{Command, Pathname, Reply},
 };
+
+/// A longer body does not arrive as a whole with the first flight of a new TCP connection (10 segments, RFC 6928), so that what is asked
+/// behind it would come too soon.
+const SHORT: u64 = 12 * 1024;
+/// So often what was asked behind a body was answered too soon before it is left.
+const TOO_SOON: u32 = 4;
 
 /// What a put wants of its new file before that takes its name.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +33,8 @@ pub struct Wanted<'p> {
     pub fresh: &'p Pathname,
     /// What it is to replace.
     pub path: &'p Pathname,
+    /// How many bytes it is to have.
+    pub bytes: u64,
     /// The time to set, in whole seconds since the Unix epoch.
     pub modified: Option<i64>,
     /// The permissions to set.
@@ -43,12 +54,38 @@ pub struct Concluded {
     pub mode_unset: bool,
 }
 
+/// An upload that was taken.
+#[derive(Debug)]
+pub struct Stored {
+    /// So many bytes were sent.
+    pub bytes: u64,
+    /// What came of what was asked behind it; `None` if it has to be asked (again).
+    pub concluded: Option<Concluded>,
+}
+
+/// Everything that is asked of a new file, as one flight.
+struct Asking {
+    commands: Vec<Command>,
+    /// The first of them are about sizes; each that follows only if there is one.
+    questions: usize,
+    time: Option<Command>,
+    mode: Option<Command>,
+    ahead: Option<Command>,
+}
+
 impl<D: Dial> Client<D> {
     /// Asks for all that is `wanted`.
     ///
     /// # Errors
     /// When the server does not say how large the new file is, or what is at the path; or the connection is lost.
     pub async fn conclude(&mut self, wanted: Wanted<'_>) -> Result<Concluded, Error> {
+        let Some(asking) = self.asking(&wanted) else { return self.conclude_one_by_one(wanted).await };
+        let replies = self.ask_together(&asking.commands).await?;
+        self.concluded(&wanted, &asking, &replies).await
+    }
+
+    /// The flight that asks for all that is `wanted`, where the server bears one.
+    fn asking(&self, wanted: &Wanted<'_>) -> Option<Asking> {
         let time = wanted.modified.and_then(|seconds| times::command(self.known_way()?, seconds, wanted.fresh));
         let mode = wanted.mode.and_then(|bits| site::chmod(wanted.fresh, bits));
         let ahead = wanted.more.then(|| data::ahead(&self.endpoint, &self.connection)).flatten();
@@ -56,18 +93,20 @@ impl<D: Dial> Client<D> {
         commands.extend(self.questions(wanted.path));
         let questions = commands.len();
         commands.extend([&time, &mode, &ahead].into_iter().flatten().cloned());
-        if !(self.answers_in_order() && self.bytes(&commands) <= FLIGHT) {
-            return self.conclude_one_by_one(wanted).await;
-        }
-        let replies = self.ask_together(&commands).await?;
-        let (asked, mut rest) = replies.split_at(questions);
+        let bears = self.answers_in_order() && self.bytes(&commands) <= FLIGHT;
+        bears.then_some(Asking { commands, questions, time, mode, ahead })
+    }
+
+    /// What the replies to a flight come to.
+    async fn concluded(&mut self, wanted: &Wanted<'_>, asking: &Asking, replies: &[Reply]) -> Result<Concluded, Error> {
+        let (asked, mut rest) = replies.split_at(asking.questions);
         let mut next = |command: &Option<Command>| {
             command.is_some().then(|| rest.split_first()).flatten().map(|(reply, others)| {
                 rest = others;
                 reply
             })
         };
-        let (timed, moded, port) = (next(&time), next(&mode), next(&ahead));
+        let (timed, moded, port) = (next(&asking.time), next(&asking.mode), next(&asking.ahead));
         if let Some(port) = port {
             data::port_ahead(&self.endpoint, &mut self.connection, port);
         }
@@ -83,7 +122,7 @@ impl<D: Dial> Client<D> {
             _ => self.size(wanted.fresh).await?,
         };
         let found = self.answer(wanted.path, &asked[1..]).await?;
-        if let (Some(seconds), None) = (wanted.modified, time) {
+        if let (Some(seconds), None) = (wanted.modified, &asking.time) {
             self.set_modified(wanted.fresh, seconds).await?;
         }
         Ok(Concluded { size, found, mode_unset })
@@ -105,40 +144,71 @@ impl<D: Dial> Client<D> {
         Ok(Concluded { size, found, mode_unset })
     }
 
-    /// [`Self::rename`], and [`Self::store`] right behind it, which begins whatever came of the rename but an end of the
-    /// connection: then there is no second result.
-    pub async fn store_behind(
+    /// Stores a body under the temporary name of `wanted`, after the rename of the one `before` it; with what is wanted asked behind its
+    /// last byte, where the server bears that. The store begins whatever came of the rename, but an end of the connection: then there is
+    /// no second result.
+    pub async fn store_next(
         &mut self,
-        from: &Pathname,
-        to: &Pathname,
-        path: &Pathname,
+        before: Option<(&Pathname, &Pathname)>,
+        wanted: Wanted<'_>,
         open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
-    ) -> (Result<(), Error>, Option<Result<u64, Error>>) {
+    ) -> (Option<Result<(), Error>>, Option<Result<Stored, Error>>) {
+        let command = Command::Stor(wanted.fresh.clone());
+        let Some((from, to)) = before else {
+            return (None, Some(self.store_asking(&mut Beside::default(), &command, &wanted, open).await));
+        };
         let pair = [Command::RenameFrom(from.clone()), Command::RenameTo(to.clone())];
-        let command = Command::Stor(path.clone());
         let bears = self.renames_in_flights() && self.endpoint.profile().rows != Some(false);
         let together = bears && self.bytes(&pair) + self.bytes(std::slice::from_ref(&command)) <= FLIGHT;
         if !together {
             return match self.rename(from, to).await {
-                Err(error) if !error.leaves_connection_usable() => (Err(error), None),
-                renamed => (renamed, Some(self.store(path, open).await)),
+                Err(error) if !error.leaves_connection_usable() => (Some(Err(error)), None),
+                renamed => (Some(renamed), Some(self.store_asking(&mut Beside::default(), &command, &wanted, open).await)),
             };
         }
-        let mut lead = Lead { commands: pair.to_vec(), replies: Vec::new() };
-        let stored = self.store_by(&mut lead, None, &command, open).await;
+        let mut beside = Beside { before: pair.to_vec(), ..Beside::default() };
+        let stored = self.store_asking(&mut beside, &command, &wanted, open).await;
         let usable = stored.as_ref().err().is_none_or(Error::leaves_connection_usable);
-        let renamed = match lead.replies.as_slice() {
+        let renamed = match beside.told_before.as_slice() {
             [first, second] => renamed(first, second),
             // The upload was refused before anything of it went out.
-            _ if usable => return (self.rename(from, to).await, Some(stored)),
+            _ if usable => return (Some(self.rename(from, to).await), Some(stored)),
             // Nobody knows.
             _ => Err(Error::Closed { idle: false, last: None }),
         };
         match renamed {
             // Refused in a flight is not refused yet.
-            Err(error) if usable && error.leaves_connection_usable() => (self.rename(from, to).await, Some(stored)),
-            renamed => (renamed, Some(stored)),
+            Err(error) if usable && error.leaves_connection_usable() => (Some(self.rename(from, to).await), Some(stored)),
+            renamed => (Some(renamed), Some(stored)),
         }
+    }
+
+    async fn store_asking(
+        &mut self,
+        beside: &mut Beside,
+        command: &Command,
+        wanted: &Wanted<'_>,
+        open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
+    ) -> Result<Stored, Error> {
+        let bears = self.endpoint.profile().behind == Some(true) && wanted.bytes <= SHORT;
+        let asking = if bears { self.asking(wanted) } else { None };
+        beside.behind = asking.as_ref().map(|asking| asking.commands.clone()).unwrap_or_default();
+        let bytes = self.store_by(beside, None, command, open).await?;
+        let Some(asking) = asking else { return Ok(Stored { bytes, concluded: None }) };
+        let concluded = match beside.told_behind.take() {
+            Some(replies) => match self.concluded(wanted, &asking, &replies).await {
+                Err(error) if !error.leaves_connection_usable() => return Err(error),
+                concluded => concluded.ok(),
+            },
+            None => {
+                self.connection.too_soon += 1;
+                if self.connection.too_soon == TOO_SOON {
+                    self.endpoint.learn(|profile| profile.behind = Some(false));
+                }
+                None
+            }
+        };
+        Ok(Stored { bytes, concluded })
     }
 
     /// How this server sets times, as far as that is known without trying.

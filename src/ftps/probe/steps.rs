@@ -21,6 +21,8 @@ pub(super) enum Act {
     Flight(Vec<Command>),
     /// Store this.
     Put(How, Pathname, &'static [u8]),
+    /// Store this, and say all of these right behind its last byte.
+    PutAsking(Pathname, &'static [u8], Vec<Command>),
     /// Find out the size of a file.
     Size(Pathname),
     /// Find out whether there is anything of this name.
@@ -85,8 +87,9 @@ pub(super) struct Entry {
 }
 
 /// All steps, in the order of [`Step::ALL`].
-pub(super) const TABLE: [Entry; 14] = [
+pub(super) const TABLE: [Entry; 15] = [
     Entry { step: Step::Size, asks: asks::size, reads: reads::size },
+    Entry { step: Step::Flight, asks: asks::flight, reads: reads::flight },
     Entry { step: Step::Times, asks: asks::times, reads: reads::times },
     Entry { step: Step::Rename, asks: asks::rename, reads: reads::rename },
     Entry { step: Step::Append, asks: asks::append, reads: reads::append },
@@ -99,7 +102,7 @@ pub(super) const TABLE: [Entry; 14] = [
     Entry { step: Step::Dotfiles, asks: asks::dotfiles, reads: reads::dotfiles },
     Entry { step: Step::Hashes, asks: asks::hashes, reads: reads::hashes },
     Entry { step: Step::Ranges, asks: asks::ranges, reads: reads::ranges },
-    Entry { step: Step::Flight, asks: asks::flight, reads: reads::flight },
+    Entry { step: Step::Behind, asks: asks::behind, reads: reads::behind },
 ];
 
 #[cfg(test)]
@@ -109,6 +112,7 @@ impl Act {
         match self {
             Self::Say(_) | Self::SayAs(..) => 1,
             Self::Flight(commands) => commands.len(),
+            Self::PutAsking(_, _, commands) => 2 + commands.len(),
             Self::Put(How::Behind(_), ..) | Self::List(_) => 3,
             Self::Put(..) | Self::Size(_) | Self::Find(_) => 2,
         }

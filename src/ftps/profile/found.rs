@@ -192,12 +192,15 @@ pub enum Step {
     Ranges,
     /// Several commands in one flight.
     Flight,
+    /// Commands right behind the last byte of an upload.
+    Behind,
 }
 
 impl Step {
-    /// All, the harmless ones first.
-    pub const ALL: [Self; 14] = [
+    /// All: flights early, since what follows goes in them; else the harmless ones first.
+    pub const ALL: [Self; 15] = [
         Self::Size,
+        Self::Flight,
         Self::Times,
         Self::Rename,
         Self::Append,
@@ -210,7 +213,7 @@ impl Step {
         Self::Dotfiles,
         Self::Hashes,
         Self::Ranges,
-        Self::Flight,
+        Self::Behind,
     ];
 }
 

@@ -72,6 +72,24 @@ impl Transfer {
     }
 }
 
+/// Tells the last reply to an upload from those to commands that went out behind its last byte, none of which is answered with 226;
+/// `told` are all of them, in the order in which they came. The others are given only if they came behind it, as they should: what a
+/// server says of a file while the transfer still runs (or says no to, like ProFTPD with 450) is worth nothing.
+///
+/// # Errors
+/// A reply, when none of them can be the upload's.
+pub fn apart(mut told: Vec<Reply>) -> Result<(Reply, Option<Vec<Reply>>), Option<Reply>> {
+    let complete = told.iter().position(|reply| reply.code == 226).or_else(|| (told.first()?.code == 250).then_some(0));
+    // Without one that is complete, whichever is negative says why.
+    match complete.or_else(|| told.iter().position(Reply::is_negative)) {
+        Some(at) => {
+            let ending = told.remove(at);
+            Ok((ending, complete.filter(|at| *at == 0).map(|_| told)))
+        }
+        None => Err(told.into_iter().next()),
+    }
+}
+
 fn classify(reply: &Reply) -> Failure {
     match reply.code {
         421 => Failure::Closing,
@@ -118,6 +136,27 @@ mod tests {
         assert_eq!(transfer.on_reply(reply(226)), Verdict::Complete(reply(226)));
         assert!(transfer.has_ended());
         assert!(matches!(transfer.on_reply(reply(150)), Verdict::Failed(Failure::Unexpected, _)));
+    }
+
+    #[test]
+    fn the_end_of_an_upload_among_other_replies() {
+        let told = |codes: &[u16]| {
+            let apart = apart(codes.iter().map(|code| reply(*code)).collect());
+            apart.map(|(ending, rest)| (ending.code, rest.map(|rest| rest.len()))).map_err(|first| first.map(|reply| reply.code))
+        };
+        assert_eq!(told(&[226]), Ok((226, Some(0))));
+        assert_eq!(told(&[226, 213, 250, 213, 200, 229]), Ok((226, Some(5))));
+        assert_eq!(told(&[226, 550, 550, 500]), Ok((226, Some(3))), "those are answers, too");
+        assert_eq!(told(&[250, 213, 250]), Ok((250, Some(2))), "RFC 959 allows it");
+        // Before the transfer was over they are worth nothing.
+        assert_eq!(told(&[450, 450, 226]), Ok((226, None)));
+        assert_eq!(told(&[213, 226, 250]), Ok((226, None)));
+        // No upload: none of the others makes it one.
+        assert_eq!(told(&[451, 213, 250, 229]), Ok((451, None)));
+        assert_eq!(told(&[213, 426, 250]), Ok((426, None)));
+        assert_eq!(told(&[450, 552]), Ok((450, None)));
+        assert_eq!(told(&[213, 250, 229]), Err(Some(213)));
+        assert_eq!(told(&[]), Err(None));
     }
 
     #[test]

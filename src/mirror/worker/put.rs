@@ -12,7 +12,7 @@ use crate::{
         drift::{Care, Drift},
     },
     model::{Digest, Done, Fingerprint, Job, Mode, Operation, Outcome, Problem, Reason, RelPath},
-    remote::{RemoteError, Session, Wanted},
+    remote::{RemoteError, Session, Stored, Wanted},
 };
 
 /// A larger file is not sent before its copy on the server was compared: a round trip is little beside it.
@@ -43,7 +43,7 @@ struct Ready {
 /// Does one put and nothing else.
 pub(super) async fn alone<S: Session>(session: &mut S, job: &Job, care: &Care, sent: Arc<AtomicU64>) -> Report {
     let load = Load { job: job.clone(), care: care.clone(), sent };
-    match send(session, load, &mut None, |_, _| {}, || false).await {
+    match send(session, load, &mut None, |_, _| {}, &mut || false).await {
         Sent::Ended(_, report) => report,
         Sent::Ready(ready) => renamed_alone(session, ready).await.1,
     }
@@ -74,12 +74,19 @@ pub(in crate::mirror) async fn run<S: Session>(
                 dead |= is_dead(&report);
                 tell(job, report);
             };
-            let follows = || {
-                next = more.try_recv().ok();
-                next.is_some().then(&room).is_some()
+            let mut follows = || {
+                if next.is_none() {
+                    next = more.try_recv().ok();
+                    next.is_some().then(&room);
+                }
+                next.is_some()
             };
-            match send(session, load, &mut ready, told, follows).await {
-                Sent::Ready(done) => ready = Some(done),
+            match send(session, load, &mut ready, told, &mut follows).await {
+                Sent::Ready(done) => {
+                    // What came only now has no port yet, but goes out with the rename.
+                    follows();
+                    ready = Some(done);
+                }
                 Sent::Ended(job, report) => {
                     dead |= is_dead(&report);
                     last = Some((job, report));
@@ -128,7 +135,7 @@ async fn send<S: Session>(
     load: Load,
     before: &mut Option<Ready>,
     mut tell: impl FnMut(Job, Report),
-    follows: impl FnOnce() -> bool,
+    follows: &mut impl FnMut() -> bool,
 ) -> Sent {
     let Load { job, care, sent } = load;
     let (Operation::Put { path, print: planned, equal_to, mode }, Some(temp)) = (&job.operation, &job.temp) else {
@@ -140,31 +147,34 @@ async fn send<S: Session>(
         return Sent::Ended(job, report);
     }
     let mut body = FileBody::new(care.place.clone(), path.clone(), sent);
-    let stored = match before.take() {
-        None => session.store(&temp, &mut body).await,
-        Some(ready) => {
-            let (renamed, stored) = session.store_behind(&ready.temp, &ready.path, &temp, &mut body).await;
+    let seconds = |print: &Fingerprint| print.mtime_ns.div_euclid(1_000_000_000);
+    let wanted =
+        Wanted { fresh: &temp, path: &path, modified: Some(seconds(&planned)), mode, more: follows(), bytes: planned.size };
+    let ready = before.take();
+    let names = ready.as_ref().map(|ready| (&ready.temp, &ready.path));
+    let (renamed, stored) = session.store_next(names, wanted, &mut body).await;
+    let stored = match ready.zip(renamed) {
+        None => stored,
+        Some((ready, renamed)) => {
             let usable = |e: &RemoteError| e.session_survives();
             let lives = renamed.as_ref().err().is_none_or(usable)
                 && stored.as_ref().is_some_and(|stored| stored.as_ref().err().is_none_or(usable));
             let (job_before, report) = published(session, ready, renamed, lives).await;
             let dead = is_dead(&report);
             tell(job_before, report);
-            match stored {
-                Some(stored) if !dead || stored.is_err() => stored,
-                // It was not begun, or what it began cannot be gone on with.
-                Some(Ok(_)) => {
-                    let problem = Problem::new(Reason::Connection, "the session ended");
-                    return Sent::Ended(job, Report::of(Outcome::InDoubt(problem)));
-                }
-                Some(Err(e)) => Err(e),
-                None => return Sent::Ended(job, Report::of(Outcome::Untouched)),
+            // What it began cannot be gone on with.
+            if dead && matches!(stored, Some(Ok(_))) {
+                let problem = Problem::new(Reason::Connection, "the session ended");
+                return Sent::Ended(job, Report::of(Outcome::InDoubt(problem)));
             }
+            stored
         }
     };
+    // It was not begun.
+    let Some(stored) = stored else { return Sent::Ended(job, Report::of(Outcome::Untouched)) };
     // Only after a good end is the reader waited for: it may hang on a disk that does not answer.
-    let bytes = match stored {
-        Ok(bytes) => bytes,
+    let Stored { bytes, concluded } = match stored {
+        Ok(stored) => stored,
         Err(e) => return ended(session, job, &temp, Report::failed(e)).await,
     };
     let content = match body.finish().await {
@@ -172,11 +182,17 @@ async fn send<S: Session>(
         Some(Ok(_)) | None => return ended(session, job, &temp, unread(&body::Unread::Changing)).await,
         Some(Err(e)) => return ended(session, job, &temp, unread(&e)).await,
     };
-    let modified = Some(content.print.mtime_ns.div_euclid(1_000_000_000));
-    let wanted = Wanted { fresh: &temp, path: &path, modified, mode, more: follows() };
-    let concluded = match session.conclude(wanted).await {
-        Ok(concluded) => concluded,
-        Err(e) => return ended(session, job, &temp, Report::failed(e)).await,
+    // What was asked along with it is all, if the file still has the time that was planned with.
+    let concluded = concluded.filter(|_| seconds(&content.print) == seconds(&planned));
+    let concluded = match concluded {
+        Some(concluded) => concluded,
+        None => {
+            let wanted = Wanted { modified: Some(seconds(&content.print)), more: follows(), ..wanted };
+            match session.conclude(wanted).await {
+                Ok(concluded) => concluded,
+                Err(e) => return ended(session, job, &temp, Report::failed(e)).await,
+            }
+        }
     };
     if concluded.size != Some(bytes) {
         let found = concluded.size.map_or_else(|| "no file".to_owned(), |n| format!("{n} bytes"));

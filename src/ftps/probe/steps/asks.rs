@@ -177,3 +177,15 @@ pub(super) fn flight(known: &Known<'_>) -> Acts {
     ];
     Ok(commands.iter().cloned().map(Act::Say).chain([Act::Flight(commands.clone())]).collect())
 }
+
+/// Three times: a server that takes up commands while a transfer runs meets them at one moment or another.
+pub(super) fn behind(known: &Known<'_>) -> Acts {
+    if known.found.in_order != Some(true) {
+        return Ok(Vec::new());
+    }
+    let put = |name: &[u8]| {
+        let file = known.scratch.at(name)?;
+        Ok(Act::PutAsking(file.clone(), BODY, vec![Command::Size(file), Command::Epsv]))
+    };
+    [&b"tl-probe-behind-1"[..], b"tl-probe-behind-2", b"tl-probe-behind-3"].into_iter().map(put).collect()
+}

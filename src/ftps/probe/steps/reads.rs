@@ -260,3 +260,20 @@ pub(super) fn flight(answers: &[Answer], found: &mut Profile) {
         found.in_order = Some(alone.into_iter().eq(flight));
     }
 }
+
+pub(super) fn behind(answers: &[Answer], found: &mut Profile) {
+    let whole = |reply: &Reply| reply.code == 213 && reply.text().trim() == WHOLE.to_string();
+    let in_order = |answer: &Answer| match answer {
+        Answer::Replies(replies) => Some(replies.first().is_some_and(whole)),
+        // Stored, and the answers came before that.
+        Answer::Stored => Some(false),
+        _ => None,
+    };
+    let all: Option<Vec<bool>> = answers.iter().map(in_order).collect();
+    let some = answers.iter().any(|answer| in_order(answer) == Some(false));
+    found.behind = match all {
+        _ if some => Some(false),
+        Some(all) if !all.is_empty() => Some(true),
+        _ => None,
+    };
+}

@@ -1,7 +1,7 @@
 //! What each answer means, and that a probe is no longer than it may be.
 
 use super::{
-    super::scratch::{DOT, FILE, Scratch},
+    super::scratch::{BODY, DOT, FILE, Scratch},
     *,
 };
 use crate::ftps::{
@@ -36,7 +36,7 @@ fn the_table_has_all_steps_and_is_no_longer_than_it_may_be() {
     assert_eq!(TABLE.iter().map(|entry| entry.step).collect::<Vec<_>>(), Step::ALL);
     let scratch = Scratch::below(b"/").expect("sendable");
     let features = Features { mlst: Some(Vec::new()), hash: vec!["SHA-256".to_owned()], ..Features::default() };
-    let mut found = Profile::default();
+    let mut found = Profile { in_order: Some(true), ..Profile::default() };
     found.hashes.hash = Some(Hashing::Whole);
     for digest in asks::DIGESTS {
         *found.hashes.of_mut(digest) = Some(Hashing::Whole);
@@ -231,4 +231,19 @@ fn flights() {
     mixed.swap(0, 1);
     assert_eq!(asked(mixed), Some(false));
     assert_eq!(asked(alone[..3].to_vec()), None);
+}
+
+#[test]
+fn commands_behind_an_upload() {
+    let reply = |code, text: &str| Reply { code, lines: vec![text.as_bytes().to_vec()] };
+    let told = |size: &str, port: u16| Answer::Replies(vec![reply(213, size), reply(port, "")]);
+    let whole = BODY.len().to_string();
+    let behind = |answers: &[Answer]| read(Step::Behind, answers).behind;
+    let good = told(&whole, 229);
+    assert_eq!(behind(&[good.clone(), good.clone(), told(&whole, 500)]), Some(true), "a port may be refused at any time");
+    // Once too soon, or before all of it was there.
+    assert_eq!(behind(&[good.clone(), Answer::Stored, good.clone()]), Some(false));
+    assert_eq!(behind(&[good.clone(), good.clone(), told("0", 229)]), Some(false));
+    // A transfer that fails for itself says nothing.
+    assert_eq!(behind(&[good.clone(), Answer::Odd, good]), None);
 }
