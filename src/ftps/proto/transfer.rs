@@ -80,8 +80,10 @@ impl Transfer {
 /// A reply, when none of them can be the upload's.
 pub fn apart(mut told: Vec<Reply>) -> Result<(Reply, Option<Vec<Reply>>), Option<Reply>> {
     let complete = told.iter().position(|reply| reply.code == 226).or_else(|| (told.first()?.code == 250).then_some(0));
-    // Without one that is complete, whichever is negative says why.
-    match complete.or_else(|| told.iter().position(Reply::is_negative)) {
+    // Without one that is complete: what transfers alone fail with, or whichever is negative.
+    let of_transfers = |reply: &Reply| matches!(reply.code, 425 | 426 | 451 | 452 | 522 | 551..=553);
+    let failed = || told.iter().position(of_transfers).or_else(|| told.iter().position(Reply::is_negative));
+    match complete.or_else(failed) {
         Some(at) => {
             let ending = told.remove(at);
             Ok((ending, complete.filter(|at| *at == 0).map(|_| told)))
@@ -154,7 +156,8 @@ mod tests {
         // No upload: none of the others makes it one.
         assert_eq!(told(&[451, 213, 250, 229]), Ok((451, None)));
         assert_eq!(told(&[213, 426, 250]), Ok((426, None)));
-        assert_eq!(told(&[450, 552]), Ok((450, None)));
+        assert_eq!(told(&[450, 450, 552]), Ok((552, None)), "a full server is one");
+        assert_eq!(told(&[450, 550]), Ok((450, None)));
         assert_eq!(told(&[213, 250, 229]), Err(Some(213)));
         assert_eq!(told(&[]), Err(None));
     }

@@ -182,8 +182,8 @@ async fn send<S: Session>(
         Some(Ok(_)) | None => return ended(session, job, &temp, unread(&body::Unread::Changing)).await,
         Some(Err(e)) => return ended(session, job, &temp, unread(&e)).await,
     };
-    // What was asked along with it is all, if the file still has the time that was planned with.
-    let concluded = concluded.filter(|_| seconds(&content.print) == seconds(&planned));
+    // What was asked along with it is all, if it fits, and the file still has the time that was planned with.
+    let concluded = concluded.filter(|found| found.size == Some(bytes) && seconds(&content.print) == seconds(&planned));
     let concluded = match concluded {
         Some(concluded) => concluded,
         None => {
