@@ -15,9 +15,9 @@ use crate::{
         leads_through,
         proxy::{Fault, Harm, Lane, Proxy, Way},
     },
-    rig::{Rig, tree},
+    rig::{PATIENCE, Rig, tree},
     servers::{self, Kind, Options, Server},
-    support::scaled,
+    support::{scaled, wait_until},
 };
 
 /// It is the last in its directory, by its name.
@@ -70,9 +70,15 @@ impl Cell {
         cell
     }
 
+    /// Until it says so: pyftpdlib counts connections that were cut for a while, and lets no other in.
     fn in_sync(&self) {
-        let output = self.rig.towline(&["sync"]);
-        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        let mut last = String::new();
+        let done = wait_until(PATIENCE, || {
+            let output = self.rig.towline(&["sync"]);
+            last = said(&output);
+            output.status.success()
+        });
+        assert!(done, "{last}");
     }
 
     /// Runs a verb while data connections to Towline are cut at the `at`th byte.
