@@ -304,6 +304,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.last_full_scan = Some(now);
                 self.books.with(move |index| index.set_note(Note::LastFullScan, Some(&now))).await?;
             }
+        } else if matches!(self.root, Rooted::Here { empty: true, .. }) {
+            // What is not known to be gone from an empty directory went without a word.
+            let deletes = self.books.with(|index| index.deletes()).await?;
+            if deletes.files < deletes.recorded {
+                self.next_full = Instant::now();
+            }
         }
         let files = self.books.with(|index| index.undigested(DIGESTS)).await?;
         if !files.is_empty() {

@@ -154,6 +154,15 @@ impl Ground {
         fs::write(self.root.join(path), content).unwrap();
     }
 
+    /// Removes a file; only if `told` somebody hears of it.
+    pub fn take(&mut self, path: &str, told: bool) {
+        fs::remove_file(self.root.join(path)).unwrap();
+        self.deaf |= !told;
+        if told {
+            self.send(Hint::Path(RelPath::new(path).unwrap()));
+        }
+    }
+
     /// The mirrored directory.
     pub fn root(&self) -> &Path {
         &self.root

@@ -63,6 +63,7 @@ pub fn trials() -> Vec<Trial> {
         crash("crash_after_every_operation", Fault::LostReply),
         fail,
         Trial::test("convergence::a_file_that_changed_since_it_was_looked_at_is_sent_once", || Ok(changed_since()?)),
+        Trial::test("convergence::a_root_that_is_empty_is_known_to_be", || Ok(emptied_unheard()?)),
         Trial::test("convergence::a_temporary_file_that_the_server_holds_on_to_is_swept_later", || Ok(held_on_to()?)),
     ]
 }
@@ -82,6 +83,22 @@ fn changed_since() -> Result<(), Wrong> {
     stage.check_rest()?;
     let puts = stage.remote.log().iter().filter(|call| call.primitive == Primitive::Store).count();
     if puts == 1 { Ok(()) } else { Err(format!("it was sent {puts} times")) }
+}
+
+/// Where half of what was removed went without a word, an approval once covered nothing until the next look at everything.
+fn emptied_unheard() -> Result<(), Wrong> {
+    let stage = Stage::new(0, Fold::No, Ears::default(), 2);
+    stage.ground().put("told", b"its removal is heard of");
+    stage.ground().put("untold", b"nobody hears of it");
+    stage.live(async |scene| {
+        scene.watch_until_sync().await?;
+        stage.ground().take("untold", false);
+        stage.ground().take("told", true);
+        scene.watch_until_sync().await?;
+        Ok(End::Stopped)
+    })?;
+    let left = stage.remote.live();
+    if left.is_empty() { Ok(()) } else { Err(format!("still there: {left:?}")) }
 }
 
 /// It once stayed for good, and with it the directory that it lay in. Servers refuse to remove the file of an upload that was
