@@ -341,6 +341,15 @@ impl Index {
         Ok(())
     }
 
+    /// The rows at `paths` that can be planned by themselves: pending files in directories that are there, whose names and
+    /// contents have to do with no other row.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn edits(&self, paths: &[RelPath], now: UnixMillis) -> Result<Window, IndexError> {
+        pending::edits(&self.db, paths, now)
+    }
+
     /// Writes down what is about to be done; on the disk when this returns. The jobs are in the order of `operations`.
     ///
     /// # Errors

@@ -3,11 +3,11 @@
 use rusqlite::Connection;
 
 use super::{
-    IndexError, books,
+    IndexError, books, fold,
     held::{FURTHEST_RETRY, Held},
-    rows,
+    moves, rows,
 };
-use crate::model::{Problem, RelPath, UnixMillis, Window};
+use crate::model::{Entry, Problem, RelPath, Row, UnixMillis, Window};
 
 /// The mirror in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -61,6 +61,31 @@ pub(super) fn window(db: &Connection, after: Option<&RelPath>, limit: usize, now
     }
     found.extend(stretch);
     Ok(Window { rows: found.into_iter().map(|held| held.into_row(now)).collect(), cut, ..Window::default() })
+}
+
+pub(super) fn edits(db: &Connection, paths: &[RelPath], now: UnixMillis) -> Result<Window, IndexError> {
+    let mut rows: Vec<Row> = Vec::with_capacity(paths.len());
+    for path in paths {
+        let Some(held) = rows::get(db, path)?.filter(Held::pending) else { continue };
+        let is_file = matches!(held.observed, Some(Entry::File { .. }));
+        let may_be_replaced = matches!(held.recorded, None | Some(Entry::File { .. }));
+        if !is_file || !may_be_replaced {
+            continue;
+        }
+        if let Some(parent) = path.parent() {
+            let is_there = |held: Held| !held.pending() && matches!(held.recorded, Some(Entry::Dir { .. }));
+            if !rows::get(db, &parent)?.is_some_and(is_there) {
+                continue;
+            }
+        }
+        let row = [held.into_row(now)];
+        if moves::sources(db, &row, now)?.is_empty() && fold::twins(db, &row, now)?.is_empty() {
+            rows.extend(row);
+        }
+    }
+    rows.sort_by(|a, b| a.path.cmp(&b.path));
+    rows.dedup_by(|a, b| a.path == b.path);
+    Ok(Window { rows, ..Window::default() })
 }
 
 pub(super) fn removals(db: &Connection, before: Option<&RelPath>, limit: usize, now: UnixMillis) -> Result<Window, IndexError> {

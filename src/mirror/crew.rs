@@ -274,17 +274,19 @@ impl<R: Remote> Crew<R> {
         self.seats.busy_with(self.running.len());
     }
 
-    /// Whether a task that puts has room for another put behind the one that it does, and nobody else waits for its session.
-    pub(super) fn has_room(&self) -> bool {
-        self.seats.waiting() == 0 && self.sessions() <= self.seats.share() && self.running.values().any(Running::has_room)
+    /// Whether a task that puts has room for another put behind the one that it does, and nobody else waits for its session. If
+    /// one is to `spare`, that is the one with fewest: it comes free soonest.
+    pub(super) fn has_room(&self, spare: bool) -> bool {
+        let open = self.running.values().filter(|running| running.has_room()).count();
+        self.seats.waiting() == 0 && self.sessions() <= self.seats.share() && open > usize::from(spare)
     }
 
     /// Hands `load`, a put that follows others, to a task with room for it; back, if there is none any more.
-    pub(super) fn hand(&mut self, load: Load) -> Result<(), Box<Load>> {
+    pub(super) fn hand(&mut self, load: Load, spare: bool) -> Result<(), Box<Load>> {
         // The one that has fewest, and has had none for longest.
-        let open = self.running.values_mut().filter(|running| running.has_room());
-        let first = open.min_by_key(|running| (running.behind.len(), running.task.job().map(|job| job.id)));
-        let Some(running) = first else { return Err(Box::new(load)) };
+        let mut open: Vec<_> = self.running.values_mut().filter(|running| running.has_room()).collect();
+        open.sort_by_key(|running| (running.behind.len(), running.task.job().map(|job| job.id)));
+        let Some(running) = open.into_iter().nth(usize::from(spare)) else { return Err(Box::new(load)) };
         let behind = (load.job.clone(), Arc::clone(&load.sent));
         running.more.try_send(load).map_err(|e| match e {
             TrySendError::Full(load) | TrySendError::Closed(load) => Box::new(load),

@@ -15,6 +15,7 @@ mod telling;
 mod trashing;
 #[cfg(test)]
 mod truth;
+mod turns;
 mod waiting;
 
 use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
@@ -55,9 +56,7 @@ use crate::{
 
 /// Rows planned at once. The larger, the more is planned as one whole; 4,096 rows are planned in a few milliseconds.
 const WINDOW: usize = 4096;
-/// Jobs are promised when fewer than this wait to be started,
-const AHEAD: usize = 16;
-/// and so many at once: a crash leaves no more than these in doubt, besides those that run.
+/// Jobs are promised so many at once: a crash leaves no more than these in doubt, besides those that run.
 const PROMISES: usize = 48;
 /// A missing root is looked for again after this.
 const ROOT_AGAIN: Duration = Duration::from_secs(2);
@@ -148,6 +147,8 @@ pub struct Mirror<R: Remote, W> {
     /// Planned, not promised yet; dropped when something fails or changes.
     backlog: VecDeque<Operation>,
     schedule: Schedule,
+    /// Edits that were noticed and are not planned yet.
+    edited: Vec<RelPath>,
     doubts: VecDeque<Doubt>,
     doubtful: PathSet,
     /// Files that turned out to be other than what was observed: nothing is done there before they were looked at again.
@@ -262,6 +263,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             acting: false,
             backlog: VecDeque::new(),
             schedule: Schedule::default(),
+            edited: Vec::new(),
             doubts: VecDeque::new(),
             doubtful: PathSet::default(),
             unsure: PathSet::default(),
@@ -392,20 +394,22 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             self.tend_scrub(now).await?;
         }
         while self.allowance(now) > 0
-            && let Some(job) = self.schedule.next()
+            && let Some(job) = self.next_job()
         {
             let paths: Vec<RelPath> = job.operation.touches().cloned().collect();
             let recorded = self.books.with(move |index| index.recorded(&paths)).await?;
             self.start(Task::Run(job), recorded);
         }
-        // What is short goes out behind what is being sent, without a pause in between.
-        while self.may_follow(now)
+        // What is short goes out behind what is being sent, without a pause in between. But if it is the turn of something that
+        // cannot, one session is left to come free for it.
+        let spare = !self.schedule.next_fits(put::follows);
+        while self.may_follow(now, spare)
             && let Some(job) = self.schedule.next_that(put::follows)
         {
             let paths: Vec<RelPath> = job.operation.touches().cloned().collect();
             let recorded = self.books.with(move |index| index.recorded(&paths)).await?;
             let load = Load { job, care: self.care(recorded), sent: Arc::default() };
-            if let Err(load) = self.crew.hand(load) {
+            if let Err(load) = self.crew.hand(load, spare) {
                 // The session has just become free.
                 self.start(Task::Run(load.job), load.care.recorded);
             }
@@ -413,9 +417,22 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         Ok(())
     }
 
-    /// Whether another put may be handed to a task that puts.
-    fn may_follow(&mut self, now: Instant) -> bool {
-        self.link.is_up() && self.allowance(now) == 0 && !self.crew.marking().bars() && self.crew.has_room()
+    /// What is not planned on now: what is worked on, in doubt, or about to be looked at again.
+    fn busy(&self) -> PathSet {
+        let mut busy = self.schedule.busy().clone();
+        for path in self.doubtful.iter().chain(self.unsure.iter()).chain(self.reviewed.iter()) {
+            busy.insert(path.clone());
+        }
+        busy
+    }
+
+    fn policy(&self) -> Policy {
+        Policy { removals: trashing::as_planned(self.settings.disposal, self.removals), abilities: self.remote.abilities() }
+    }
+
+    /// Whether another put may be handed to a task that puts, with one of those left alone if `spare`.
+    fn may_follow(&mut self, now: Instant, spare: bool) -> bool {
+        self.link.is_up() && self.allowance(now) == 0 && !self.crew.marking().bars() && self.crew.has_room(spare)
     }
 
     /// How many more tasks may be started.
@@ -446,7 +463,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     }
 
     async fn plan_ahead(&mut self) -> Result<(), IndexError> {
-        while self.may_plan() && self.schedule.waiting() < AHEAD {
+        if self.may_plan() {
+            self.plan_edits().await?;
+        }
+        while self.may_plan() && self.needs_jobs() {
             if !self.backlog.is_empty() {
                 self.promise().await?;
                 continue;
@@ -470,15 +490,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.pass = if self.make_room { Pass::Vacate { before: None } } else { Pass::Fill { after: None } };
             }
             let (window, stage, next) = self.next_window().await?;
-            let mut busy = self.schedule.busy().clone();
-            for path in self.doubtful.iter().chain(self.unsure.iter()).chain(self.reviewed.iter()) {
-                busy.insert(path.clone());
-            }
-            let policy = Policy {
-                removals: trashing::as_planned(self.settings.disposal, self.removals),
-                abilities: self.remote.abilities(),
-            };
-            let plan = plan::plan(&window, &stage, policy, &busy);
+            let busy = self.busy();
+            let plan = plan::plan(&window, &stage, self.policy(), &busy);
             // While nothing is done, rows that wait do so for their time, or are parked.
             self.left_out |= plan.deferred > 0;
             self.acting |= !busy.is_empty() || !plan.steps.is_empty();

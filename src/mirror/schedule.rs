@@ -1,10 +1,11 @@
 //! Which job may start when, by one rule: a job may start when no unfinished earlier job touches the same path, an ancestor
-//! or a descendant of it. Pure; knows nothing of workers, and gives no order to jobs that do not touch.
+//! or a descendant of it. Pure; knows nothing of workers, and orders jobs that do not touch by their turn alone.
 //!
 //! Paths are compared folded, so that two names that a server may take for one are never worked on at once. What a job
 //! waits for is counted when it is pushed, not looked up again when another ends.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
     ops::Bound,
 };
@@ -14,23 +15,53 @@ use crate::model::{Job, JobId, Operation, PathSet, RelPath};
 /// So many jobs are looked at when one of a kind is wanted.
 const LOOKS: usize = 32;
 
+/// A put of so many bytes takes its session for long: 16 MiB are more than a second at 100 Mbit/s.
+pub const LONG: u64 = 16 << 20;
+
+/// Whether a job takes its session for long.
+pub fn is_long(operation: &Operation) -> bool {
+    matches!(operation, Operation::Put { print, .. } if print.size >= LONG)
+}
+
 /// The unfinished jobs of one mirror.
 #[derive(Debug, Default)]
 pub struct Schedule {
     tasks: HashMap<JobId, Task>,
     /// The unfinished jobs that touch each path, by the folded path's key.
     touching: BTreeMap<Vec<u8>, Vec<JobId>>,
-    startable: BTreeSet<JobId>,
+    /// In their order.
+    startable: BTreeSet<Turn>,
+    /// Those of them that take long.
+    startable_long: BTreeSet<Turn>,
     running: usize,
+    /// Of those that were not started: how many take long.
+    waiting_long: usize,
     busy: PathSet,
     /// How many jobs touch each path of `busy`.
     uses: HashMap<RelPath, usize>,
+}
+
+/// When a job comes: those that go first before the others, the newest of those before all; of the others the oldest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    First(Reverse<JobId>),
+    InOrder(JobId),
+}
+
+impl Turn {
+    fn id(self) -> JobId {
+        match self {
+            Self::First(Reverse(id)) | Self::InOrder(id) => id,
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Task {
     /// `None` while it runs.
     job: Option<Job>,
+    turn: Turn,
+    is_long: bool,
     /// What it touches.
     paths: Vec<RelPath>,
     /// How many earlier jobs it waits for.
@@ -42,6 +73,17 @@ struct Task {
 impl Schedule {
     /// Adds `job` behind all others. A job whose number is among the unfinished ones already is not added again.
     pub fn push(&mut self, job: Job) {
+        let turn = Turn::InOrder(job.id);
+        self.add(job, turn);
+    }
+
+    /// As [`Self::push`], but it starts before all that may start.
+    pub fn push_first(&mut self, job: Job) {
+        let turn = Turn::First(Reverse(job.id));
+        self.add(job, turn);
+    }
+
+    fn add(&mut self, job: Job, turn: Turn) {
         let id = job.id;
         if self.tasks.contains_key(&id) {
             return;
@@ -59,29 +101,52 @@ impl Schedule {
             self.busy.insert(path.clone());
             *self.uses.entry(path.clone()).or_default() += 1;
         }
+        let is_long = is_long(&job.operation);
+        self.waiting_long += usize::from(is_long);
         if earlier.is_empty() {
-            self.startable.insert(id);
+            self.startables(is_long).insert(turn);
         }
-        self.tasks.insert(id, Task { job: Some(job), paths, waits_for: earlier.len(), holds_up: Vec::new() });
+        self.tasks.insert(id, Task { job: Some(job), turn, is_long, paths, waits_for: earlier.len(), holds_up: Vec::new() });
     }
 
-    /// Starts the oldest job that may start. It runs until it is told to [`Self::finish`].
+    /// Starts the next job that may start. It runs until it is told to [`Self::finish`].
     #[expect(clippy::should_implement_trait, reason = "no iterator: finishing one job makes others available")]
     pub fn next(&mut self) -> Option<Job> {
-        let id = self.startable.pop_first()?;
-        let job = self.tasks.get_mut(&id)?.job.take()?;
+        let first = |turns: &BTreeSet<Turn>| turns.first().copied();
+        let turn = first(&self.startable).into_iter().chain(first(&self.startable_long)).min()?;
+        self.start(turn)
+    }
+
+    /// As [`Self::next`], of those that do not take long.
+    pub fn next_short(&mut self) -> Option<Job> {
+        let turn = *self.startable.first()?;
+        self.start(turn)
+    }
+
+    /// As [`Self::next_short`], of jobs whose operation `fits`; some of the first are looked at.
+    pub fn next_that(&mut self, fits: impl Fn(&Operation) -> bool) -> Option<Job> {
+        let job = |turn: &Turn| self.tasks.get(&turn.id()).and_then(|task| task.job.as_ref());
+        let turn = *self.startable.iter().take(LOOKS).find(|turn| job(turn).is_some_and(|job| fits(&job.operation)))?;
+        self.start(turn)
+    }
+
+    /// Whether the operation of the job that is next, of those that do not take long, `fits`; `true` if there is none.
+    pub fn next_fits(&self, fits: impl Fn(&Operation) -> bool) -> bool {
+        let next = self.startable.first().and_then(|turn| self.tasks.get(&turn.id())?.job.as_ref());
+        next.is_none_or(|job| fits(&job.operation))
+    }
+
+    fn start(&mut self, turn: Turn) -> Option<Job> {
+        let task = self.tasks.get_mut(&turn.id())?;
+        let (job, is_long) = (task.job.take()?, task.is_long);
+        self.startables(is_long).remove(&turn);
+        self.waiting_long -= usize::from(is_long);
         self.running += 1;
         Some(job)
     }
 
-    /// As [`Self::next`], of jobs whose operation `fits`; some of the oldest are looked at.
-    pub fn next_that(&mut self, fits: impl Fn(&Operation) -> bool) -> Option<Job> {
-        let does = |id: &&JobId| self.tasks.get(*id).and_then(|task| task.job.as_ref()).is_some_and(|job| fits(&job.operation));
-        let id = *self.startable.iter().take(LOOKS).find(does)?;
-        self.startable.remove(&id);
-        let job = self.tasks.get_mut(&id)?.job.take()?;
-        self.running += 1;
-        Some(job)
+    fn startables(&mut self, are_long: bool) -> &mut BTreeSet<Turn> {
+        if are_long { &mut self.startable_long } else { &mut self.startable }
     }
 
     /// Takes out a job that ended. If it did not succeed, those that waited for it, directly or not, are taken out with it
@@ -130,6 +195,11 @@ impl Schedule {
         self.tasks.len() - self.running
     }
 
+    /// Of those: the ones that take long.
+    pub fn waiting_long(&self) -> usize {
+        self.waiting_long
+    }
+
     /// Every path that an unfinished job touches.
     pub fn busy(&self) -> &PathSet {
         &self.busy
@@ -161,8 +231,9 @@ impl Schedule {
 
     fn take_out(&mut self, id: JobId) -> Option<Task> {
         let task = self.tasks.remove(&id)?;
-        self.startable.remove(&id);
+        self.startables(task.is_long).remove(&task.turn);
         self.running -= usize::from(task.job.is_none());
+        self.waiting_long -= usize::from(task.is_long && task.job.is_some());
         for path in &task.paths {
             let key = key(path);
             if let Some(jobs) = self.touching.get_mut(&key) {
@@ -186,8 +257,9 @@ impl Schedule {
         for id in held_up {
             if let Some(task) = self.tasks.get_mut(id) {
                 task.waits_for -= 1;
+                let (turn, is_long) = (task.turn, task.is_long);
                 if task.waits_for == 0 {
-                    self.startable.insert(*id);
+                    self.startables(is_long).insert(turn);
                 }
             }
         }

@@ -42,6 +42,7 @@ mod transcripts;
 mod trash;
 mod trust;
 mod truth;
+mod turns;
 mod writers;
 
 use libtest_mimic::{Arguments, Trial};
@@ -66,6 +67,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(cli::trials());
     trials.extend(trust::trials());
     trials.extend(truth::trials());
+    trials.extend(turns::trials());
     trials.extend(mirror::trials());
     trials.extend(audit::trials());
     trials.extend(saves::trials());

@@ -278,6 +278,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             Observation::Is(path, _) | Observation::Gone(path) | Observation::Ignored(path) => path.clone(),
         });
         let changed: PathSet = paths.collect();
+        self.note_edits(&seen);
         let observed = self.books.with(move |index| index.observe(&seen, wall)).await?;
         if observed.changed > 0 {
             self.untold = true;

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{AHEAD, Mirror, Pass, Rooted, trashing};
+use super::{Mirror, Pass, Rooted};
 use crate::{
     index::{Index, IndexError, Note, PathProblem},
     mirror::{
@@ -20,7 +20,7 @@ use crate::{
         status::{ReleaseStatus, Withheld},
     },
     model::{Entry, Operation, PathSet, RelPath, Staged, Window},
-    plan::{self, Policy, Stage, Step},
+    plan::{self, Stage, Step},
     remote::Remote,
     watch::Watcher,
 };
@@ -173,7 +173,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     /// Plans what is done ahead: everything is planned as one whole, since in the end it is done as one.
     pub(super) async fn plan_release(&mut self) -> Result<(), IndexError> {
-        while self.may_release() && self.schedule.waiting() < AHEAD {
+        while self.may_release() && self.needs_jobs() {
             if !self.backlog.is_empty() {
                 self.promise().await?;
                 continue;
@@ -191,10 +191,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             if self.link.is_full() {
                 self.take_out_the_trash().await?;
             }
-            let mut busy = self.schedule.busy().clone();
-            for path in self.doubtful.iter().chain(self.unsure.iter()).chain(self.reviewed.iter()) {
-                busy.insert(path.clone());
-            }
+            let busy = self.busy();
             let whole = self.plan_whole(&busy).await?;
             self.left_out |= whole.lacks;
             self.acting |= !busy.is_empty() || !whole.split.ahead.is_empty();
@@ -302,9 +299,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             Ok(window)
         };
         let window: Window = self.books.with(read).await?;
-        let policy =
-            Policy { removals: trashing::as_planned(self.settings.disposal, self.removals), abilities: self.remote.abilities() };
-        let plan = plan::plan(&window, &Stage::All, policy, busy);
+        let plan = plan::plan(&window, &Stage::All, self.policy(), busy);
         let lacks = plan.deferred > 0 || plan.held > 0 || !plan.parked.is_empty();
         if !plan.parked.is_empty() {
             self.books.with(move |index| index.park(&plan.parked)).await?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{AHEAD, Mirror, PROMISES, Pass};
+use super::{Mirror, PROMISES, Pass, turns::AHEAD};
 use crate::{
     index::{Index, IndexError, Trashed, Undo, Wanted},
     mirror::UndoError,

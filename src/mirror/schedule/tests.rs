@@ -50,6 +50,41 @@ fn only_jobs_that_touch_wait_for_each_other() {
     assert_eq!(start_all(&mut schedule), [6]);
 }
 
+fn put(id: i64, at: &str, size: u64) -> Job {
+    let print = Fingerprint { size, ..Fingerprint::default() };
+    let operation = Operation::Put { path: path(at), print, equal_to: None, mode: None };
+    Job { id: JobId(id), operation, temp: None }
+}
+
+#[test]
+fn what_goes_first_starts_before_all_others_the_newest_before_the_older() {
+    let mut schedule = Schedule::default();
+    schedule.push(put(1, "a", 1));
+    schedule.push(put(2, "b", LONG));
+    schedule.push_first(remove(3, "c/x"));
+    schedule.push_first(put(4, "c", LONG));
+    schedule.push_first(put(5, "d", 1));
+    assert_eq!(start_all(&mut schedule), [5, 3, 1, 2], "4 waits for 3");
+    schedule.finish(JobId(3), true);
+    assert_eq!(start_all(&mut schedule), [4]);
+}
+
+#[test]
+fn what_takes_long_does_not_start_as_something_short() {
+    let mut schedule = Schedule::default();
+    for job in [put(1, "a", LONG), put(2, "b", LONG - 1), put(3, "c", LONG), put(4, "a", 1)] {
+        schedule.push(job);
+    }
+    assert_eq!((schedule.waiting(), schedule.waiting_long()), (4, 2));
+    assert_eq!(schedule.next_short().map(|job| job.id.0), Some(2));
+    assert!(schedule.next_short().is_none(), "4 waits for 1");
+    assert!(schedule.next_that(|_| true).is_none());
+    assert_eq!(schedule.next().map(|job| job.id.0), Some(1));
+    assert_eq!((schedule.waiting(), schedule.waiting_long()), (2, 1));
+    assert_eq!(ids(&schedule.drain_waiting()), [3, 4]);
+    assert_eq!((schedule.waiting(), schedule.waiting_long()), (0, 0));
+}
+
 #[test]
 fn a_failure_takes_out_what_waited_for_it() {
     let mut schedule = Schedule::default();
