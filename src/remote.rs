@@ -50,6 +50,13 @@ pub trait Session: Send + 'static {
     /// for [`Self::size`] to prove.
     fn store(&mut self, path: &RelPath, body: &mut dyn Source) -> impl Future<Output = Result<u64, RemoteError>> + Send;
 
+    /// Sends a body to the end of the file `path` (always a temporary name), otherwise as [`Self::store`]; [`Class::Refused`] if this
+    /// server is not known to have a way to.
+    fn append(&mut self, path: &RelPath, body: &mut dyn Source) -> impl Future<Output = Result<u64, RemoteError>> + Send {
+        let _ = (path, body);
+        std::future::ready(Err(RemoteError::new(Class::Refused, "nothing can be added to files")))
+    }
+
     /// The size of the file `path` in bytes, or `None` if there is no such file.
     fn size(&mut self, path: &RelPath) -> impl Future<Output = Result<Option<u64>, RemoteError>> + Send;
 

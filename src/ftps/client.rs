@@ -26,7 +26,7 @@ use super::{
     error::Error,
     policy::{self, Next, Seen},
     profile::Tls13,
-    proto::{Command, Encoding, ListedKind, Pathname, Reply, listing::Keep},
+    proto::{Command, Encoding, Extra, ListedKind, Pathname, Reply, listing::Keep},
     tls::Stats,
 };
 
@@ -138,6 +138,18 @@ impl<D: Dial> Client<D> {
         open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
     ) -> Result<u64, Error> {
         self.store_by(&mut Beside::default(), None, &Command::Stor(path.clone()), open).await
+    }
+
+    /// Adds a body to the end of the file `path`; as [`Self::store`].
+    ///
+    /// # Errors
+    /// As for [`Self::store`].
+    pub async fn append(
+        &mut self,
+        path: &Pathname,
+        open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
+    ) -> Result<u64, Error> {
+        self.store_by(&mut Beside::default(), None, &Command::Extra(Extra::Append(path.clone())), open).await
     }
 
     /// Stores a body by `command`, with `first` (REST) right before it, and `beside` in one flight with it and behind its last byte.

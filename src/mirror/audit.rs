@@ -6,7 +6,7 @@
 //! finding: each is asked for once more, and dropped where the index has moved on.
 
 mod adopt;
-mod content;
+pub(super) mod content;
 mod judge;
 mod ledger;
 mod line;

@@ -123,14 +123,21 @@ pub(super) async fn target(place: Place, path: RelPath) -> Result<Vec<u8>, Unrea
 pub(super) struct FileBody {
     place: Place,
     path: RelPath,
-    /// Bytes handed to the network so far, for `status`.
+    /// So many bytes at its start are not sent.
+    behind: u64,
+    /// Bytes that are there or were handed to the network so far, for `status`.
     sent: Arc<AtomicU64>,
     reader: Option<JoinHandle<Result<Content, Unread>>>,
 }
 
 impl FileBody {
     pub(super) fn new(place: Place, path: RelPath, sent: Arc<AtomicU64>) -> Self {
-        Self { place, path, sent, reader: None }
+        Self::behind(place, path, sent, 0)
+    }
+
+    /// What is behind the first `behind` bytes of it; all of it is read.
+    pub(super) fn behind(place: Place, path: RelPath, sent: Arc<AtomicU64>, behind: u64) -> Self {
+        Self { place, path, behind, sent, reader: None }
     }
 
     /// What the last reading came to; `None` if the body was never opened.
@@ -143,9 +150,16 @@ impl Source for FileBody {
     fn open(&mut self) -> mpsc::Receiver<Bytes> {
         let (outlet, rx) = blocking::outlet(AHEAD);
         let (place, path, sent) = (self.place.clone(), self.path.clone(), Arc::clone(&self.sent));
-        sent.store(0, Ordering::Relaxed);
+        let mut behind = self.behind;
+        sent.store(behind, Ordering::Relaxed);
         self.reader = Some(blocking::spawn(move || {
             read(&place, &path, |chunk| {
+                let (skipped, chunk) =
+                    chunk.split_at(usize::try_from(behind).map_or(chunk.len(), |behind| behind.min(chunk.len())));
+                behind -= skipped.len() as u64;
+                if chunk.is_empty() {
+                    return true;
+                }
                 let taken = outlet.send(Bytes::copy_from_slice(chunk));
                 if taken {
                     sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);

@@ -261,13 +261,22 @@ impl<R: Remote> Crew<R> {
                     let dead = told.is_cut();
                     (End::Told(Box::new(told)), (!dead).then_some(Placed { session, seat }))
                 }
-                Task::Resolve(job, _) => match worker::resolve(&mut session, &job).await {
-                    Ok(answers) => (End::Answered(answers), Some(Placed { session, seat })),
-                    Err(e) => {
-                        let survives = e.session_survives();
-                        (End::Unanswered(e), survives.then_some(Placed { session, seat }))
-                    }
-                },
+                Task::Resolve(job, _) => {
+                    care.abilities = remote.abilities();
+                    let end = match worker::put::resume(&mut session, &job, &care, sent).await {
+                        Ok(Some(report)) => Ok(End::Ran(Box::new(report))),
+                        Ok(None) => worker::resolve(&mut session, &job).await.map(End::Answered),
+                        Err(e) => Err(e),
+                    };
+                    let end = end.unwrap_or_else(End::Unanswered);
+                    let trouble = match &end {
+                        End::Ran(report) => report.trouble.as_ref(),
+                        End::Unanswered(e) => Some(e),
+                        _ => None,
+                    };
+                    let lives = trouble.is_none_or(RemoteError::session_survives);
+                    (end, lives.then_some(Placed { session, seat }))
+                }
             }
         });
         self.running.insert(handle.id(), running);

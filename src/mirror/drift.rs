@@ -49,6 +49,8 @@ pub(super) struct Care {
     pub(super) now: UnixMillis,
     /// What is kept of what is overwritten.
     pub(super) versions: Versions,
+    /// An upload that was cut off may be gone on with.
+    pub(super) goes_on: bool,
     /// What is put stays under its temporary name, to be published with everything else.
     pub(super) stages: bool,
 }

@@ -382,7 +382,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         while self.allowance(now) > 0
             && let Some(doubt) = self.next_doubt(now)
         {
-            self.start(Task::Resolve(doubt.job, doubt.asked), Vec::new());
+            let recorded = self.recorded(&doubt.job).await?;
+            self.start(Task::Resolve(doubt.job, doubt.asked), recorded);
         }
         if self.allowance(now) > 0 || self.crew.len() > 0 {
             if self.is_together() {
@@ -396,8 +397,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         while self.allowance(now) > 0
             && let Some(job) = self.next_job()
         {
-            let paths: Vec<RelPath> = job.operation.touches().cloned().collect();
-            let recorded = self.books.with(move |index| index.recorded(&paths)).await?;
+            let recorded = self.recorded(&job).await?;
             self.start(Task::Run(job), recorded);
         }
         // What is short goes out behind what is being sent, without a pause in between. But if it is the turn of something that
@@ -406,8 +406,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         while self.may_follow(now, spare)
             && let Some(job) = self.schedule.next_that(put::follows)
         {
-            let paths: Vec<RelPath> = job.operation.touches().cloned().collect();
-            let recorded = self.books.with(move |index| index.recorded(&paths)).await?;
+            let recorded = self.recorded(&job).await?;
             let load = Load { job, care: self.care(recorded), sent: Arc::default() };
             if let Err(load) = self.crew.hand(load, spare) {
                 // The session has just become free.
@@ -454,7 +453,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     fn care(&self, recorded: Vec<Option<Entry>>) -> Care {
         let (abilities, drift, now) = (self.abilities, self.settings.drift, self.wall());
         let (place, versions) = (self.settings.place(), self.settings.retention.versions);
-        Care { place, abilities, drift, recorded, now, versions, stages: self.is_together() }
+        let goes_on = self.removals != Removals::HeldWithChanges;
+        Care { place, abilities, drift, recorded, now, versions, goes_on, stages: self.is_together() }
     }
 
     /// Whether the observed side is whole enough to conclude from.

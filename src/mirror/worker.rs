@@ -47,6 +47,14 @@ impl Report {
         }
     }
 
+    /// The same, but the server is asked what became of it.
+    fn in_doubt(self) -> Self {
+        match self.outcome {
+            Outcome::Failed(problem) => Self { outcome: Outcome::InDoubt(problem), ..self },
+            _ => self,
+        }
+    }
+
     /// A failure on the way: dead sessions leave doubt, refusals are clear.
     pub(super) fn failed(error: RemoteError) -> Self {
         let problem = problem(&error);

@@ -286,6 +286,14 @@ impl<D: Dial> Session for FtpsSession<D> {
         Ok(self.client.store(&path, &mut || body.open()).await?)
     }
 
+    async fn append(&mut self, path: &RelPath, body: &mut dyn Source) -> Result<u64, RemoteError> {
+        if self.client.endpoint().profile().appe != Some(true) {
+            return Err(RemoteError::new(Class::Refused, "the server is not known to add to files (APPE)"));
+        }
+        let path = self.at(path)?;
+        Ok(self.client.append(&path, &mut || body.open()).await?)
+    }
+
     async fn size(&mut self, path: &RelPath) -> Result<Option<u64>, RemoteError> {
         let path = self.at(path)?;
         Ok(self.client.size(&path).await?)

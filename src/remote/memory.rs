@@ -250,8 +250,9 @@ impl MemorySession {
     }
 }
 
-impl Session for MemorySession {
-    async fn store(&mut self, path: &RelPath, body: &mut dyn Source) -> Result<u64, RemoteError> {
+impl MemorySession {
+    /// Stores a body, or adds it to what is there.
+    async fn take(&mut self, path: &RelPath, body: &mut dyn Source, adds: bool) -> Result<u64, RemoteError> {
         tokio::task::yield_now().await;
         let call = {
             let mut shared = self.remote.lock();
@@ -284,10 +285,21 @@ impl Session for MemorySession {
                 }
                 shared.stored += if is_marker(path) { 0 } else { sent.len() as u64 };
                 let length = sent.len() as u64;
-                shared.tree.store(path, sent).map(|()| length).map_err(Some)
+                let taken = if adds { shared.tree.append(path, &sent) } else { shared.tree.store(path, sent) };
+                taken.map(|()| length).map_err(Some)
             }
         };
         shared.conclude(&mut self.alive, call, result)
+    }
+}
+
+impl Session for MemorySession {
+    async fn store(&mut self, path: &RelPath, body: &mut dyn Source) -> Result<u64, RemoteError> {
+        self.take(path, body, false).await
+    }
+
+    async fn append(&mut self, path: &RelPath, body: &mut dyn Source) -> Result<u64, RemoteError> {
+        self.take(path, body, true).await
     }
 
     async fn size(&mut self, path: &RelPath) -> Result<Option<u64>, RemoteError> {

@@ -33,6 +33,7 @@ mod network;
 mod proxies;
 mod release;
 mod reload;
+mod resume;
 mod rig;
 mod saves;
 mod servers;
@@ -77,6 +78,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(chaos::trials());
     trials.extend(trash::trials());
     trials.extend(release::trials());
+    trials.extend(resume::trials());
     trials.extend(reload::trials());
     trials.extend(writers::trials());
     trials

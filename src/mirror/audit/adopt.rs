@@ -193,7 +193,7 @@ impl<R: Remote, F: FnMut(&Finding)> Run<'_, R, F> {
         if let Some(there) = sums_there(&mut self.walk.line, path, print.size).await?
             && let Some(algorithm) = there.first().map(Checksum::algorithm)
         {
-            return Ok(match sums_here(place, path.clone(), algorithm).await {
+            return Ok(match sums_here(place, path.clone(), algorithm, u64::MAX).await {
                 Ok((content, here)) if here == there => {
                     self.sum.by_checksum += 1;
                     Equal::Yes(Entry::file(content.print, Some(content.digest)))

@@ -52,7 +52,7 @@ pub(super) async fn sums_there<R: Remote>(
 }
 
 /// The same over a session.
-pub(super) async fn checksums_there<S: Session>(
+pub(in crate::mirror) async fn checksums_there<S: Session>(
     session: &mut S,
     path: &RelPath,
     size: u64,
@@ -67,11 +67,18 @@ pub(super) async fn checksums_there<S: Session>(
     Ok(Some(sums))
 }
 
-/// The same of the local file, and what it was when it was read.
-pub(super) async fn sums_here(place: Place, path: RelPath, algorithm: Algorithm) -> Result<(Content, Vec<Checksum>), Unread> {
+/// The same of the first `bytes` of the local file, and what all of it was when it was read.
+pub(in crate::mirror) async fn sums_here(
+    place: Place,
+    path: RelPath,
+    algorithm: Algorithm,
+    bytes: u64,
+) -> Result<(Content, Vec<Checksum>), Unread> {
     let read = move || {
-        let mut parts = Parts::new(algorithm, PART);
+        let (mut parts, mut left) = (Parts::new(algorithm, PART), bytes);
         let content = body::read(&place, &path, |piece| {
+            let piece = &piece[..usize::try_from(left).unwrap_or(usize::MAX).min(piece.len())];
+            left -= piece.len() as u64;
             parts.update(piece);
             true
         })?;

@@ -232,7 +232,7 @@ impl<R: Remote, F: FnMut(&Finding)> Run<'_, R, F> {
         }
         let Some(there) = sums_there(&mut self.walk.line, &row.path, size).await? else { return Ok(None) };
         let Some(algorithm) = there.first().map(Checksum::algorithm) else { return Ok(None) };
-        let here = sums_here(self.settings.place.clone(), row.path.clone(), algorithm).await;
+        let here = sums_here(self.settings.place.clone(), row.path.clone(), algorithm, u64::MAX).await;
         // The local file may have been changed and nobody has looked yet.
         Ok(here.ok().filter(|(content, _)| content.digest == digest).map(|(_, here)| here == there))
     }

@@ -10,9 +10,9 @@ use crate::{
         crew::{End, Task},
         drift::Aside,
         retry::{self, LinkNote, State},
-        worker::{self, Answers},
+        worker::{self, Answers, Report},
     },
-    model::{Done, Job, JobId, Operation, Outcome, PathSet, Problem, Reason, RelPath, Settlement},
+    model::{Done, Entry, Job, JobId, Operation, Outcome, PathSet, Problem, Reason, RelPath, Settlement},
     remote::{Class, Remote, RemoteError},
     watch::Watcher,
 };
@@ -78,22 +78,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     fn take(&mut self, task: Task, end: End, turn: &mut Turn) {
         match (task, end) {
-            (Task::Run(job), End::Ran(report)) => {
-                match &report.trouble {
-                    Some(e) => self.link_failed(e),
-                    None => self.link_works(),
-                }
-                if report.mode_unset && !std::mem::replace(&mut self.mode_unset, true) {
-                    tracing::warn!(mirror = %self.settings.name, "the server does not set permissions (SITE CHMOD)");
-                }
-                turn.aside.extend(report.aside);
-                if report.look_again {
-                    self.look_again(job.operation.path().clone());
-                }
-                if let Outcome::Done(done) = &report.outcome {
-                    self.staged(&job, done);
-                }
-                self.ended(job, report.outcome, turn);
+            (Task::Run(job), End::Ran(report)) => self.ran(job, *report, turn),
+            // It went on where it was cut off.
+            (Task::Resolve(job, _), End::Ran(report)) => {
+                self.doubtless(&job);
+                self.stale = true;
+                self.ran(job, *report, turn);
             }
             (Task::Release(work), End::Told(told)) => self.take_told(&work, *told, turn),
             (Task::Release(work), end) => {
@@ -146,11 +136,35 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 let problem = worker::problem(&e);
                 self.ask_later(job, asked, problem, turn);
             }
-            (Task::Resolve(job, asked), End::Died | End::Ran(_) | End::Told(_) | End::NotBegun) => {
+            (Task::Resolve(job, asked), End::Died | End::Told(_) | End::NotBegun) => {
                 let problem = Problem::new(Reason::Connection, "the question about it ended unexpectedly");
                 self.ask_later(job, asked, problem, turn);
             }
         }
+    }
+
+    fn ran(&mut self, job: Job, report: Report, turn: &mut Turn) {
+        match &report.trouble {
+            Some(e) => self.link_failed(e),
+            None => self.link_works(),
+        }
+        if report.mode_unset && !std::mem::replace(&mut self.mode_unset, true) {
+            tracing::warn!(mirror = %self.settings.name, "the server does not set permissions (SITE CHMOD)");
+        }
+        turn.aside.extend(report.aside);
+        if report.look_again {
+            self.look_again(job.operation.path().clone());
+        }
+        if let Outcome::Done(done) = &report.outcome {
+            self.staged(&job, done);
+        }
+        self.ended(job, report.outcome, turn);
+    }
+
+    /// What is recorded at the paths of `job`.
+    pub(super) async fn recorded(&mut self, job: &Job) -> Result<Vec<Option<Entry>>, IndexError> {
+        let paths: Vec<RelPath> = job.operation.touches().cloned().collect();
+        self.books.with(move |index| index.recorded(&paths)).await
     }
 
     /// The server did not say what became of a job: that is this path's problem, with a backoff of its own, and no other's.

@@ -1,18 +1,22 @@
 //! Puts, one or many on a session. Each is sent under a temporary name, proven there, and renamed last; the rename of one goes
 //! out with the begin of the next, and what came of it is told then. Every step of a put is here, in order.
 
+mod resume;
+
 use std::sync::{Arc, atomic::AtomicU64};
 
 use tokio::sync::mpsc;
 
+pub(in crate::mirror) use resume::resume;
+
 use super::{Report, adorned, problem, swept, unfit, unread};
 use crate::{
     mirror::{
-        body::{self, FileBody},
+        body::{self, Content, FileBody},
         drift::{Care, Drift},
     },
     model::{Digest, Done, Fingerprint, Job, Mode, Operation, Outcome, Problem, Reason, RelPath},
-    remote::{RemoteError, Session, Stored, Wanted},
+    remote::{Concluded, RemoteError, Session, Stored, Wanted},
 };
 
 /// A larger file is not sent before its copy on the server was compared: a round trip is little beside it.
@@ -147,7 +151,6 @@ async fn send<S: Session>(
         return Sent::Ended(job, report);
     }
     let mut body = FileBody::new(care.place.clone(), path.clone(), sent);
-    let seconds = |print: &Fingerprint| print.mtime_ns.div_euclid(1_000_000_000);
     let wanted =
         Wanted { fresh: &temp, path: &path, modified: Some(seconds(&planned)), mode, more: follows(), bytes: planned.size };
     let ready = before.take();
@@ -175,6 +178,10 @@ async fn send<S: Session>(
     // Only after a good end is the reader waited for: it may hang on a disk that does not answer.
     let Stored { bytes, concluded } = match stored {
         Ok(stored) => stored,
+        // What is there of it may be gone on with.
+        Err(e) if resume::is_worth_it(&e, planned.size) => {
+            return Sent::Ended(job, Report::failed(e).in_doubt());
+        }
         Err(e) => return ended(session, job, &temp, Report::failed(e)).await,
     };
     let content = match body.finish().await {
@@ -184,44 +191,81 @@ async fn send<S: Session>(
     };
     // What was asked along with it is all, if it fits, and the file still has the time that was planned with.
     let concluded = concluded.filter(|found| found.size == Some(bytes) && seconds(&content.print) == seconds(&planned));
+    match proven(session, job, &care, content, bytes, concluded, follows).await {
+        Proven::Is(sent) => sent,
+        // A connection that is cut may look to the server like the end of the file.
+        Proven::Lacks(job, report) if resume::is_large(planned.size) => Sent::Ended(job, report.in_doubt()),
+        Proven::Lacks(job, report) => ended(session, job, &temp, report).await,
+    }
+}
+
+/// Whether what was sent is there.
+enum Proven {
+    /// It is, or something else came of it.
+    Is(Sent),
+    /// There is less, or none.
+    Lacks(Job, Report),
+}
+
+/// Proves what is there under the temporary name of `job`: `content`, of which `sent` bytes went out now. What was `concluded` already need
+/// not be asked for.
+async fn proven<S: Session>(
+    session: &mut S,
+    job: Job,
+    care: &Care,
+    content: Content,
+    sent: u64,
+    concluded: Option<Concluded>,
+    follows: &mut impl FnMut() -> bool,
+) -> Proven {
+    let (Operation::Put { path, print: planned, mode, .. }, Some(temp)) = (&job.operation, &job.temp) else {
+        return Proven::Is(Sent::Ended(job, Report::of(Outcome::Untouched)));
+    };
+    let (path, planned, mode, temp, bytes) = (path.clone(), *planned, *mode, temp.clone(), content.bytes);
     let concluded = match concluded {
         Some(concluded) => concluded,
         None => {
-            let wanted = Wanted { modified: Some(seconds(&content.print)), more: follows(), ..wanted };
+            let modified = Some(seconds(&content.print));
+            let wanted = Wanted { fresh: &temp, path: &path, modified, mode, more: follows(), bytes };
             match session.conclude(wanted).await {
                 Ok(concluded) => concluded,
-                Err(e) => return ended(session, job, &temp, Report::failed(e)).await,
+                Err(e) => return Proven::Is(ended(session, job, &temp, Report::failed(e)).await),
             }
         }
     };
     if concluded.size != Some(bytes) {
         let found = concluded.size.map_or_else(|| "no file".to_owned(), |n| format!("{n} bytes"));
-        let problem = Problem::new(Reason::Proof, format_args!("sent {bytes} bytes, the server holds {found}"));
-        return ended(session, job, &temp, Report::of(Outcome::Failed(problem))).await;
+        let problem = Problem::new(Reason::Proof, format_args!("{bytes} bytes were sent, the server holds {found}"));
+        return Proven::Lacks(job, Report::of(Outcome::Failed(problem)));
     }
     let (print, digest) = (content.print, content.digest);
     let report =
         |done| Report { look_again: print != planned, mode_unset: concluded.mode_unset, ..Report::of(Outcome::Done(done)) };
     if care.stages {
         // What is at the path is compared when everything is there.
-        return Sent::Ended(job, report(Done::Staged { print, digest, sent: bytes }));
+        return Proven::Is(Sent::Ended(job, report(Done::Staged { print, digest, sent })));
     }
     if let Some(why) = care.objection(0, concluded.found.as_ref(), Some(&print)) {
         match care.drift {
-            Drift::KeepRemote => return ended(session, job, &temp, Report::drifted(&why)).await,
+            Drift::KeepRemote => return Proven::Is(ended(session, job, &temp, Report::drifted(&why)).await),
             // For a moment there is nothing at the path: theirs may not be lost, and ours may not come before it is away.
             Drift::KeepBoth => {
                 if let Err(e) = care.set_aside(session, &path).await {
-                    return ended(session, job, &temp, Report::failed(e)).await;
+                    return Proven::Is(ended(session, job, &temp, Report::failed(e)).await);
                 }
-                let ready = Ready { job, temp, path, report: report(Done::Holds { print, digest, sent: bytes }) };
+                let ready = Ready { job, temp, path, report: report(Done::Holds { print, digest, sent }) };
                 let (job, report) = renamed_alone(session, ready).await;
-                return Sent::Ended(job, report);
+                return Proven::Is(Sent::Ended(job, report));
             }
             Drift::Overwrite => {}
         }
     }
-    Sent::Ready(Ready { job, temp, path, report: report(Done::Holds { print, digest, sent: bytes }) })
+    Proven::Is(Sent::Ready(Ready { job, temp, path, report: report(Done::Holds { print, digest, sent }) }))
+}
+
+/// A time of modification in whole seconds since the Unix epoch.
+fn seconds(print: &Fingerprint) -> i64 {
+    print.mtime_ns.div_euclid(1_000_000_000)
 }
 
 /// Compares what is at `path` before a body is sent that is large, or may be there already; a report ends the job.

@@ -229,6 +229,15 @@ impl Tree {
         Ok(())
     }
 
+    /// Adds to the end of a file.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn append(&mut self, path: &RelPath, more: &[u8]) -> Result<(), Refusal> {
+        let body = [&self.body(path)?, more].concat();
+        self.store(path, body.into())
+    }
+
     /// MFMT.
     ///
     /// # Errors

@@ -76,8 +76,9 @@ pub fn live_twice(mix: Mix, seed: u64) -> Result<Tale, Wrong> {
 fn traced(mix: Mix, seed: u64) -> Result<(Tale, Vec<String>), Wrong> {
     let mut random = fastrand::Rng::with_seed(seed);
     let (edits, connections) = (random.u64(..), random.usize(1..=4));
-    // Every other server copies what is replaced.
-    let manners = Manners { fold_case: mix.fold != Fold::No, copies: seed.is_multiple_of(2), ..Manners::default() };
+    // Every other server copies what is replaced, and one of each two computes checksums.
+    let manners =
+        Manners { fold_case: mix.fold != Fold::No, copies: seed.is_multiple_of(2), sums: seed % 4 < 2, ..Manners::default() };
     let options = Options { manners, strict: true, unknown: false };
     let mut stage = Stage::with(edits, mix.fold, mix.ears, connections, View::default(), options);
     // The engine's own chances, too.
