@@ -22,13 +22,13 @@ class Clients:
         self.environment = dict(os.environ, HOME=str(work), LC_ALL="C.UTF-8", LD_LIBRARY_PATH=str(programs / "libs"),
                                 SSL_CERT_FILE=str(self.ca), RCLONE_CONFIG="/dev/null", RCLONE_FTP_PASS="")
 
-    def command(self, name, source, scratch):
-        """The command line that mirrors `source` into `up`, and its environment."""
+    def command(self, name, source, scratch, then=""):
+        """The command line that mirrors `source` into `up`, and its environment; what a second run needs to meet the change `then`."""
         client, parallel, *options = name.split("-")
         call = {"towline": self.call_towline, "lftp": self.call_lftp, "rclone": self.call_rclone}[client]
-        return call(int(parallel[1:]), "tuned" in options, source, scratch)
+        return call(int(parallel[1:]), "tuned" in options, source, scratch, then)
 
-    def call_towline(self, parallel, _tuned, source, scratch):
+    def call_towline(self, parallel, _tuned, source, scratch, _then):
         secret = scratch / "password"
         secret.touch(mode=0o600)
         secret.write_text(PASSWORD + "\n")
@@ -53,24 +53,27 @@ path = "{self.server.home}/up"
         state.mkdir(mode=0o700)
         return [self.towline, "--config", scratch / "towline.toml", "--state-dir", state, "sync"], dict(os.environ, HOME=str(self.work))
 
-    def call_lftp(self, parallel, tuned, source, _scratch):
+    def call_lftp(self, parallel, tuned, source, _scratch, then):
         script = LFTP.format(ca=self.ca) + (LFTP_TUNED if tuned else "")
         script += f" open -u {USER},{PASSWORD} -p {self.server.port} ftp://{self.server.address};"
-        script += f" mirror -R --parallel={parallel} {source} up"
+        script += f" mirror -R{' -e' if then else ''} --parallel={parallel} {source} up"
         return [self.programs / "usr/bin/lftp", "--norc", "-c", script], self.environment
 
-    def call_rclone(self, parallel, tuned, source, _scratch):
+    def call_rclone(self, parallel, tuned, source, _scratch, then):
         if not self.environment["RCLONE_FTP_PASS"]:
             hidden = subprocess.run([self.rclone_program, "obscure", "-"], input=PASSWORD, env=self.environment, check=True,
                                     capture_output=True, text=True).stdout.strip()
             self.environment["RCLONE_FTP_PASS"] = hidden
             self.flags = subprocess.run([self.rclone_program, "help", "flags"], env=self.environment, capture_output=True, text=True).stdout
         extra = []
-        if tuned:
+        if tuned and then:
+            # It may leave out nothing of what is there; but a file that has a new name can be found by what it looks like.
+            extra = ["--checkers", "8", "--track-renames", "--track-renames-strategy", "modtime,leaf"]
+        elif tuned:
             # What it can leave out: looking at what is there, and at what it sent. Older versions know a part of it.
             wanted = ["--no-traverse", "--no-check-dest", "--inplace", "--ftp-no-check-upload"]
             if self.server.kind == "vsftpd":  # rclone 1.60 cannot resume a TLS 1.3 session there: "illegal parameter"
                 wanted.append("--ftp-disable-tls13")
             extra = ["--checkers", str(max(parallel, 4)), *[flag for flag in wanted if flag + " " in self.flags]]
-        return [self.rclone_program, "copy", "--transfers", str(parallel), "--ftp-host", self.server.address,
+        return [self.rclone_program, "sync" if then else "copy", "--transfers", str(parallel), "--ftp-host", self.server.address,
                 "--ftp-port", str(self.server.port), "--ftp-user", USER, "--ftp-explicit-tls", *extra, source, ":ftp:up"], self.environment
