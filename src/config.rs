@@ -29,6 +29,8 @@ pub use edit::{EditError, NewPin, write_pin};
 pub use error::{ConfigError, Fault};
 pub use secret::{PasswordSource, SecretError};
 
+use crate::model::Timetable;
+
 /// Looks up an environment variable: `&|name| std::env::var_os(name)`, or a table in a test.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
@@ -62,6 +64,8 @@ pub struct Remote {
     pub password: PasswordSource,
     /// How many connections may be open at once, 1 to 32.
     pub connections: u8,
+    /// How many bytes of files a second its connections may carry together, in each direction, and when.
+    pub bandwidth: Timetable,
     /// Whom to trust.
     pub tls: Tls,
     /// How long to wait.

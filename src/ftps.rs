@@ -17,6 +17,7 @@ pub mod profile;
 pub mod proto;
 #[cfg(test)]
 pub(crate) mod testing;
+mod throttle;
 pub mod tls;
 
 pub use client::{Client, Concluded, Dated, Found, Stored, Wanted};
@@ -30,6 +31,7 @@ pub use error::{Error, Wait};
 pub use mode::{Active, DataMode};
 pub use profile::{Passive, Probed, Profile, SetTime, Tls13, Verdict};
 pub use proto::login::{AccountError, Credentials, Mode};
+pub use throttle::Throttle;
 pub use tls::{
     CertificateProblem, ClientAuth, Pin, Presented, Stats, TlsError, TlsSettings, TlsVersion, Trust, Whose, expiry_warning,
 };

@@ -8,6 +8,7 @@ mod job;
 mod path;
 mod problem;
 mod proof;
+mod timetable;
 mod trash;
 
 pub use abilities::Abilities;
@@ -17,6 +18,7 @@ pub use job::{Done, Job, JobId, Operation, Outcome, ServerCopy, Settlement, Stag
 pub use path::{PathError, PathSet, RelPath};
 pub use problem::{Problem, Reason};
 pub use proof::{Proof, ProofWay};
+pub use timetable::{DayMinute, Days, Hours, LocalTime, Rate, Timetable, Weekday};
 pub use trash::{Disposal, Retention, TRASH_DIR, Versions, is_trash, place};
 
 /// Milliseconds since the Unix epoch, as read from the wall clock. Only shown, compared with itself, and stored.

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use towline::{
     clock,
     config::{self, Config, PasswordSource},
-    ftps::{self, ClientAuth, Pin, Profile, Timeouts, TlsSettings},
+    ftps::{self, ClientAuth, Pin, Profile, Throttle, Timeouts, TlsSettings},
     index::{Index, Profiles, StateLock},
     mirror::{Drift, OpenState, Opened, Publish, Scrub, Seats, Settings, index_file, marker},
     model::{Disposal, Mode, Retention, Versions},
@@ -396,6 +396,7 @@ pub(super) fn server(
         base: base.as_bytes().to_vec(),
         tls: tls(&remote.tls, secrets.key_password),
         timeouts: Timeouts { connect: remote.timeouts.connect, reply: remote.timeouts.reply, stall: remote.timeouts.stall },
+        throttle: Throttle::new(remote.bandwidth.clone(), clock::local),
     };
     FtpsRemote::new(settings, profile, Arc::new(on_learn)).map_err(|e| {
         let hint = e.hint();

@@ -230,6 +230,7 @@ fn mirror(
         base: b"/".to_vec(),
         tls: TlsSettings { ca: Some(server.ca.clone()), server_name: Some("localhost".into()), ..TlsSettings::default() },
         timeouts: Timeouts::default(),
+        throttle: None,
     };
     let remote = FtpsRemote::new(settings, Profile::default(), Arc::new(|_: &Profile| {})).map_err(Failure::failed)?;
     let settings = Settings {

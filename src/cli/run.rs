@@ -200,6 +200,7 @@ mod tests {
         check(both.clone() + &all, "", &["one", "two"], &["x", "y", "z"]);
         check(both.clone() + &mirror("y", "one", "quiet = \"1s\"") + &mirror("n", "two", ""), "", &["one", "two"], &[]);
         check([remote("one", "other"), remote("two", "b"), all.clone()].concat(), "", &["two"], &["z"]);
+        check([&remote("one", "a"), "bandwidth = \"1MiB\"\n", &remote("two", "b"), &all].concat(), "", &["two"], &["z"]);
         check(both + &all, "y", &["two"], &["z"]);
     }
 }

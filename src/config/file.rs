@@ -37,6 +37,7 @@ pub(super) struct RemoteTable {
     pub(super) user: Field<String>,
     pub(super) password: Field<Table<PasswordTable>>,
     pub(super) connections: Field<i64>,
+    pub(super) bandwidth: Field<WordOr<BandwidthTable>>,
     #[serde(default)]
     pub(super) tls: Table<TlsTable>,
     #[serde(default)]
@@ -69,6 +70,25 @@ pub(super) struct ProxyTable {
     pub(super) http: Field<String>,
     pub(super) user: Field<String>,
     pub(super) password: Field<Table<PasswordTable>>,
+}
+
+/// `bandwidth = { ... }`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BandwidthTable {
+    pub(super) limit: Field<String>,
+    #[serde(default)]
+    pub(super) at: Vec<Spanned<Table<HoursTable>>>,
+}
+
+/// `bandwidth.at = [{ ... }]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HoursTable {
+    pub(super) days: Field<String>,
+    pub(super) from: Field<String>,
+    pub(super) to: Field<String>,
+    pub(super) limit: Field<String>,
 }
 
 /// `[remote.NAME.tls]`
@@ -228,6 +248,11 @@ pub(super) trait Described {
 
 impl Described for RemoteTable {}
 impl Described for ActiveTable {}
+impl Described for BandwidthTable {
+    const EXPECTED: &str = "\"unlimited\", \"2MiB\" or { limit = \"unlimited\", at = [{ days = \"mon-fri\", from = \"08:00\", \
+                            to = \"18:00\", limit = \"1MiB\" }] }";
+}
+impl Described for HoursTable {}
 impl Described for TlsTable {
     const EXPECTED: &str = "a table such as { min = \"1.3\" }; TLS cannot be turned off";
 }

@@ -1,5 +1,6 @@
 //! The configuration as a user meets it: what is accepted, and word for word what is said of what is not.
 
+mod bandwidth;
 mod connecting;
 
 use std::collections::BTreeSet;
@@ -7,6 +8,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::Rate;
 
 const EXAMPLE: &str = include_str!("../../config/towline.example.toml");
 
@@ -37,6 +39,7 @@ fn all_of_it() {
         user = "deploy"
         password = { command = ["pass", "show", "web"] }
         connections = 3
+        bandwidth = "2MiB"
         tls = { ca = "ca.pem", pin = ["sha256/BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="], trust = "pin", server_name = "x", min = "1.3", client_cert = "me.pem", client_key = "~/me.key", client_key_password = { env = "K" } }
         timeouts.connect = "1m"
 
@@ -69,6 +72,7 @@ fn all_of_it() {
         user: "deploy".into(),
         password: PasswordSource::Command(vec!["pass".into(), "show".into(), "web".into()]),
         connections: 3,
+        bandwidth: Timetable { limit: Rate::new(2 << 20), hours: Vec::new() },
         tls: Tls {
             ca: Some("/etc/towline/ca.pem".into()),
             pins: vec![[7; 32]],
@@ -141,7 +145,7 @@ fn what_is_said_of_a_wrong_remote() {
         (&format!("{REMOTE}connections = 33"), "5:15: connections: expected a number from 1 to 32"),
         (
             &format!("{REMOTE}passphrase = 1"),
-            "5:1: unknown key; expected one of `host`, `port`, `mode`, `data`, `active`, `proxy`, `user`, `password`, `connections`, `tls`, `timeouts`",
+            "5:1: unknown key; expected one of `host`, `port`, `mode`, `data`, `active`, `proxy`, `user`, `password`, `connections`, `bandwidth`, `tls`, `timeouts`",
         ),
         (
             &format!("{REMOTE}tls.zzzzzzzz = \"me.pem\""),
@@ -328,6 +332,10 @@ fn a_canary_is_never_repeated() {
     for key in [
         "port",
         "connections",
+        "bandwidth",
+        "bandwidth.limit",
+        "bandwidth.at",
+        "bandwidth.at.days",
         "tls",
         "timeouts",
         "tls.ca",
@@ -349,6 +357,10 @@ fn a_canary_is_never_repeated() {
         "verify",
     ] {
         texts.extend([remote(&format!("{key} = \"~hunter2 \"")), remote(&format!("{key} = [\"hunter2\"]"))]);
+    }
+    for key in ["days", "from", "to", "limit"] {
+        let hours = "bandwidth.at = [{ days = \"mon\", from = \"8:00\", to = \"9:00\", limit = \"1MiB\" }]";
+        texts.push(remote(&hours.replace(&format!("{key} = \""), &format!("{key} = \"hunter2"))));
     }
     for key in ["ignore", "quiet", "full_scan", "delete", "delete_budget", "delete_budget.files"] {
         texts.extend([mirror(&format!("{key} = \"hunter2\"")), mirror(&format!("{key} = [[\"hunter2\"]]"))]);
@@ -427,6 +439,9 @@ fn the_example_shows_every_key() {
         keys("[remote.web.proxy]\n")
     );
     assert_eq!(shown(&remote["timeouts"]), keys("[remote.web.timeouts]\n"));
+    for key in keys("[remote.web]\n[remote.web.bandwidth]\n").iter().chain(&keys("[remote.web]\n[[remote.web.bandwidth.at]]\n")) {
+        assert!(EXAMPLE.contains(&format!(" {key} = ")), "{key}");
+    }
     assert_eq!(shown(mirror), keys("[[mirror]]\n"));
     assert_eq!(shown(&mirror["trash"]), keys("[[mirror]]\n[mirror.trash]\n"));
     assert_eq!(shown(&mirror["delete_budget"]), keys("[[mirror]]\n[mirror.delete_budget]\n"));

@@ -1,6 +1,7 @@
 //! From what is written in one file to values that cannot be wrong. Collects everything that is wrong on the way; what
 //! concerns several tables or files is for `merge`.
 
+mod bandwidth;
 mod connecting;
 
 use std::{ops::Range, path::Path, path::PathBuf, sync::Arc};
@@ -100,6 +101,7 @@ impl Reader<'_> {
         let password = self.password(table.password, at);
         let connections =
             self.optional("connections", table.connections, Remote::DEFAULT_CONNECTIONS, |n| value::number(n, 1, 32));
+        let bandwidth = self.bandwidth(table.bandwidth);
         let tls = self.tls(table.tls.0);
         let timeouts = self.timeouts(table.timeouts.0);
         let (data, proxy) = connecting?;
@@ -113,6 +115,7 @@ impl Reader<'_> {
             user: user?,
             password: password?,
             connections: connections?,
+            bandwidth: bandwidth?,
             tls: tls?,
             timeouts: timeouts?,
         })

@@ -1,6 +1,8 @@
 //! What single values may be. Pure: a value goes in, what it means or what was expected comes out; where it stood is not
 //! known here. What was expected never holds what was found.
 
+pub(super) mod bandwidth;
+
 use std::{borrow::Cow, net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use base64::Engine as _;

@@ -30,6 +30,7 @@ use super::{
         listing::ListingParser,
         transfer::{Failure, Transfer, Verdict, apart},
     },
+    throttle::Pace,
     tls::TlsError,
 };
 pub(super) use passive::{ahead, port_ahead};
@@ -106,7 +107,8 @@ pub(super) async fn upload<D: Dial>(
     let stall = endpoint.timeouts.stall;
 
     let stop = {
-        let mut pump = pin!(pump::send(&mut data, body, stall));
+        let pace = Pace::sending(endpoint.throttle.as_deref());
+        let mut pump = pin!(pump::send(&mut data, body, pace, stall));
         loop {
             tokio::select! {
                 (sent, end) = &mut pump => break Stop::Pumped(sent, end),
@@ -252,6 +254,11 @@ impl Sink<'_> {
         }
     }
 
+    /// Whether the bandwidth is limited for it.
+    fn counts(&self) -> bool {
+        matches!(self, Self::File { .. })
+    }
+
     /// Bytes that are read at once.
     fn chunk(&self) -> usize {
         match self {
@@ -273,6 +280,7 @@ async fn receive<D: Dial>(
     let control = &mut connection.control;
     let stall = endpoint.timeouts.stall;
 
+    let mut pace = Pace::receiving(endpoint.throttle.as_deref().filter(|_| sink.counts()));
     let mut chunk = vec![0; sink.chunk()];
     let (mut stalls_at, mut progress) = (Instant::now() + stall, 0);
     let broken = loop {
@@ -283,7 +291,8 @@ async fn receive<D: Dial>(
                 Ok(Ok(read)) => {
                     sink.take(&chunk[..read], stall).await?;
                     progress += read;
-                    if progress >= PROGRESS {
+                    // Waiting for leave is no stall: the server waits for us.
+                    if pace.made_up_for(read).await || progress >= PROGRESS {
                         (stalls_at, progress) = (Instant::now() + stall, 0);
                     }
                 }

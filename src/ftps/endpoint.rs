@@ -29,6 +29,7 @@ use super::{
         Encoding, Features, Reply,
         login::{Credentials, Login, LoginError, Mode, Step},
     },
+    throttle::Throttle,
     tls::{self, Context, Stats, Tls, TlsError, TlsSettings},
 };
 
@@ -52,6 +53,8 @@ pub struct Endpoint<D> {
     pub(super) port_refused: AtomicBool,
     /// How data connections come about.
     pub(super) data: DataMode,
+    /// What they may carry; `None` is as much as they can.
+    pub(super) throttle: Option<Arc<Throttle>>,
     mode: Mode,
     credentials: Credentials,
     profile: Mutex<Profile>,
@@ -130,6 +133,7 @@ impl<D: Dial> Endpoint<D> {
             borne_in_rows: AtomicU32::new(0),
             port_refused: AtomicBool::new(false),
             data: DataMode::default(),
+            throttle: None,
             mode: Mode::default(),
             credentials,
             profile: Mutex::new(profile),
@@ -144,6 +148,12 @@ impl<D: Dial> Endpoint<D> {
     #[must_use]
     pub fn connecting(self, mode: Mode, data: DataMode) -> Self {
         Self { mode, data, ..self }
+    }
+
+    /// The same with a limit to what all its data connections carry together.
+    #[must_use]
+    pub fn throttled(self, throttle: Option<Arc<Throttle>>) -> Self {
+        Self { throttle, ..self }
     }
 
     /// What was learnt so far.

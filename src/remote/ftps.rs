@@ -12,7 +12,7 @@ use super::{Both, Class, Concluded, Listed, Listing, Remote, RemoteError, Sessio
 use crate::{
     ftps::{
         self, AccountError, Client, Credentials, DataMode, Dated, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile,
-        Proxy, Stats, TcpDial, Timeouts, TlsError, TlsSettings,
+        Proxy, Stats, TcpDial, Throttle, Timeouts, TlsError, TlsSettings,
         proto::{ArgumentError, ListedKind, Pathname, listing::Completeness},
     },
     model::{self, Abilities, Checksum, Kind, PathError, RelPath, ServerCopy, Stat, UnixMillis},
@@ -47,6 +47,8 @@ pub struct FtpsSettings {
     pub tls: TlsSettings,
     /// How long to wait for what.
     pub timeouts: Timeouts,
+    /// What all connections to the server may carry together; `None` is as much as they can.
+    pub throttle: Option<Arc<Throttle>>,
 }
 
 /// Settings that cannot work, whatever the server says.
@@ -138,7 +140,7 @@ impl<D: Dial> FtpsRemote<D> {
     /// # Errors
     /// When the settings cannot work.
     pub fn with_dial(dial: D, settings: FtpsSettings, profile: Profile, on_learn: OnLearn) -> Result<Self, SettingsError> {
-        let FtpsSettings { host, mode, data, proxy, user, password, base, tls, timeouts, port } = settings;
+        let FtpsSettings { host, mode, data, proxy, user, password, base, tls, timeouts, throttle, port } = settings;
         if proxy.is_some() && matches!(data, DataMode::Active(_)) {
             return Err(SettingsError::ActiveThroughProxy);
         }
@@ -146,7 +148,7 @@ impl<D: Dial> FtpsRemote<D> {
         let base = Base::new(&base)?;
         let account = format!("{user}@{host}:{port}").into();
         let endpoint = Endpoint::new(dial, &host, credentials, &tls, timeouts, profile, on_learn)?;
-        let endpoint = Arc::new(endpoint.connecting(mode, data));
+        let endpoint = Arc::new(endpoint.connecting(mode, data).throttled(throttle));
         Ok(Self { endpoint, base, account, probing: None, looks_only: false })
     }
 

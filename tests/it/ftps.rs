@@ -49,6 +49,7 @@ pub(crate) fn remote(server: &Server, profile: Profile) -> FtpsRemote {
         base: server.remote("mirror").into_bytes(),
         tls: TlsSettings { ca: Some(server.ca.clone()), ..TlsSettings::default() },
         timeouts: Timeouts::default(),
+        throttle: None,
     };
     FtpsRemote::new(settings, profile, Arc::new(|_: &Profile| {})).unwrap()
 }

@@ -68,6 +68,7 @@ pub(crate) fn settings(server: &Server) -> FtpsSettings {
         base: server.remote("").into_bytes(),
         tls: TlsSettings { ca: Some(server.ca.clone()), ..TlsSettings::default() },
         timeouts: Timeouts::default(),
+        throttle: None,
         mode: Mode::Explicit,
         data: DataMode::Passive,
         proxy: None,

@@ -16,6 +16,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = vec![
         servers::trial(Kind::ProFtpd, "reload::mirrors_come_and_go", || async { come_and_go() }),
         servers::trial(Kind::ProFtpd, "reload::what_is_wrong_changes_nothing", || async { wrong() }),
+        servers::trial(Kind::ProFtpd, "reload::another_bandwidth_is_taken_up", || async { bandwidth() }),
     ];
     for kind in [Kind::Vsftpd, Kind::ProFtpd, Kind::PureFtpd] {
         let name = format!("reload::{}::another_password_is_taken_up", kind.name());
@@ -132,6 +133,25 @@ fn wrong() {
     drop(daemon);
     let (code, words) = reload(&rig);
     assert!(code == Some(69) && words.contains("no towline daemon listens"), "{code:?} {words}");
+}
+
+/// At the limit that it begins with, the file would take more than half an hour.
+fn bandwidth() {
+    const SIZE: usize = 2 << 20;
+    let rig = Rig::new(Kind::ProFtpd, Tls::Both);
+    alter(&rig, |text| text.replace("connections = 4", "connections = 4\nbandwidth = \"1KiB\""));
+    rig.write("a", "x".repeat(SIZE));
+    let daemon = rig.run();
+    let there = rig.server.root.join("mirror");
+    let sizes = || fs::read_dir(&there).into_iter().flatten().flatten().filter_map(|entry| Some(entry.metadata().ok()?.len()));
+    // What had gathered went at once; then a KiB comes each second, and nobody gives up.
+    assert!(wait_until(PATIENCE, || sizes().any(|size| (8 << 10..1 << 20).contains(&size))), "{}", rig.log());
+    assert!(!rig.is_equal());
+    alter(&rig, |text| text.replace("bandwidth = \"1KiB\"", "bandwidth = { limit = \"unlimited\" }"));
+    assert_eq!(reload(&rig), (Some(0), "site: started anew\n".to_owned()));
+    rig.await_sync();
+    assert!(rig.is_equal());
+    drop(daemon);
 }
 
 fn password(kind: Kind) {

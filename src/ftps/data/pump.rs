@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::ftps::error::Wait;
+use crate::ftps::{error::Wait, throttle::Pace};
 
 /// The most bytes that are read beside an upload; they have no meaning, so none are expected.
 const MAX_ANSWER: usize = 16 * 1024;
@@ -32,8 +32,9 @@ pub(super) enum End {
     Late(Wait),
 }
 
-/// Sends all of `body`; gives how many bytes were taken, and how it ended. It fails when nothing moves for `stall`.
-pub(super) async fn send<S>(stream: &mut S, body: &mut mpsc::Receiver<Bytes>, stall: Duration) -> (u64, End)
+/// Sends all of `body`, at this pace; gives how many bytes were taken, and how it ended. It fails when nothing moves for `stall`,
+/// unless it is `pace` that holds it up.
+pub(super) async fn send<S>(stream: &mut S, body: &mut mpsc::Receiver<Bytes>, mut pace: Pace<'_>, stall: Duration) -> (u64, End)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -41,6 +42,7 @@ where
     let mut reading = Reading::default();
     let mut chunk = Bytes::new();
     let mut sent = 0;
+    let mut held_up = false;
     let end = poll_fn(|cx| {
         // Asked now, while the task still has a budget: a server that floods this side uses it up. Progress counts more.
         let mut late = timer.as_mut().poll(cx).is_ready();
@@ -64,17 +66,32 @@ where
                         Poll::Pending => Wait::Stall,
                     },
                 }
-            } else {
-                match Pin::new(&mut *stream).poll_write(cx, &chunk) {
+            } else if let Poll::Ready(leave) = pace.poll(cx, chunk.len()) {
+                if std::mem::take(&mut held_up) {
+                    timer.as_mut().reset(Instant::now() + stall);
+                    late = false;
+                }
+                match Pin::new(&mut *stream).poll_write(cx, &chunk[..leave]) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(End::Broken(io::ErrorKind::WriteZero.into())),
                     Poll::Ready(Ok(written)) => {
                         chunk.advance(written);
+                        pace.moved(written);
                         sent += written as u64;
                         timer.as_mut().reset(Instant::now() + stall);
                         late = false;
                         continue;
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(End::Broken(error)),
+                    Poll::Pending => Wait::Stall,
+                }
+            } else {
+                // No leave yet: what TLS still holds goes out meanwhile. Once it has, nobody is to blame for the silence.
+                match Pin::new(&mut *stream).poll_flush(cx) {
+                    Poll::Ready(Err(error)) => return Poll::Ready(End::Broken(error)),
+                    Poll::Ready(Ok(())) => {
+                        held_up = true;
+                        return Poll::Pending;
+                    }
                     Poll::Pending => Wait::Stall,
                 }
             };
@@ -149,3 +166,6 @@ impl Reading {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

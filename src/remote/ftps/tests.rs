@@ -3,6 +3,7 @@
 
 mod active;
 mod aside;
+mod bandwidth;
 mod behind;
 mod downloads;
 mod flight;

@@ -91,6 +91,7 @@ async fn engine(scene: &Scene) {
             ..TlsSettings::default()
         },
         timeouts: Timeouts { connect: scene.wait, reply: scene.wait, stall: scene.wait },
+        throttle: None,
     };
     let remote = FtpsRemote::new(settings, Profile::default(), Arc::new(|_| {})).unwrap();
     let ended = time::timeout(END, act(&remote, scene)).await.expect("no end");

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     ftps::{
-        DataMode, Mode, Profile, Timeouts, TlsSettings, Trust,
+        DataMode, Mode, Profile, Throttle, Timeouts, TlsSettings, Trust,
         testing::{Heard, Pipe, Server},
     },
     model::RelPath,
@@ -27,6 +27,12 @@ pub(super) fn remote_to(server: Server) -> (FtpsRemote<Pipe>, Heard) {
 pub(super) fn remote_by(server: Server, mode: Mode, data: DataMode) -> (FtpsRemote<Pipe>, Heard) {
     let tls = TlsSettings { trust: Trust::Pin, pins: vec![server.pin()], ..TlsSettings::default() };
     remote_as(server, FtpsSettings { mode, data, ..settings(tls) })
+}
+
+/// A remote that carries no more than `throttle` lets through.
+pub(super) fn remote_limited(server: Server, throttle: Option<Arc<Throttle>>) -> (FtpsRemote<Pipe>, Heard) {
+    let tls = TlsSettings { trust: Trust::Pin, pins: vec![server.pin()], ..TlsSettings::default() };
+    remote_as(server, FtpsSettings { throttle, ..settings(tls) })
 }
 
 /// A remote that trusts as `tls` says.
@@ -54,6 +60,7 @@ pub(super) fn settings(tls: TlsSettings) -> FtpsSettings {
         base: b"/".to_vec(),
         tls,
         timeouts: Timeouts::default(),
+        throttle: None,
     }
 }
 
