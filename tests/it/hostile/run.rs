@@ -154,7 +154,7 @@ struct Ran {
     code: Option<i32>,
     /// On both streams.
     said: String,
-    /// Its largest resident set, in KiB; 0 where the system does not tell.
+    /// The most memory of its own, seen every other millisecond, in KiB; 0 where the system does not tell.
     peak: u64,
 }
 
@@ -243,8 +243,7 @@ async fn towline(dir: &Path) -> Ran {
         loop {
             tokio::select! {
                 ended = child.wait() => break ended.unwrap(),
-                // Its peak can be read as long as it runs; it only rises.
-                () = time::sleep(Duration::from_millis(2)) => peak = peak_of(&status).unwrap_or(peak),
+                () = time::sleep(Duration::from_millis(2)) => peak = memory_of(&status).unwrap_or_default().max(peak),
             }
         }
     });
@@ -253,8 +252,9 @@ async fn towline(dir: &Path) -> Ran {
     Ran { code: ended.unwrap_or_else(|_| panic!("no end:\n{said}")).code(), said, peak }
 }
 
-fn peak_of(status: &str) -> Option<u64> {
+/// What it has asked for. How much of the program itself is resident besides is the page cache's affair: it differs by megabytes.
+fn memory_of(status: &str) -> Option<u64> {
     let status = fs::read_to_string(status).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     line.trim().trim_end_matches("kB").trim().parse().ok()
 }
