@@ -35,9 +35,10 @@ proptest! {
             let rows = |fresh: &Fresh| fresh.index.reader().unwrap().rows(None, None, usize::MAX >> 1).unwrap();
             prop_assert_eq!(rows(&whole), rows(&single));
             prop_assert_eq!(books::totals(&whole.index.db).unwrap(), books::totals(&single.index.db).unwrap());
-            let folds = |fresh: &Fresh| -> Vec<(Vec<u8>, Option<Vec<u8>>, Option<i64>)> {
-                let mut rows = fresh.index.db.prepare("SELECT path, fold, since FROM entry ORDER BY path").unwrap();
-                rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap().map(Result::unwrap).collect()
+            let folds = |fresh: &Fresh| -> Vec<String> {
+                let sql = "SELECT hex(path) || ' ' || coalesce(hex(fold), '-') || coalesce(since, '-') FROM entry ORDER BY path";
+                let mut rows = fresh.index.db.prepare(sql).unwrap();
+                rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
             };
             prop_assert_eq!(folds(&whole), folds(&single));
         }
