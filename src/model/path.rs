@@ -60,7 +60,7 @@ impl RelPath {
         check(name)?;
         Ok(match dir {
             None => Self(name.into()),
-            Some(dir) => Self([&dir.0, b"/".as_slice(), name].concat().into()),
+            Some(dir) => Self(dir.0.iter().chain(b"/").chain(name).copied().collect()),
         })
     }
 
