@@ -22,6 +22,9 @@ use crate::{
 /// A larger file is not sent before its copy on the server was compared: a round trip is little beside it.
 const LARGE: u64 = 256 * 1024;
 
+/// What is sent in a row is smaller: its session is not needed for something else for long.
+const MOST_IN_ROW: u64 = 4 * 1024 * 1024;
+
 /// A job and what it is done with.
 pub(in crate::mirror) struct Load {
     pub(in crate::mirror) job: Job,
@@ -30,9 +33,9 @@ pub(in crate::mirror) struct Load {
     pub(in crate::mirror) sent: Arc<AtomicU64>,
 }
 
-/// Whether a put may follow another one on the same session, without a look at anything first.
+/// Whether a put may follow another one on the same session: it is new, and over soon.
 pub(in crate::mirror) fn follows(operation: &Operation) -> bool {
-    matches!(operation, Operation::Put { print, equal_to: None, .. } if print.size < LARGE)
+    matches!(operation, Operation::Put { print, equal_to: None, .. } if print.size < MOST_IN_ROW)
 }
 
 /// A put that is there, whole and proven, under its temporary name: its rename is left.
