@@ -111,14 +111,15 @@ pub struct Under<'r> {
 
 impl Under<'_> {
     fn turn(&mut self) -> Result<(), IndexError> {
-        let found = rows::observed(self.db, (&self.next, &self.end, rows::limit(PAGE)))?;
+        let found = rows::select(self.db, include_str!("sql/under.sql"), (&self.next, &self.end, rows::limit(PAGE)))?;
         self.last = found.len() < PAGE;
-        if let Some((path, _)) = found.last() {
+        if let Some(held) = found.last() {
             // The smallest key after this one.
-            self.next = path.to_key();
+            self.next = held.path.to_key();
             self.next.push(0);
         }
-        self.page = found.into_iter();
+        let page: Vec<_> = found.into_iter().filter_map(|held| Some((held.path, held.observed?))).collect();
+        self.page = page.into_iter();
         Ok(())
     }
 }

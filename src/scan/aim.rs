@@ -5,7 +5,6 @@ use std::os::fd::AsFd;
 
 use super::{
     Known, Out, Root, Rules, ScanError, Trouble,
-    ahead::Helpers,
     dir::{self, Identity},
     root::c_name,
     rules::IGNORE_FILE,
@@ -36,7 +35,6 @@ pub(super) fn at_each<K: Known>(
     rules: &Rules,
     targets: &[RelPath],
     known: &mut K,
-    helpers: &mut Helpers<'_, '_>,
     out: &mut Out<'_>,
 ) -> Result<(), ScanError<K::Error>> {
     let mut done: Option<RelPath> = None;
@@ -47,7 +45,7 @@ pub(super) fn at_each<K: Known>(
         }
         match approach(root, rules, target, known).map_err(ScanError::Known)? {
             Ok(Approach { frame, above, prefix }) => {
-                walk::from(root, frame, &above, known.under(Some(&prefix)), helpers, out)?;
+                walk::from(root, frame, &above, known.under(Some(&prefix)), out)?;
                 done = Some(prefix);
             }
             Err((path, trouble)) => {
@@ -127,7 +125,7 @@ fn approach<K: Known>(
             }
             None => {
                 let path = station.path.clone();
-                let frame = Frame::one(at, station, &name, chain);
+                let frame = Frame::one(at, station, name, chain);
                 return Ok(frame.map(|frame| Approach { frame, above, prefix: next }).map_err(|trouble| (path, trouble)));
             }
         }

@@ -17,7 +17,6 @@ use tempfile::TempDir;
 use super::{dir::fault, *};
 use crate::model::Fingerprint;
 
-mod helpers;
 mod links;
 mod random;
 

@@ -2,7 +2,6 @@
 
 use super::trashing;
 use crate::{
-    blocking::Priority,
     clock,
     index::{Index, IndexError, Note},
     mirror::{
@@ -91,7 +90,7 @@ pub(in crate::mirror) async fn observe(
     index: &mut Index,
 ) -> Result<(RootIdentity, bool, Vec<String>), DryRunError> {
     let rules = Rules::new(&settings.source, &settings.patterns())?;
-    let mut seen = look::scan(settings.place(), rules, Dirty::Everything, index.reader()?, Priority::Normal);
+    let mut seen = look::scan(settings.place(), rules, Dirty::Everything, index.reader()?);
     let mut root = None;
     let mut unseen = Vec::new();
     loop {
