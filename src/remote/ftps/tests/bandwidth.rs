@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::mpsc,
     time::Instant,
 };
 
-use super::support::{Body, connected, remote_limited};
+use super::support::{Body, connected, counted, remote_limited};
 use crate::{
     ftps::{
         Throttle,
@@ -92,14 +90,7 @@ async fn downloads_have_a_limit_of_their_own() {
     let (remote, _) = remote_limited(server, limit(8 * KIB));
     let mut session = connected(&remote).await;
     store(&mut session, 80 * KIB).await;
-    let (into, mut pieces) = mpsc::channel::<Bytes>(2);
-    let receiving = tokio::spawn(async move {
-        let mut came = 0;
-        while let Some(piece) = pieces.recv().await {
-            came += piece.len();
-        }
-        came
-    });
+    let (into, receiving) = counted();
     let begun = Instant::now();
     session.fetch(&RelPath::new("a").expect("valid"), (KIB * KIB) as u64, into).await.expect("a whole file");
     assert_eq!(receiving.await.expect("received"), KIB * KIB);

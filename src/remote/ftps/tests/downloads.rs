@@ -1,12 +1,11 @@
 //! Downloads: whole, cut short, too long, refused, stalled, and not wanted any more.
 
-use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::mpsc,
 };
 
-use super::support::{connected, remote_to};
+use super::support::{connected, counted, remote_to};
 use crate::{
     ftps::{
         proto::Pathname,
@@ -53,14 +52,7 @@ fn server(ending: Ending) -> Server {
 async fn fetch(ending: Ending) -> (usize, Result<(), RemoteError>, Vec<String>) {
     let (remote, heard) = remote_to(server(ending));
     let mut session = connected(&remote).await;
-    let (into, mut pieces) = mpsc::channel::<Bytes>(2);
-    let receiving = tokio::spawn(async move {
-        let mut came = 0;
-        while let Some(piece) = pieces.recv().await {
-            came += piece.len();
-        }
-        came
-    });
+    let (into, receiving) = counted();
     let path = RelPath::new("a b").expect("valid");
     let result = session.fetch(&path, SIZE, into).await;
     if result.as_ref().err().is_none_or(RemoteError::session_survives) {

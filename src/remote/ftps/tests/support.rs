@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     ftps::{
@@ -19,20 +19,20 @@ use crate::{
 
 /// A remote that trusts the server by its key.
 pub(super) fn remote_to(server: Server) -> (FtpsRemote<Pipe>, Heard) {
-    let pins = vec![server.pin()];
-    remote_with(server, TlsSettings { trust: Trust::Pin, pins, ..TlsSettings::default() })
+    let settings = pinned(&server);
+    remote_as(server, settings)
 }
 
 /// A remote that connects in these ways.
 pub(super) fn remote_by(server: Server, mode: Mode, data: DataMode) -> (FtpsRemote<Pipe>, Heard) {
-    let tls = TlsSettings { trust: Trust::Pin, pins: vec![server.pin()], ..TlsSettings::default() };
-    remote_as(server, FtpsSettings { mode, data, ..settings(tls) })
+    let settings = FtpsSettings { mode, data, ..pinned(&server) };
+    remote_as(server, settings)
 }
 
 /// A remote that carries no more than `throttle` lets through.
 pub(super) fn remote_limited(server: Server, throttle: Option<Arc<Throttle>>) -> (FtpsRemote<Pipe>, Heard) {
-    let tls = TlsSettings { trust: Trust::Pin, pins: vec![server.pin()], ..TlsSettings::default() };
-    remote_as(server, FtpsSettings { throttle, ..settings(tls) })
+    let settings = FtpsSettings { throttle, ..pinned(&server) };
+    remote_as(server, settings)
 }
 
 /// A remote that trusts as `tls` says.
@@ -42,10 +42,27 @@ pub(super) fn remote_with(server: Server, tls: TlsSettings) -> (FtpsRemote<Pipe>
 
 /// A remote of whose server this is known.
 pub(super) fn remote_knowing(server: Server, profile: Profile) -> (FtpsRemote<Pipe>, Heard) {
-    let tls = TlsSettings { trust: Trust::Pin, pins: vec![server.pin()], ..TlsSettings::default() };
-    let heard = server.heard();
-    let remote = FtpsRemote::with_dial(Pipe(server), settings(tls), profile, Arc::new(|_| {})).expect("settings");
+    let (heard, settings) = (server.heard(), pinned(&server));
+    let remote = FtpsRemote::with_dial(Pipe(server), settings, profile, Arc::new(|_| {})).expect("settings");
     (remote, heard)
+}
+
+/// Trust in the server by its key.
+fn pinned(server: &Server) -> FtpsSettings {
+    settings(TlsSettings { trust: Trust::Pin, pins: vec![server.pin()], ..TlsSettings::default() })
+}
+
+/// Where a download goes, and how many bytes came when it is over.
+pub(super) fn counted() -> (mpsc::Sender<Bytes>, JoinHandle<usize>) {
+    let (into, mut pieces) = mpsc::channel::<Bytes>(2);
+    let receiving = tokio::spawn(async move {
+        let mut came = 0;
+        while let Some(piece) = pieces.recv().await {
+            came += piece.len();
+        }
+        came
+    });
+    (into, receiving)
 }
 
 pub(super) fn settings(tls: TlsSettings) -> FtpsSettings {
