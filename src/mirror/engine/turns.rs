@@ -38,12 +38,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if self.edited.is_empty() {
             return Ok(());
         }
-        self.guard().await?;
         let (edited, wall) = (std::mem::take(&mut self.edited), self.wall());
         let window = self.books.with(move |index| index.edits(&edited, wall)).await?;
         if window.rows.is_empty() {
             return Ok(());
         }
+        self.guard().await?;
         let mut busy = self.busy();
         for path in self.backlog.iter().flat_map(Operation::touches) {
             busy.insert(path.clone());
