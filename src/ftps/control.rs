@@ -131,9 +131,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
     /// As [`Self::command`].
     pub async fn flight(&mut self, commands: &[Command]) -> Result<Vec<Reply>, Error> {
         let Some((first, others)) = commands.split_first() else { return Ok(Vec::new()) };
+        // Of what cannot be sent nothing is: a half of it would leave the conversation out of step.
+        let lines: Vec<_> = others.iter().map(|command| command.line(self.encoding)).collect::<Result<_, _>>()?;
         self.send(first).await?;
-        for command in others {
-            let line = command.line(self.encoding)?;
+        for (command, line) in others.iter().zip(lines) {
             self.put(command, &line).await?;
             self.outstanding += 1;
         }

@@ -154,6 +154,14 @@ impl<D: Dial> Client<D> {
         open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
     ) -> (Option<Result<(), Error>>, Option<Result<Stored, Error>>) {
         let command = Command::Stor(wanted.fresh.clone());
+        // No body is sent for a name that cannot be.
+        if let Err(unsendable) = Command::RenameTo(wanted.path.clone()).line(self.encoding()) {
+            let renamed = match before {
+                Some((from, to)) => Some(self.rename(from, to).await),
+                None => None,
+            };
+            return (renamed, Some(Err(unsendable.into())));
+        }
         let Some((from, to)) = before else {
             return (None, Some(self.store_asking(&mut Beside::default(), &command, &wanted, open).await));
         };

@@ -96,7 +96,10 @@ impl<D: Dial> Client<D> {
         let (mut commands, mut bytes) = (Vec::new(), 0);
         for (from, to) in pairs {
             let pair = [Command::RenameFrom(from.clone()), Command::RenameTo(to.clone())];
-            bytes += pair.iter().map(|command| command.encode(self.encoding()).len()).sum::<usize>();
+            let lines: Result<Vec<_>, _> = pair.iter().map(|command| command.line(self.encoding())).collect();
+            // What cannot be sent is asked for alone, and says so.
+            let Ok(lines) = lines else { break };
+            bytes += lines.iter().map(|line| line.len()).sum::<usize>();
             if bytes > FLIGHT || commands.len() + 2 > IN_FLIGHT {
                 break;
             }

@@ -2,6 +2,8 @@
 //! out with the begin of the next, and what came of it is told then. Every step of a put is here, in order.
 
 mod resume;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, atomic::AtomicU64};
 
@@ -73,6 +75,15 @@ pub(in crate::mirror) async fn run<S: Session>(
         }
         if let Some(load) = next.take() {
             if let Some(report) = unfit(&load.job, &load.care) {
+                // What came of the one before it is told before.
+                if let Some(ready) = ready.take() {
+                    let (job, report) = renamed_alone(session, ready).await;
+                    let dead = is_dead(&report);
+                    tell(job, report);
+                    if dead {
+                        return (Some(Report::of(Outcome::Untouched)), false);
+                    }
+                }
                 last = Some((load.job, report));
                 continue;
             }
@@ -96,6 +107,12 @@ pub(in crate::mirror) async fn run<S: Session>(
                 }
                 Sent::Ended(job, report) => {
                     dead |= is_dead(&report);
+                    // It ended before the one before it was renamed.
+                    if let Some(ready) = ready.take() {
+                        let (before, renamed) = if dead { unheard(ready) } else { renamed_alone(session, ready).await };
+                        dead |= is_dead(&renamed);
+                        tell(before, renamed);
+                    }
                     last = Some((job, report));
                 }
             }
@@ -324,6 +341,12 @@ async fn renamed_alone<S: Session>(session: &mut S, ready: Ready) -> (Job, Repor
     let renamed = session.rename(&ready.temp, &ready.path).await;
     let lives = renamed.as_ref().err().is_none_or(RemoteError::session_survives);
     published(session, ready, renamed, lives).await
+}
+
+/// The session ended before its rename was asked for: it is swept when the server is asked.
+fn unheard(ready: Ready) -> (Job, Report) {
+    let problem = Problem::new(Reason::Connection, "the session ended before it was renamed");
+    (ready.job, Report::of(Outcome::InDoubt(problem)))
 }
 
 /// What a put came to whose rename came to this; whether the session `lives`.

@@ -149,3 +149,25 @@ async fn a_long_body_is_asked_about_when_it_is_there() {
     assert_eq!(stored.expect("begun").expect("stored"), Stored { bytes: 100_000, concluded: None });
     assert!(heard.lines().last().is_some_and(|line| line.starts_with("STOR")));
 }
+
+/// Telnet finds a command in the name (RFC 854): it cannot be sent, and was found out when half of a flight was.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_cannot_be_sent_leaves_the_conversation_in_step() {
+    let (remote, heard) = server(Mood::InTurn);
+    let mut session = connected(&remote).await;
+    let (fresh, live, odd) = (path(".new"), path("live"), RelPath::new(b"one\xff\xfftwo").expect("valid"));
+    let (_, stored) = session.store_next(None, wanted(&fresh, &odd, 5), &mut Body::new("whole")).await;
+    assert_eq!(stored.expect("told").expect_err("no such name").class, Class::Name);
+    assert!(!heard.lines().iter().any(|line| line.starts_with("STOR")), "no body is sent for a name that cannot be");
+    let error = session.rename(&fresh, &odd).await.expect_err("no such name");
+    assert_eq!(error.class, Class::Name);
+    let names = Some((&fresh, &live));
+    let (renamed, stored) = session.store_next(names, wanted(&fresh, &odd, 5), &mut Body::new("whole")).await;
+    renamed.expect("asked for").expect("renamed");
+    assert_eq!(stored.expect("told").expect_err("no such name").class, Class::Name);
+    let pairs = [(path("a"), path("b")), (path("c"), odd), (path("e"), path("f"))];
+    let classes: Vec<_> = session.rename_all(&pairs).await.into_iter().map(|result| result.err().map(|e| e.class)).collect();
+    assert_eq!(classes, [None, Some(Class::Name), None]);
+    let (_, stored) = session.store_next(None, wanted(&fresh, &live, 5), &mut Body::new("whole")).await;
+    assert_eq!(stored.expect("begun").expect("stored"), Stored { bytes: 5, concluded: Some(DONE) });
+}
