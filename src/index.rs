@@ -7,6 +7,7 @@
 mod aside;
 mod books;
 mod connect;
+mod dirs;
 mod error;
 mod fold;
 mod held;
@@ -45,17 +46,19 @@ pub use reader::{Reader, Under};
 pub use trash::{Kept, Trashed, Undo, Wanted};
 
 use crate::model::{
-    Digest, Entry, Fingerprint, Job, JobId, Observation, Operation, Problem, RelPath, Row, Settlement, Stat, UnixMillis, Window,
+    Digest, Entry, Fingerprint, Job, JobId, MovedDir, Observation, Operation, Problem, RelPath, Row, Settlement, Stat,
+    UnixMillis, Window,
 };
 use books::Books;
 
-const SCHEMA: [&str; 6] = [
+const SCHEMA: [&str; 7] = [
     include_str!("index/schema/0001.sql"),
     include_str!("index/schema/0002.sql"),
     include_str!("index/schema/0003.sql"),
     include_str!("index/schema/0004.sql"),
     include_str!("index/schema/0005.sql"),
     include_str!("index/schema/0006.sql"),
+    include_str!("index/schema/0007.sql"),
 ];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.
@@ -203,6 +206,24 @@ impl Index {
     /// When the file cannot be read.
     pub fn sources(&self, rows: &[Row], now: UnixMillis) -> Result<Vec<Row>, IndexError> {
         moves::sources(&self.db, rows, now)
+    }
+
+    /// The directories that seem to be on the server under another name, and that nothing keeps from being renamed there.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn moved_dirs(&self) -> Result<Vec<MovedDir>, IndexError> {
+        let totals = books::totals(&self.db)?;
+        if totals.pending_dirs == 0 || totals.vanished_dirs == 0 { Ok(Vec::new()) } else { dirs::moved(&self.db) }
+    }
+
+    /// The rows of these paths, where there are some.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn rows(&self, paths: &[RelPath], now: UnixMillis) -> Result<Vec<Row>, IndexError> {
+        let held = paths.iter().filter_map(|path| rows::get(&self.db, path).transpose());
+        held.map(|held| Ok(held?.into_row(now))).collect()
     }
 
     /// Pending files, at most `limit`, that nobody has read, that have the size of a vanished file with a known digest

@@ -12,9 +12,14 @@
 //! 5. a rename precedes and follows whatever either of its halves does.
 //!
 //! Only renames can close a cycle, so a cycle is broken by sending one file instead of renaming it.
+//!
+//! A directory that the server has under another name is renamed as a whole, and what is in it is left for when that is done: what
+//! differs then is planned like anything else. So are the removals that nothing waits for: of what is gone elsewhere, some may
+//! have moved into that directory.
 
 mod guard;
 mod judge;
+mod moved;
 mod moves;
 mod order;
 mod survey;
@@ -25,6 +30,7 @@ use std::fmt;
 
 pub use guard::{Approval, Budget, Changed, Facts, Halt, Root, guard};
 
+use self::moved::Moved;
 use crate::model::{Abilities, Entry, Operation, PathSet, Problem, RelPath, Window};
 
 /// What the planner may do.
@@ -89,8 +95,11 @@ pub struct Plan {
     pub parked: Vec<(RelPath, Problem)>,
     /// How many removals were left out because they are held.
     pub held: usize,
-    /// How many rows must wait for something else: their backoff, a live job, a removal that is held, rows outside the window.
+    /// How many rows must wait for something else: their backoff, a live job, a removal that is held, rows outside the window, the
+    /// renaming of a directory.
     pub deferred: usize,
+    /// Directories, by their new names, that looked moved and cannot be renamed now: they are planned as if they were not.
+    pub unmoved: Vec<RelPath>,
 }
 
 /// An operation and its reason.
@@ -144,10 +153,19 @@ impl fmt::Display for Why {
 ///
 /// The order of the rows does not matter; of two with the same path the first counts.
 pub fn plan(window: &Window, stage: &Stage, policy: Policy, busy: &PathSet) -> Plan {
-    let survey = survey::Survey::new(window, stage, policy, busy);
-    let moves = match policy.removals {
-        Removals::Allowed => moves::Moves::find(&survey.sites),
-        Removals::Kept | Removals::Held | Removals::HeldWithChanges => moves::Moves::none(survey.sites.len()),
-    };
-    order::order(survey, moves, stage, policy)
+    let mut moved = Moved::new(window, policy);
+    loop {
+        let mut survey = survey::Survey::new(window, &moved, stage, policy, busy);
+        if moved.settle(&mut survey, stage) {
+            continue;
+        }
+        let moves = match policy.removals {
+            Removals::Allowed => moves::Moves::find(&survey),
+            Removals::Kept | Removals::Held | Removals::HeldWithChanges => moves::Moves::none(survey.sites.len()),
+        };
+        match order::order(survey, moves, stage, policy) {
+            Ok(plan) => return Plan { unmoved: moved.given_up, ..plan },
+            Err(cycle) => moved.give_up(&cycle),
+        }
+    }
 }

@@ -186,7 +186,9 @@ fn print(out: &mut impl Write, event: &Event) -> io::Result<()> {
             (Operation::Put { path, .. }, Done::Holds { sent, .. }) => {
                 writeln!(out, "  put        {path} ({})", show::bytes(*sent))
             }
-            (Operation::Rename { from, to, .. }, _) => writeln!(out, "  renamed    {from} -> {to}"),
+            (Operation::Rename { from, to, .. } | Operation::RenameDir { from, to, .. }, _) => {
+                writeln!(out, "  renamed    {from} -> {to}")
+            }
             (operation, _) => writeln!(out, "  {:<10} {}", short(operation), operation.path()),
         },
         Event::Settled { operation, outcome: Outcome::Failed(problem) | Outcome::InDoubt(problem) } => {
@@ -209,7 +211,9 @@ fn short(operation: &Operation) -> &'static str {
         Operation::Expire { .. } => "expired",
         Operation::RemoveDir { .. } => "rmdir",
         Operation::SetMode { .. } => "chmod",
-        Operation::Put { .. } | Operation::Rename { .. } | Operation::Link { .. } => operation.verb(),
+        Operation::Put { .. } | Operation::Rename { .. } | Operation::RenameDir { .. } | Operation::Link { .. } => {
+            operation.verb()
+        }
     }
 }
 

@@ -94,7 +94,9 @@ fn line(step: &Step) -> String {
     let operation = &step.operation;
     match operation {
         Operation::Put { path, print, .. } => format!("{} {path} ({}): {}", operation.verb(), show::bytes(print.size), step.why),
-        Operation::Rename { from, to, .. } => format!("{} {from} -> {to}: {}", operation.verb(), step.why),
+        Operation::Rename { from, to, .. } | Operation::RenameDir { from, to, .. } => {
+            format!("{} {from} -> {to}: {}", operation.verb(), step.why)
+        }
         _ => format!("{} {}: {}", operation.verb(), operation.path(), step.why),
     }
 }

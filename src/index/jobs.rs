@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, Row, params, types::ValueRef};
 
-use super::{IndexError, books::Books, fold, rows, staging, trash};
+use super::{IndexError, books::Books, dirs, fold, rows, staging, trash};
 use crate::model::{
     Digest, Done, Entry, Fingerprint, Job, JobId, Kind, Mode, Operation, Outcome, Problem, Reason, RelPath, Settlement, Staged,
     Stat, UnixMillis, is_trash,
@@ -157,6 +157,8 @@ impl Promise {
                 self.record(books, from, None)?;
                 self.record(books, to, Some(Entry::File { print: *print, digest: digest.or(carried), mode: *mode }))?;
             }
+            (Operation::RenameDir { from, to, .. }, Done::AsPlanned) => self.moved(books, from, to)?,
+            (Operation::RenameDir { to, inode, .. }, Done::NotMoved) => self.record(books, to, Some(Entry::dir(*inode)))?,
             (Operation::Trash { path, place }, Done::AsPlanned) => {
                 let recorded = rows::get(books.db(), path)?.and_then(|held| held.recorded);
                 trash::put(books, place, path, recorded)?;
@@ -168,7 +170,8 @@ impl Promise {
             (Operation::Revert { place, path, .. }, Done::AsPlanned) => self.reverted(books, place, path, None)?,
             (Operation::Restore { place, path }, Done::AsPlanned) => Self::left(books, place, path)?,
             (Operation::Expire { place, .. }, Done::AsPlanned) => trash::delete(books, place)?,
-            (Operation::Put { .. }, Done::AsPlanned) | (_, Done::Holds { .. } | Done::Staged { .. } | Done::NotKept) => {
+            (Operation::Put { .. }, Done::AsPlanned)
+            | (_, Done::Holds { .. } | Done::Staged { .. } | Done::NotKept | Done::NotMoved) => {
                 return Ok(false);
             }
         }
@@ -204,6 +207,22 @@ impl Promise {
                     self.told(books, to, at_to)
                 }
             },
+            Operation::RenameDir { from, to, inode } => match (told(from), told(to)) {
+                (None, Some(Stat { kind: Kind::Dir, .. })) => self.moved(books, from, to),
+                (at_from, at_to) => {
+                    self.kept(books, from, at_from)?;
+                    if at_from.is_none() {
+                        books.change_below(from, |held| {
+                            held.told(None);
+                            true
+                        })?;
+                    }
+                    match at_to {
+                        Some(Stat { kind: Kind::Dir | Kind::Link, .. }) => self.record(books, to, Some(Entry::dir(*inode))),
+                        other => self.told(books, to, other),
+                    }
+                }
+            },
             Operation::Trash { path, place } => {
                 if let Some(stat) = told(place) {
                     let recorded = rows::get(books.db(), path)?.and_then(|held| held.recorded);
@@ -234,6 +253,14 @@ impl Promise {
                 None => trash::delete(books, place),
             },
         }
+    }
+
+    /// The directory `from`, with all that is in it, is called `to`.
+    fn moved(&self, books: &mut Books<'_>, from: &RelPath, to: &RelPath) -> Result<(), IndexError> {
+        let Some(dir) = rows::get(books.db(), from)?.and_then(|held| held.recorded) else { return Ok(()) };
+        self.record(books, to, Some(dir))?;
+        dirs::carry(books, from, to, |books, path, entry| self.record(books, path, entry))?;
+        self.record(books, from, None)
     }
 
     /// What was in the trash is at `path` again, and Towline's no more.
@@ -323,6 +350,9 @@ impl Promise {
                 Operation::Revert { place: rows::path(row, 3)?, path, over: rows::print(row, 5)? }
             }
             _ if is_trash(&rows::path(row, 3)?) => Operation::Restore { place: rows::path(row, 3)?, path },
+            _ if row.get_ref(5)? == ValueRef::Null => {
+                Operation::RenameDir { from: rows::path(row, 3)?, to: path, inode: row.get::<_, i64>(8)?.cast_unsigned() }
+            }
             _ => Operation::Rename {
                 from: rows::path(row, 3)?,
                 to: path,
@@ -375,6 +405,10 @@ fn insert(db: &Connection, operation: &Operation, now: UnixMillis) -> Result<Job
         Operation::Revert { place, over, .. } => ("rename", Some(place), Some(over), None, None, None),
         Operation::Expire { kind: Kind::Dir, .. } => ("remove-dir", None, None, None, None, None),
         Operation::Expire { .. } => ("remove-file", None, None, None, None, None),
+        Operation::RenameDir { from, inode: moved, .. } => {
+            inode = Some(*moved);
+            ("rename", Some(from), None, None, None, None)
+        }
         Operation::Rename { from, print, digest, mode, retime, .. } => {
             retimes = *retime;
             ("rename", Some(from), Some(print), *digest, None, *mode)

@@ -27,6 +27,7 @@ pub(super) fn observe(books: &mut Books<'_>, found: &[Observation]) -> Result<Ob
             }
             Observation::Ignored(path) => {
                 books.db().prepare_cached(include_str!("sql/job_forget.sql"))?.execute(rows::range(Some(path)))?;
+                books.db().prepare_cached(include_str!("sql/job_forget_above.sql"))?.execute([path.to_key()])?;
                 usize::from(books.change(path, Held::forget)?) + books.change_below(path, Held::forget)?
             }
         };

@@ -1,6 +1,7 @@
 //! The index's verbs from outside, one child per room; the property test is in `model`.
 
 mod boot;
+mod dirs;
 mod files;
 mod fold;
 mod jobs;
@@ -15,7 +16,7 @@ mod trash;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{Done, Outcome, Problem, Reason};
+use crate::model::{Done, Kind, Outcome, Problem, ProofWay, Reason};
 
 /// An index in a directory of its own, without the wait for the disk.
 struct Fresh {

@@ -102,6 +102,8 @@ pub(super) async fn before<S: Session>(session: &mut S, job: &Job, care: &Care) 
         Operation::Restore { .. } | Operation::Expire { .. } => Ok(None),
         // They look by themselves: for what replaces the file drift is no end, but for a copy it is.
         Operation::Keep { .. } | Operation::Revert { .. } => Ok(None),
+        // What was changed in a directory goes along with it, and is compared when something else is to take its place.
+        Operation::RenameDir { .. } => Ok(None),
         Operation::Put { .. } | Operation::MakeDir { .. } | Operation::SetMode { .. } | Operation::RemoveDir { .. } => Ok(None),
     };
     done.unwrap_or_else(|e| Some(Report::failed(e)))

@@ -7,6 +7,7 @@ mod ending;
 mod guarding;
 mod housing;
 mod looking;
+mod planning;
 mod recovering;
 mod releasing;
 mod scrubbing;
@@ -47,8 +48,8 @@ use super::{
 };
 use crate::{
     index::{FURTHEST_RETRY, Index, IndexError, Tally},
-    model::{Abilities, Entry, Job, Operation, PathSet, RelPath, RootIdentity, UnixMillis, Window},
-    plan::{self, Approval, Policy, Removals, Stage},
+    model::{Abilities, Entry, Job, MovedDir, Operation, PathSet, RelPath, RootIdentity, UnixMillis},
+    plan::{Approval, Policy, Removals},
     remote::Remote,
     scan::{Reach, Rules, Skipped},
     watch::{Settle, WatchError, Watcher},
@@ -165,6 +166,8 @@ pub struct Mirror<R: Remote, W> {
     release: releasing::Releasing,
     scrub: scrubbing::Scrubbing<R::Session>,
     crew: Crew<R>,
+    /// Directories that looked moved when the pass began.
+    moved: Vec<MovedDir>,
     /// What binds the index to the directory on the server, as it is noted there.
     bond: Option<Bond>,
     readied: mpsc::UnboundedReceiver<()>,
@@ -262,6 +265,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             left_out: false,
             acting: false,
             backlog: VecDeque::new(),
+            moved: Vec::new(),
             schedule: Schedule::default(),
             edited: Vec::new(),
             doubts: VecDeque::new(),
@@ -460,108 +464,6 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Whether the observed side is whole enough to conclude from.
     fn may_plan(&self) -> bool {
         self.root != Rooted::Missing && (self.fresh || (self.looked && self.looking.is_none()))
-    }
-
-    async fn plan_ahead(&mut self) -> Result<(), IndexError> {
-        if self.may_plan() {
-            self.plan_edits().await?;
-        }
-        while self.may_plan() && self.needs_jobs() {
-            if !self.backlog.is_empty() {
-                self.promise().await?;
-                continue;
-            }
-            if self.pass == Pass::Over {
-                if !std::mem::take(&mut self.stale) {
-                    return Ok(());
-                }
-                (self.left_out, self.acting) = (false, false);
-                self.planned_at = self.wall();
-                self.next_retry = None;
-                self.untold = true;
-                self.guard().await?;
-                self.tell_folding().await?;
-                // A full server is helped by removals, and only every other pass tries whether a put fits again.
-                self.make_room = self.link.is_full() && !self.make_room;
-                self.stale |= self.make_room;
-                if self.make_room {
-                    self.take_out_the_trash().await?;
-                }
-                self.pass = if self.make_room { Pass::Vacate { before: None } } else { Pass::Fill { after: None } };
-            }
-            let (window, stage, next) = self.next_window().await?;
-            let busy = self.busy();
-            let plan = plan::plan(&window, &stage, self.policy(), &busy);
-            // While nothing is done, rows that wait do so for their time, or are parked.
-            self.left_out |= plan.deferred > 0;
-            self.acting |= !busy.is_empty() || !plan.steps.is_empty();
-            if !plan.parked.is_empty() {
-                self.books.with(move |index| index.park(&plan.parked)).await?;
-                self.untold = true;
-            }
-            self.pass = next;
-            let steps = self.without_left(plan.steps).await?;
-            for (step, keep) in std::iter::zip(&steps, self.keeping(&steps).await?) {
-                self.backlog.extend(keep);
-                self.backlog.push_back(step.operation.clone());
-            }
-            if !plan.records.is_empty() {
-                let wall = self.wall();
-                self.books.with(move |index| index.record(&plan.records, wall)).await?;
-                self.untold = true;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads the next stretch of pending rows: which, what for, and what comes after it.
-    async fn next_window(&mut self) -> Result<(Window, Stage, Pass), IndexError> {
-        let wall = self.wall();
-        // Not always the same: a row that happens to lie on the edge of a stretch must not lie there each time.
-        let limit = WINDOW + fastrand::usize(..64);
-        match self.pass.clone() {
-            Pass::Vacate { before } => {
-                let bound = before.clone();
-                let window = self.books.with(move |index| index.removals(bound.as_ref(), limit, wall)).await?;
-                let next = window.cut.clone().map_or(Pass::Over, |cut| Pass::Vacate { before: Some(cut) });
-                Ok((window, Stage::Vacate { before }, next))
-            }
-            Pass::Fill { after } => {
-                let bound = after.clone();
-                let read = move |index: &mut Index| {
-                    let mut window = index.window(bound.as_ref(), limit, wall)?;
-                    window.twins = index.twins(&window.rows, wall)?;
-                    window.rows.extend(index.sources(&window.rows, wall)?);
-                    Ok(window)
-                };
-                let window = self.books.with(read).await?;
-                Ok(match (after, window.cut.clone()) {
-                    (None, None) => (window, Stage::All, Pass::Over),
-                    (after, Some(cut)) => (window, Stage::Fill { after }, Pass::Fill { after: Some(cut) }),
-                    (after, None) => (window, Stage::Fill { after }, Pass::Vacate { before: None }),
-                })
-            }
-            Pass::Over => Ok((Window::default(), Stage::All, Pass::Over)),
-        }
-    }
-
-    /// Writes down the next jobs of the plan.
-    async fn promise(&mut self) -> Result<(), IndexError> {
-        let operations: Vec<_> = self.backlog.drain(..self.backlog.len().min(PROMISES)).collect();
-        let beside = |operation: Operation| (self.release.beside(operation.path()), operation);
-        let operations: Vec<(RelPath, Operation)> = operations.into_iter().map(beside).collect();
-        let wall = self.wall();
-        let jobs = self.books.with(move |index| index.begin_beside(&operations, wall)).await?;
-        self.untold = true;
-        jobs.into_iter().for_each(|job| self.schedule.push(job));
-        Ok(())
-    }
-
-    /// Drops what was planned and not promised: it is planned anew.
-    fn replan(&mut self) {
-        self.backlog.clear();
-        self.pass = Pass::Over;
-        self.stale = true;
     }
 
     /// When the loop must turn even if nothing happens.

@@ -2,6 +2,7 @@
 //! folds case. `TOWLINE_CASES` sets how many.
 
 mod disk;
+mod moved;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

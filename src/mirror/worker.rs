@@ -107,6 +107,7 @@ async fn act<S: Session>(session: &mut S, job: &Job, care: &Care, sent: Arc<Atom
         Operation::Put { .. } => return put::alone(session, job, care, sent).await,
         Operation::Link { path, target } => return link(session, job, path, target, place).await,
         Operation::Rename { from, to, .. } => return rename(session, job, from, to).await,
+        Operation::RenameDir { from, to, .. } => return rename_dir(session, from, to).await,
         Operation::MakeDir { path, mode, .. } => match session.make_dir(path).await {
             Ok(()) => return adorned(session, path, None, *mode).await,
             Err(e) => Err(e),
@@ -217,6 +218,18 @@ async fn rename<S: Session>(session: &mut S, job: &Job, from: &RelPath, to: &Rel
         },
         Err(lost) if lost.session_survives() => Report::failed(refusal),
         Err(lost) => Report::failed(lost),
+    }
+}
+
+/// Where the server does not do it, for whatever reason, the directory is made, and its files move one by one.
+async fn rename_dir<S: Session>(session: &mut S, from: &RelPath, to: &RelPath) -> Report {
+    match session.rename(from, to).await {
+        Ok(()) => Report::of(Outcome::Done(Done::AsPlanned)),
+        Err(refusal) if matches!(refusal.class, Class::Refused | Class::NotEmpty) => match session.make_dir(to).await {
+            Ok(()) => Report::of(Outcome::Done(Done::NotMoved)),
+            Err(e) => Report::failed(e),
+        },
+        Err(e) => Report::failed(e),
     }
 }
 

@@ -210,8 +210,22 @@ pub struct Window {
     /// Where the server folds case: the rows, pending or not, whose paths differ from one that is to be filled, or from a
     /// directory above it, in case only. Those of which something is observed are there to be looked at alone.
     pub twins: Vec<Row>,
+    /// The directories that the server seems to have under other names; where one takes the name of another, it comes behind that.
+    /// Both of their rows are in `rows`, if the stretch has that of the new one.
+    pub moved: Vec<MovedDir>,
     /// The last path of the contiguous stretch when more pending rows follow it; `None` when it reaches the end.
     pub cut: Option<RelPath>,
+}
+
+/// A directory that the server has under another name, and most of what is in it, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovedDir {
+    /// The name it has on the server.
+    pub from: RelPath,
+    /// The name it has here.
+    pub to: RelPath,
+    /// What is on the server below the old name and has no place below the new one, with all that is in it: it has to go first.
+    pub rest: Vec<RelPath>,
 }
 
 /// Which directory a mirror's root is: a root that was swapped is noticed by it.

@@ -65,6 +65,16 @@ pub enum Operation {
         /// Whether the copy has another time of modification than the local file.
         retime: bool,
     },
+    /// Rename a directory that the server has under another name, with all that is in it. Where that cannot be, it is made
+    /// under the new name, and what is in it moves by itself.
+    RenameDir {
+        /// The name it has on the server.
+        from: RelPath,
+        /// The name it shall have, which nothing has.
+        to: RelPath,
+        /// The local directory's inode.
+        inode: u64,
+    },
     /// Move a file or a link to the trash.
     Trash {
         /// Where it is.
@@ -125,14 +135,14 @@ impl Operation {
             | Self::Restore { path, .. }
             | Self::Revert { path, .. }
             | Self::Expire { place: path, .. } => path,
-            Self::Rename { to, .. } => to,
+            Self::Rename { to, .. } | Self::RenameDir { to, .. } => to,
         }
     }
 
     /// Every path that the operation touches: one, or two where something is renamed or copied.
     pub fn touches(&self) -> impl Iterator<Item = &RelPath> {
         let from = match self {
-            Self::Rename { from, .. } => Some(from),
+            Self::Rename { from, .. } | Self::RenameDir { from, .. } => Some(from),
             Self::Trash { place, .. } | Self::Keep { place, .. } | Self::Restore { place, .. } | Self::Revert { place, .. } => {
                 Some(place)
             }
@@ -145,7 +155,7 @@ impl Operation {
     pub fn fills(&self) -> Option<&RelPath> {
         match self {
             Self::MakeDir { path, .. } | Self::Put { path, .. } | Self::Link { path, .. } => Some(path),
-            Self::Rename { to, .. } => Some(to),
+            Self::Rename { to, .. } | Self::RenameDir { to, .. } => Some(to),
             Self::Restore { path, .. } | Self::Revert { path, .. } => Some(path),
             Self::SetMode { .. }
             | Self::RemoveFile { .. }
@@ -176,6 +186,7 @@ impl Operation {
             Self::RemoveFile { .. } => "remove",
             Self::RemoveDir { .. } => "remove directory",
             Self::Rename { .. } => "rename",
+            Self::RenameDir { .. } => "rename directory",
             Self::Trash { .. } => "move to the trash",
             Self::Keep { .. } => "keep the old version of",
             Self::Restore { .. } => "put back",
@@ -240,6 +251,8 @@ pub enum Done {
     },
     /// Of a version that was to be kept: it is not, and whatever replaces it need not wait.
     NotKept,
+    /// Of a directory that was to be renamed: it was made under its new name, and the old one has what is in it.
+    NotMoved,
     /// A file is on the server with this content.
     Holds {
         /// The local file as it was when it was read.

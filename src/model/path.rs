@@ -109,6 +109,14 @@ impl RelPath {
         }
     }
 
+    /// What this, which lies below `from`, is called when `from` is called `to`; `None` where it does not lie below.
+    pub fn moved(&self, from: &Self, to: &Self) -> Option<Self> {
+        match self.0.strip_prefix(&*from.0)? {
+            below @ [b'/', ..] => Some(Self([&to.0, below].concat().into())),
+            _ => None,
+        }
+    }
+
     /// Whether one of the two is the other or lies below it.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.is_at_or_below(other) || other.is_at_or_below(self)
@@ -220,6 +228,16 @@ impl PathSet {
         self.0.remove(path)
     }
 
+    /// Keeps the members for which `keep` is true.
+    pub fn retain(&mut self, keep: impl FnMut(&RelPath) -> bool) {
+        self.0.retain(keep);
+    }
+
+    /// Whether the set holds `path` itself.
+    pub fn contains(&self, path: &RelPath) -> bool {
+        self.0.contains(path)
+    }
+
     /// Whether the set holds `path`, an ancestor of it, or something below it.
     pub fn overlaps(&self, path: &RelPath) -> bool {
         self.covers(path) || self.below(path).next().is_some()
@@ -248,6 +266,12 @@ impl PathSet {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Extend<RelPath> for PathSet {
+    fn extend<I: IntoIterator<Item = RelPath>>(&mut self, paths: I) {
+        self.0.extend(paths);
     }
 }
 

@@ -1,9 +1,9 @@
-//! Finds files whose content is on the server under another name. Only candidates: which of them can be done in order is
+//! Finds files whose content is on the server under another name, beside the directories that are renamed as a whole. Only candidates: which of them can be done in order is
 //! for [`super::order`] to find out, which gives some up.
 
 use std::collections::{HashMap, VecDeque};
 
-use super::survey::Site;
+use super::survey::{Site, Survey};
 use crate::model::{Digest, Entry, Fingerprint, Kind};
 
 /// Which file goes where, by index of site.
@@ -24,8 +24,13 @@ impl Moves {
 
     /// Matches by what a rename leaves as it was, then by digest; each in preorder, so that the same rows always give the
     /// same moves. Files that can be filled now choose first.
-    pub(super) fn find(sites: &[Site<'_>]) -> Self {
+    pub(super) fn find(survey: &Survey<'_>) -> Self {
+        let sites = &survey.sites;
         let mut moves = Self::none(sites.len());
+        for &(from, to) in &survey.renamed {
+            moves.to[from] = Some(to);
+            moves.from[to] = Some(from);
+        }
         let mut sources = Sources::new(sites);
         let (ready, waiting): (Vec<usize>, Vec<usize>) =
             (0..sites.len()).filter(|i| is_target(&sites[*i]) && !sites[*i].is_parked()).partition(|i| !sites[*i].fill_stuck);

@@ -2,13 +2,16 @@
 //! which gives up a move wherever it closes a cycle.
 
 use super::{Plan, Policy, Stage, Step, Why, moves::Moves, survey::Survey};
-use crate::model::{Digest, Entry, Fingerprint, Kind, Operation};
+use crate::model::{Digest, Entry, Fingerprint, Kind, Operation, RelPath};
 
 /// How many moves of a cycle are looked at for the one that is cheapest to send.
 const CHOICES: usize = 8;
 
 /// Plans a surveyed window.
-pub(super) fn order(survey: Survey<'_>, moves: Moves, stage: &Stage, policy: Policy) -> Plan {
+///
+/// # Errors
+/// With a directory that cannot be renamed as a whole, by its new name: its move closes a cycle with none of a file in it.
+pub(super) fn order(survey: Survey<'_>, moves: Moves, stage: &Stage, policy: Policy) -> Result<Plan, Vec<RelPath>> {
     let count = survey.sites.len();
     let mut walk = Walk {
         moves,
@@ -17,6 +20,7 @@ pub(super) fn order(survey: Survey<'_>, moves: Moves, stage: &Stage, policy: Pol
         vacated: vec![0; survey.groups.len()],
         survey,
         stack: Vec::new(),
+        given_up: Vec::new(),
         trailing: false,
         plan: Plan::default(),
     };
@@ -36,14 +40,14 @@ pub(super) fn order(survey: Survey<'_>, moves: Moves, stage: &Stage, policy: Pol
     walk.spare();
     for i in (0..count).rev() {
         let site = &walk.survey.sites[i];
-        let wanted = site.draining || !matches!(stage, Stage::Fill { .. });
+        let wanted = site.draining || !(matches!(stage, Stage::Fill { .. }) || walk.survey.spares);
         if wanted && site.vacates.is_some() && !site.vacate_stuck {
             walk.trailing = !site.draining;
             walk.reach(walk.vacating(i).unwrap_or(Node::vacate(i)));
         }
     }
     walk.count_left_out(stage, policy);
-    walk.plan
+    if walk.given_up.is_empty() { Ok(walk.plan) } else { Err(walk.given_up) }
 }
 
 /// One step that may be taken: to fill a site or to vacate it. A rename is the filling of its target.
@@ -86,6 +90,8 @@ struct Walk<'a> {
     /// How many leading members of each group of twins are vacated: each member is passed once, not once for each twin.
     vacated: Vec<usize>,
     stack: Vec<Node>,
+    /// Directories, by their new names, that cannot be renamed in any order.
+    given_up: Vec<RelPath>,
     /// Nothing waits for the removals any more.
     trailing: bool,
     plan: Plan,
@@ -154,17 +160,23 @@ impl Walk<'_> {
         if !node.fills() {
             return site.held_below.get(n).map_or(Need::None, |below| self.vacating(*below).into());
         }
+        // What has to go before its directory is renamed.
+        let first = self.moves.source_of(i).map_or(&[][..], |source| &self.survey.sites[source].held_below);
+        if let Some(&below) = n.checked_sub(2).and_then(|n| first.get(n)) {
+            return self.vacating(below).into();
+        }
+        let start = 2 + first.len();
         match (n, site.twins) {
             (0, _) => site.maker.map(Node::fill).into(),
             (1, _) => self.vacating(i).into(),
             (_, None) => Need::None,
             (_, Some(group)) => {
                 let members = &self.survey.groups[group];
-                let n = self.cursors[node.0].max(2 + self.vacated[group]);
+                let n = self.cursors[node.0].max(start + self.vacated[group]);
                 self.cursors[node.0] = n;
-                let Some(&twin) = members.get(n - 2) else { return Need::None };
+                let Some(&twin) = members.get(n - start) else { return Need::None };
                 let need = self.vacating(twin);
-                if n - 2 == self.vacated[group] && need.is_none_or(|need| self.states[need.0] == State::Done) {
+                if n - start == self.vacated[group] && need.is_none_or(|need| self.states[need.0] == State::Done) {
                     self.vacated[group] += 1;
                 }
                 need.into()
@@ -178,12 +190,13 @@ impl Walk<'_> {
         self.moves.target_of(i).map(Node::fill).or_else(removal)
     }
 
-    /// Gives up a move between `need`, which is on the stack, and the top, which needs it. There is one: only a move
+    /// Gives up a move of a file between `need`, which is on the stack, and the top, which needs it. There is one: only a move
     /// makes a removal need a fill. Whoever is in front of it on the stack needs its source vacated, and finds that
-    /// easier now.
+    /// easier now. Where only directories
+    /// are moved, nothing comes of this plan.
     fn break_cycle(&mut self, need: Node) {
         let start = self.stack.iter().rposition(|n| *n == need).unwrap_or_default();
-        let choices = (start..self.stack.len()).rev().filter(|at| self.is_move(self.stack[*at])).take(CHOICES);
+        let choices = (start..self.stack.len()).rev().filter(|at| self.moves_a(self.stack[*at], Kind::File)).take(CHOICES);
         match choices.min_by_key(|at| self.size(self.stack[*at])) {
             Some(at) => {
                 self.moves.drop_to(self.stack[at].site());
@@ -193,14 +206,19 @@ impl Walk<'_> {
                 }
             }
             None => {
-                debug_assert!(false, "a cycle without a move");
+                let dirs = self.stack[start..].iter().filter(|node| self.moves_a(**node, Kind::Dir));
+                let dirs: Vec<RelPath> = dirs.map(|node| self.survey.sites[node.site()].row.path.clone()).collect();
+                debug_assert!(!dirs.is_empty(), "a cycle without a move");
+                self.given_up.extend(dirs);
                 self.stack.last().into_iter().for_each(|top| self.cursors[top.0] += 1);
             }
         }
     }
 
-    fn is_move(&self, node: Node) -> bool {
-        node.fills() && self.moves.source_of(node.site()).is_some()
+    /// Whether `node` is the move of a file, or that of a directory.
+    fn moves_a(&self, node: Node, kind: Kind) -> bool {
+        let is_moved = |_: &usize| self.survey.sites[node.site()].fills == Some(kind);
+        node.fills() && self.moves.source_of(node.site()).filter(is_moved).is_some()
     }
 
     fn size(&self, node: Node) -> u64 {
@@ -229,7 +247,13 @@ impl Walk<'_> {
         let site = &self.survey.sites[i];
         let path = site.row.path.clone();
         let (operation, why) = match (node.fills(), site.row.observed, site.vacates) {
-            (true, Some(Entry::Dir { inode, mode }), _) => (Operation::MakeDir { path, inode, mode }, self.why_filled(i)),
+            (true, Some(Entry::Dir { inode, mode }), _) => match self.moves.source_of(i) {
+                Some(source) => {
+                    let from = self.survey.sites[source].row.path.clone();
+                    (Operation::RenameDir { from, to: path, inode }, Why::Moved)
+                }
+                None => (Operation::MakeDir { path, inode, mode }, self.why_filled(i)),
+            },
             (true, Some(Entry::Link { target }), _) => (Operation::Link { path, target }, self.why_filled(i)),
             (true, Some(Entry::File { print, digest, mode }), _) => match self.moves.source_of(i) {
                 Some(source) => {
@@ -277,12 +301,14 @@ impl Walk<'_> {
 
     fn count_left_out(&mut self, stage: &Stage, policy: Policy) {
         let filling = matches!(stage, Stage::Fill { .. });
+        self.plan.deferred += self.survey.hidden;
         let held = policy.removals.are_held();
         for (i, site) in self.survey.sites.iter().enumerate() {
             let holds = held && site.vacates.is_some() && !site.blocked && (site.in_the_way || !filling);
             self.plan.held += usize::from(holds);
             let vacates = site.vacates.is_some() && site.row.observed.is_none() && (!filling || site.draining) && !holds;
-            let left = vacates && site.vacate_stuck && self.states[Node::vacate(i).0] == State::New;
+            let stays = site.vacate_stuck || (self.survey.spares && !site.draining);
+            let left = vacates && stays && self.vacating(i).is_none_or(|node| self.states[node.0] == State::New);
             let stuck = site.fill_stuck && !site.is_parked();
             let waits = site.blocked && (site.settled || site.remode.is_some());
             self.plan.deferred += usize::from(stuck || waits || left);

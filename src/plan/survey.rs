@@ -6,7 +6,7 @@ use std::{
     ops::Bound,
 };
 
-use super::{Policy, Removals, Stage, judge::judge};
+use super::{Policy, Removals, Stage, judge::judge, moved::Moved};
 use crate::model::{Entry, Fingerprint, Kind, Mode, PathSet, Problem, RelPath, Row, Window};
 
 /// The rows in preorder with what was found out about them.
@@ -17,6 +17,12 @@ pub(super) struct Survey<'a> {
     pub(super) groups: Vec<Vec<usize>>,
     /// What cannot be mirrored as it is called, and why.
     pub(super) parked: Vec<(RelPath, Problem)>,
+    /// The directories that are renamed as a whole: from which site to which.
+    pub(super) renamed: Vec<(usize, usize)>,
+    /// Rows that wait until a directory was renamed.
+    pub(super) hidden: usize,
+    /// What is gone is kept, as it may have moved into a directory that is renamed.
+    pub(super) spares: bool,
 }
 
 /// One row. Other sites are named by their index.
@@ -58,24 +64,31 @@ pub(super) struct Site<'a> {
 }
 
 impl<'a> Survey<'a> {
-    pub(super) fn new(window: &'a Window, stage: &Stage, policy: Policy, busy: &PathSet) -> Self {
+    pub(super) fn new(window: &'a Window, moved: &Moved<'_>, stage: &Stage, policy: Policy, busy: &PathSet) -> Self {
         let own = window.rows.iter().map(|row| (row, false));
         let mut rows: Vec<(&Row, bool)> = own.chain(window.twins.iter().map(|row| (row, true))).collect();
         rows.sort_by(|a, b| a.0.path.cmp(&b.0.path));
         rows.dedup_by(|a, b| a.0.path == b.0.path);
+        let all = rows.len();
+        if moved.any() {
+            rows.retain(|(row, _)| !moved.hides(&row.path));
+        }
+        let hidden = all - rows.len();
         let (busy, times) = (Busy::new(busy), policy.abilities.times == Some(true));
         let mut sites: Vec<Site<'_>> = rows.into_iter().map(|(row, twin)| Site::new(row, twin, stage, &busy, times)).collect();
+        sites.iter_mut().filter(|site| moved.leaves(&site.row.path)).for_each(Site::leave);
+        sites.iter_mut().filter(|site| moved.waits(&site.row.path)).for_each(|site| site.blocked = true);
         if policy.removals == Removals::HeldWithChanges {
             sites.iter_mut().for_each(Site::brake);
         }
         let parked = judge(&mut sites, &policy.abilities);
-        let mut survey = Self { sites, groups: Vec::new(), parked };
+        let mut survey = Self { sites, groups: Vec::new(), parked, renamed: Vec::new(), hidden, spares: moved.any() };
         survey.relate();
         survey.pair_cases();
         survey.find_in_the_way();
         let cut = window.cut.as_ref();
         let held = policy.removals.are_held();
-        survey.find_stuck(|row| held || !is_whole(row, stage, cut));
+        survey.find_stuck(|row| held || !(moved.leaves(&row.path) || is_whole(row, stage, cut)));
         if matches!(stage, Stage::Fill { .. }) && !held {
             survey.find_draining(|row| !is_whole(row, stage, cut));
         }
@@ -214,6 +227,12 @@ impl<'a> Site<'a> {
 }
 
 impl Site<'_> {
+    /// Its directory is called otherwise now. What may have come in its place comes when it is gone.
+    fn leave(&mut self) {
+        (self.fills, self.settled, self.remode) = (None, false, None);
+        self.vacates = self.row.recorded.as_ref().map(Entry::kind);
+    }
+
     /// A file that is on the server stays there as it is.
     fn brake(&mut self) {
         self.blocked |= self.fills.is_some() && matches!(self.row.recorded, Some(Entry::File { .. }));

@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::{Digest, Fingerprint, Mode, Reason, Row};
 
+mod moved;
 mod server;
 
 const ALLOWED: Policy = Policy { removals: Removals::Allowed, abilities: Abilities::UNKNOWN };
@@ -53,6 +54,7 @@ fn show(plan: &Plan) -> Vec<String> {
         Operation::RemoveFile { path } => format!("rm {path}"),
         Operation::RemoveDir { path } => format!("rmdir {path}"),
         Operation::Rename { from, to, .. } => format!("mv {from} {to}"),
+        Operation::RenameDir { from, to, .. } => format!("mv {from}/ {to}/"),
         Operation::Trash { .. }
         | Operation::Keep { .. }
         | Operation::Restore { .. }

@@ -28,6 +28,7 @@ mod lost;
 mod matrix;
 mod mirror;
 mod mixed;
+mod moves;
 mod names;
 mod network;
 mod proxies;
@@ -78,6 +79,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(chaos::trials());
     trials.extend(trash::trials());
     trials.extend(release::trials());
+    trials.extend(moves::trials());
     trials.extend(resume::trials());
     trials.extend(reload::trials());
     trials.extend(writers::trials());

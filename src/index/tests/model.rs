@@ -1,9 +1,12 @@
 //! Random histories against a plain map: the same rows, the same queue at every window size, the same numbers.
 
+mod steps;
+
 use std::collections::BTreeMap;
 
-use proptest::{prelude::*, sample::Index as Pick};
+use proptest::prelude::*;
 
+use self::steps::{Step, steps};
 use super::*;
 use crate::model::{Kind, Mode};
 
@@ -106,8 +109,9 @@ impl Model {
                 for path in self.at_or_below(path) {
                     self.cells.remove(&path);
                 }
-                for promised in &mut self.jobs {
-                    promised.forgotten |= promised.job.operation.path().is_at_or_below(path);
+                for Promised { job, forgotten, .. } in &mut self.jobs {
+                    *forgotten |= job.operation.path().is_at_or_below(path)
+                        || matches!(&job.operation, Operation::RenameDir { to, .. } if path.is_at_or_below(to));
                 }
             }
         }
@@ -155,6 +159,17 @@ impl Model {
             Operation::RemoveFile { path } | Operation::RemoveDir { path } | Operation::Trash { path, .. } => {
                 self.record(path, None, Some(by), true);
             }
+            Operation::RenameDir { from, to, .. } => {
+                let Some(dir) = self.recorded(from) else { return };
+                self.record(to, Some(dir), Some(by), true);
+                for path in self.at_or_below(from).into_iter().filter(|path| path != from) {
+                    if let Some(entry) = self.recorded(&path) {
+                        self.record(&path.moved(from, to).unwrap(), Some(entry), Some(by), true);
+                        self.record(&path, None, Some(by), true);
+                    }
+                }
+                self.record(from, None, Some(by), true);
+            }
             Operation::Rename { from, to, print, digest, mode, .. } => {
                 let carried = match self.recorded(from) {
                     Some(Entry::File { digest, .. }) => digest,
@@ -176,6 +191,10 @@ impl Model {
                 let Operation::Put { mode, .. } = by.job.operation else { unreachable!() };
                 let entry = Entry::file(*print, Some(*digest)).with_mode(mode);
                 self.record(by.job.operation.path(), Some(entry), Some(&by), true);
+            }
+            Outcome::Done(Done::NotMoved) => {
+                let Operation::RenameDir { to, inode, .. } = &by.job.operation else { unreachable!() };
+                self.record(to, Some(dir(*inode)), Some(&by), true);
             }
             Outcome::Done(Done::NotKept) | Outcome::Untouched => {}
             Outcome::Failed(problem) | Outcome::InDoubt(problem) => {
@@ -216,6 +235,21 @@ impl Model {
             | Operation::Trash { path, .. } => {
                 keeps(self, path, told[0]);
             }
+            Operation::RenameDir { from, to, inode } => match told {
+                [Some(Stat { kind: Kind::Dir, .. }), None] => self.done(&by),
+                [at_to, at_from] => {
+                    keeps(self, from, at_from);
+                    if at_from.is_none() {
+                        for path in self.at_or_below(from).into_iter().filter(|path| path != from) {
+                            self.record(&path, None, None, false);
+                        }
+                    }
+                    match at_to {
+                        Some(Stat { kind: Kind::Dir | Kind::Link, .. }) => self.record(to, Some(dir(*inode)), Some(&by), true),
+                        other => self.record(to, other.map(Stat::to_entry), Some(&by), false),
+                    }
+                }
+            },
             Operation::Rename { from, to, print, retime, .. } => match told {
                 [Some(Stat { kind: Kind::File, size }), None] if size.unwrap_or(print.size) == print.size => self.done(&by),
                 [at_to, at_from] => {
@@ -273,111 +307,6 @@ impl Model {
     }
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Observe(Vec<Observation>),
-    Begin(Vec<Operation>),
-    Settle(Pick, Outcome, Fingerprint, Option<i64>),
-    Resolve(Pick, [Option<Stat>; 2]),
-    Record(RelPath, Entry),
-    Digest(Pick, Digest),
-    Release,
-    Reopen,
-}
-
-fn paths() -> impl Strategy<Value = RelPath> {
-    prop::sample::select(vec!["a", "a/b", "a/b/c", "a/d", "a.x", "b", "b/c", "c"]).prop_map(p)
-}
-
-fn prints() -> impl Strategy<Value = Fingerprint> {
-    (prop::sample::select(vec![0, 5, u64::MAX]), 0..2_i64, 0..2_i64, 1..4_u64)
-        .prop_map(|(size, mtime_ns, ctime_ns, inode)| Fingerprint { size, mtime_ns, ctime_ns, inode })
-}
-
-fn digests() -> impl Strategy<Value = Digest> {
-    (0..2_u8).prop_map(|n| Digest([n; 32]))
-}
-
-fn modes() -> impl Strategy<Value = Option<Mode>> {
-    prop::option::of(prop::sample::select(vec![Mode::of(0o644), Mode::of(0o600)]))
-}
-
-fn entries() -> impl Strategy<Value = Entry> {
-    prop_oneof![
-        2 => (1..3_u64, modes()).prop_map(|(inode, mode)| dir(inode).with_mode(mode)),
-        5 => (prints(), prop::option::of(digests()), modes()).prop_map(|(print, digest, mode)| Entry::File { print, digest, mode }),
-        1 => digests().prop_map(|target| Entry::Link { target }),
-    ]
-}
-
-fn operations() -> impl Strategy<Value = Operation> {
-    prop_oneof![
-        (paths(), 1..3_u64, modes()).prop_map(|(path, inode, mode)| Operation::MakeDir { path, inode, mode }),
-        (paths(), digests()).prop_map(|(path, target)| Operation::Link { path, target }),
-        paths().prop_map(|path| Operation::SetMode { path, mode: Mode::of(0o600) }),
-        (paths(), prints(), prop::option::of(digests()), modes()).prop_map(|(path, print, equal_to, mode)| Operation::Put {
-            path,
-            print,
-            equal_to,
-            mode,
-        }),
-        paths().prop_map(|path| Operation::RemoveFile { path }),
-        paths().prop_map(|path| Operation::RemoveDir { path }),
-        (paths(), 0..u32::MAX)
-            .prop_map(|(path, mark)| Operation::Trash { place: crate::model::place(&path, at(0), mark).unwrap(), path }),
-        (paths(), prints(), prop::option::of(digests()), 0..u32::MAX).prop_map(|(path, print, unless, mark)| Operation::Keep {
-            place: crate::model::place(&path, at(0), mark).unwrap(),
-            path,
-            print,
-            unless,
-        }),
-        (paths(), paths(), prints(), prop::option::of(digests()), modes())
-            .prop_filter("two names", |(from, to, ..)| from != to)
-            .prop_map(|(from, to, print, digest, mode)| Operation::Rename {
-                from,
-                to,
-                print,
-                digest,
-                mode,
-                retime: mode.is_some()
-            }),
-    ]
-}
-
-fn stats() -> impl Strategy<Value = Option<Stat>> {
-    let size = prop::option::of(prop::sample::select(vec![0, 5, u64::MAX]));
-    prop::option::of(prop_oneof![
-        1 => prop_oneof![Just(Kind::Dir), Just(Kind::Link)].prop_map(|kind| Stat { kind, size: None }),
-        3 => size.prop_map(|size| Stat { kind: Kind::File, size }),
-    ])
-}
-
-fn steps() -> impl Strategy<Value = Step> {
-    let observation = prop_oneof![
-        6 => (paths(), entries()).prop_map(|(path, entry)| Observation::Is(path, entry)),
-        2 => paths().prop_map(Observation::Gone),
-        1 => paths().prop_map(Observation::Ignored),
-    ];
-    let outcome = prop_oneof![
-        4 => Just(Outcome::Done(Done::AsPlanned)),
-        1 => Just(Outcome::Untouched),
-        2 => Just(Outcome::Failed(refused())),
-        1 => Just(Outcome::InDoubt(refused())),
-    ];
-    let retry = prop::option::of(prop::sample::select(vec![-1000, 3000, FURTHEST / 2, 2 * FURTHEST]));
-    prop_oneof![
-        6 => prop::collection::vec(observation, 1..5).prop_map(Step::Observe),
-        4 => prop::collection::vec(operations(), 1..4).prop_map(Step::Begin),
-        6 => (any::<Pick>(), outcome, prints(), retry)
-            .prop_map(|(job, outcome, print, retry)| Step::Settle(job, outcome, print, retry)),
-        2 => (any::<Pick>(), stats(), stats()).prop_map(|(job, a, b)| Step::Resolve(job, [a, b])),
-        2 => (paths(), entries()).prop_map(|(path, entry)| Step::Record(path, entry)),
-        1 => (any::<Pick>(), digests()).prop_map(|(row, digest)| Step::Digest(row, digest)),
-        1 => Just(Step::Release),
-        1 => Just(Step::Reopen),
-    ]
-}
-
 fn play(mut fresh: Fresh, model: &mut Model, step: Step) -> Fresh {
     model.now += 1000;
     let now = at(model.now);
@@ -394,6 +323,7 @@ fn play(mut fresh: Fresh, model: &mut Model, step: Step) -> Fresh {
             let which = job.index(model.jobs.len());
             let Promised { job, .. } = model.jobs[which].clone();
             let outcome = match (outcome, &job.operation) {
+                (Outcome::Done(_), Operation::RenameDir { .. }) if print.size == 0 => Outcome::Done(Done::NotMoved),
                 (Outcome::Done(_), Operation::Put { .. }) => {
                     Outcome::Done(Done::Holds { print, digest: Digest([1; 32]), sent: print.size })
                 }

@@ -5,10 +5,10 @@ use crate::{
     clock,
     index::{Index, IndexError, Note},
     mirror::{
-        Settings,
+        Publish, Settings,
         look::{self, Seen},
     },
-    model::{Abilities, PathSet, RootIdentity},
+    model::{Abilities, Digest, Done, Job, Operation, Outcome, PathSet, RootIdentity, Settlement},
     plan::{self, Changed, Facts, Halt, Policy, Removals, Root, Stage, Step},
     scan::{Found, RootError, Rules, RulesError},
     watch::Dirty,
@@ -74,13 +74,46 @@ pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut
     let halt = plan::guard(&facts, settings.budget);
     let removals = if halt.is_some() { Removals::Held } else { Removals::Allowed };
     let policy = Policy { removals: trashing::as_planned(settings.disposal, removals), abilities: Abilities::UNKNOWN };
-    let window = index.window(None, usize::MAX >> 1, clock::now())?;
-    let plan = plan::plan(&window, &Stage::All, policy, &PathSet::default());
-    let held = plan.held;
-    let (left, steps): (Vec<Step>, Vec<Step>) =
-        plan.steps.into_iter().partition(|step| trashing::is_left(settings.disposal, step));
-    steps.into_iter().for_each(|step| each(trashing::disposed(settings.disposal, step, clock::now())));
-    Ok(DryRun { halt, held, left: left.len(), unseen })
+    let mut left = 0;
+    loop {
+        let mut window = index.window(None, usize::MAX >> 1, clock::now())?;
+        if removals == Removals::Allowed && settings.publish == Publish::Each {
+            window.moved = index.moved_dirs()?;
+        }
+        let plan = plan::plan(&window, &Stage::All, policy, &PathSet::default());
+        let renames = plan.steps.iter().any(|step| matches!(step.operation, Operation::RenameDir { .. }));
+        if renames {
+            pretend(&mut index, &plan.steps)?;
+        }
+        for step in plan.steps {
+            if trashing::is_left(settings.disposal, &step) {
+                left += 1;
+            } else {
+                each(trashing::disposed(settings.disposal, step, clock::now()));
+            }
+        }
+        // What is in a directory that is renamed is planned when it was.
+        if !renames {
+            return Ok(DryRun { halt, held: plan.held, left, unseen });
+        }
+    }
+}
+
+/// Notes `steps` as if they had been done.
+fn pretend(index: &mut Index, steps: &[Step]) -> Result<(), IndexError> {
+    let operations: Vec<Operation> = steps.iter().map(|step| step.operation.clone()).collect();
+    let jobs = index.begin(&operations, clock::now())?;
+    let settled = |job: Job| {
+        let done = match &job.operation {
+            Operation::Put { print, equal_to, .. } => {
+                Done::Holds { print: *print, digest: equal_to.unwrap_or(Digest([0; 32])), sent: 0 }
+            }
+            _ => Done::AsPlanned,
+        };
+        Settlement { job: job.id, outcome: Outcome::Done(done), retry_at: None }
+    };
+    let settlements: Vec<Settlement> = jobs.into_iter().map(settled).collect();
+    index.settle(&settlements, clock::now())
 }
 
 /// Looks at the local directory once and notes what is there; says which it is, whether it is empty, and what could not be

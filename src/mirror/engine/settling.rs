@@ -206,9 +206,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 counters.bytes_sent += sent;
             }
             Outcome::Done(Done::NotKept) => {}
+            Outcome::Done(Done::NotMoved) => counters.directories += 1,
             Outcome::Done(Done::AsPlanned) => match operation {
                 Operation::MakeDir { .. } => counters.directories += 1,
-                Operation::Rename { .. } => counters.renames += 1,
+                Operation::Rename { .. } | Operation::RenameDir { .. } => counters.renames += 1,
                 Operation::RemoveFile { .. } | Operation::Trash { .. } => {
                     counters.removals += 1;
                     if self.approval.is_some_and(|approval| approval.deletes > self.approved_done) {
@@ -316,8 +317,13 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             Outcome::Done(Done::Staged { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "staged"),
             Outcome::Done(Done::Holds { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "{verb}"),
             Outcome::Done(Done::NotKept) => tracing::debug!(%mirror, %path, "its old version is not kept"),
+            Outcome::Done(Done::NotMoved) => {
+                tracing::info!(%mirror, %path, "the server did not rename the directory; what is in it is moved by itself");
+            }
             Outcome::Done(Done::AsPlanned) => match operation {
-                Operation::Rename { from, .. } => tracing::info!(%mirror, %path, %from, "{verb}"),
+                Operation::Rename { from, .. } | Operation::RenameDir { from, .. } => {
+                    tracing::info!(%mirror, %path, %from, "{verb}");
+                }
                 Operation::Trash { place, .. } | Operation::Keep { place, .. } => {
                     tracing::info!(%mirror, %path, %place, "{verb}");
                 }

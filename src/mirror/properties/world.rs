@@ -129,7 +129,7 @@ impl World {
             due: true,
         };
         let twins = known.map(twin).collect();
-        plan(&Window { rows, twins, cut: None }, &Stage::All, policy, busy)
+        plan(&Window { rows, twins, ..Window::default() }, &Stage::All, policy, busy)
     }
 
     /// Does all of a plan in its order.
@@ -182,6 +182,14 @@ impl World {
             | Operation::Revert { .. }
             | Operation::Expire { .. } => {
                 unreachable!("the planner knows no trash")
+            }
+            Operation::RenameDir { from, to, .. } => {
+                self.server.rename(from, to)?;
+                let inside: Vec<RelPath> = self.recorded.keys().filter(|path| path.is_at_or_below(from)).cloned().collect();
+                for path in inside {
+                    let entry = self.recorded.remove(&path).expect("just seen");
+                    self.recorded.insert(path.moved(from, to).unwrap_or_else(|| to.clone()), entry);
+                }
             }
             Operation::Rename { from, to, print, digest, .. } => {
                 self.server.rename(from, to)?;

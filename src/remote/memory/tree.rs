@@ -27,6 +27,8 @@ pub struct Manners {
     pub hides_dots: bool,
     /// Files can be copied on the server.
     pub copies: bool,
+    /// Directories cannot be renamed.
+    pub fixed_dirs: bool,
 }
 
 /// A server's tree below the mirror's directory.
@@ -251,14 +253,14 @@ impl Tree {
         Ok(())
     }
 
-    /// RNFR and RNTO of a file or link, which replaces a file called `to`.
+    /// RNFR and RNTO: of a file or link, which replaces a file called `to`, or of a directory, which replaces nothing.
     ///
     /// # Errors
-    /// When `from` is no file, `to` is a directory, the parent of `to` is none, or `to` is a file and this server does not
-    /// replace one.
+    /// When there is no `from`, `to` is a directory, the parent of `to` is none, or `to` is a file and this server does not
+    /// replace one; of a directory also when `to` is anything, or lies in it, or this server does not rename any.
     pub fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<(), Refusal> {
         let node = match self.get(from) {
-            Some(Node::Dir) => return Err(Refusal::IsDir),
+            Some(Node::Dir) => return self.rename_dir(from, to),
             Some(file) => file.clone(),
             None => return Err(Refusal::Missing),
         };
@@ -274,6 +276,28 @@ impl Tree {
         }
         let mode = self.nodes.remove(&old).and_then(|named| named.mode);
         self.insert(to, node, mode);
+        Ok(())
+    }
+
+    fn rename_dir(&mut self, from: &RelPath, to: &RelPath) -> Result<(), Refusal> {
+        self.parent_of(to)?;
+        let (old, new) = (self.key(from), self.key(to));
+        if self.manners.fixed_dirs || new.is_at_or_below(&old) {
+            return Err(Refusal::IsDir);
+        }
+        if self.get(to).is_some() {
+            return Err(Refusal::Exists);
+        }
+        let inside: Vec<RelPath> =
+            self.nodes.range(old.clone()..).map(|(key, _)| key).take_while(|key| key.is_at_or_below(&old)).cloned().collect();
+        for key in inside {
+            let Some(mut named) = self.nodes.remove(&key) else { continue };
+            let moved = key.moved(&old, &new);
+            if moved.is_none() {
+                named.name = self.stored(to).name().to_vec();
+            }
+            self.nodes.insert(moved.unwrap_or_else(|| new.clone()), named);
+        }
         Ok(())
     }
 

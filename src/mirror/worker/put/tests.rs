@@ -79,11 +79,8 @@ async fn each_is_told_of_in_its_turn_though_one_is_compared_first() {
     let path = RelPath::new("theirs").unwrap();
     remote.edit(|tree| tree.store(&path, bytes::Bytes::from_static(b"theirs"))).unwrap();
     let large = usize::try_from(LARGE).unwrap() + 1;
-    let loads = vec![
-        load(dir.path(), 1, "a", 5, None),
-        load(dir.path(), 2, "theirs", large, None),
-        load(dir.path(), 3, "c", 5, None),
-    ];
+    let loads =
+        vec![load(dir.path(), 1, "a", 5, None), load(dir.path(), 2, "theirs", large, None), load(dir.path(), 3, "c", 5, None)];
     assert_eq!(told(loads, &remote).await, [(1, true), (2, false), (3, true)]);
     assert_eq!(remote.temporaries(), []);
 }
