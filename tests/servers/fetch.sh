@@ -5,7 +5,7 @@
 #
 #   servers   vsftpd, ProFTPD (with its TLS modules) and Pure-FTPd, which apt refuses to have together; pyftpdlib for the python3
 #             of Debian; the proxies microsocks and tinyproxy
-#   clients   lftp and rclone, for tests/bench
+#   clients   lftp, rclone, curl and lsyncd, for tests/bench
 #
 # A folder is made once: usr/ with what the packages hold, libs/ with the shared libraries that this machine lacks, modules/ with
 # all of ProFTPD's modules, python/ with Python's. It lies in $TOWLINE_SERVERS, or target/servers of this repository. Any number of calls may run at once.
@@ -24,8 +24,9 @@ case $set_name in
         PROGRAMS=(usr/sbin/vsftpd usr/sbin/proftpd usr/sbin/pure-ftpd usr/bin/pure-pw usr/bin/microsocks usr/bin/tinyproxy)
         ;;
     clients)
-        PACKAGES=(lftp rclone)
-        PROGRAMS=(usr/bin/lftp usr/bin/rclone)
+        PACKAGES=(lftp rclone curl lsyncd)
+        PROGRAMS=(usr/bin/lftp usr/bin/rclone usr/bin/curl usr/bin/lsyncd)
+        LAYOUT=3
         ;;
     *)
         sed -n '2,11s/^# \{0,1\}//p' "$0" >&2

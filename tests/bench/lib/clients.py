@@ -1,6 +1,7 @@
 """What is compared, and how each is called: `NAME-pN[-tuned]`, N being connections or transfers at once. Knows nothing of figures."""
 import os
 import subprocess
+import urllib.parse
 
 from servers import PASSWORD, USER
 
@@ -25,10 +26,11 @@ class Clients:
     def command(self, name, source, scratch, then=""):
         """The command line that mirrors `source` into `up`, and its environment; what a second run needs to meet the change `then`."""
         client, parallel, *options = name.split("-")
-        call = {"towline": self.call_towline, "lftp": self.call_lftp, "rclone": self.call_rclone}[client]
+        call = {"towline": self.call_towline, "lftp": self.call_lftp, "rclone": self.call_rclone, "curl": self.call_curl}[client]
         return call(int(parallel[1:]), "tuned" in options, source, scratch, then)
 
-    def call_towline(self, parallel, _tuned, source, scratch, _then):
+    def configure_towline(self, scratch, source, parallel, more=""):
+        """Writes a configuration beside a state directory; the begin of a command line."""
         secret = scratch / "password"
         secret.touch(mode=0o600)
         secret.write_text(PASSWORD + "\n")
@@ -48,10 +50,13 @@ name = "bench"
 source = "{source}"
 remote = "bench"
 path = "{self.server.home}/up"
-""")
+{more}""")
         state = scratch / "state"
         state.mkdir(mode=0o700)
-        return [self.towline, "--config", scratch / "towline.toml", "--state-dir", state, "sync"], dict(os.environ, HOME=str(self.work))
+        return [self.towline, "--config", scratch / "towline.toml", "--state-dir", state]
+
+    def call_towline(self, parallel, _tuned, source, scratch, _then):
+        return [*self.configure_towline(scratch, source, parallel), "sync"], dict(os.environ, HOME=str(self.work))
 
     def call_lftp(self, parallel, tuned, source, _scratch, then):
         script = LFTP.format(ca=self.ca) + (LFTP_TUNED if tuned else "")
@@ -77,3 +82,19 @@ path = "{self.server.home}/up"
             extra = ["--checkers", str(max(parallel, 4)), *[flag for flag in wanted if flag + " " in self.flags]]
         return [self.rclone_program, "sync" if then else "copy", "--transfers", str(parallel), "--ftp-host", self.server.address,
                 "--ftp-port", str(self.server.port), "--ftp-user", USER, "--ftp-explicit-tls", *extra, source, ":ftp:up"], self.environment
+
+    def call_curl(self, parallel, tuned, source, scratch, _then):
+        """It has no mirror: it is told of each file. It neither proves nor renames, nor sets times, nor says which file failed."""
+        def quoted(text):
+            return '"' + str(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+        with open(scratch / "curl", "w") as config:
+            for path in sorted(path for path in source.rglob("*") if path.is_file()):
+                url = f"ftp://{self.server.address}:{self.server.port}/up/{urllib.parse.quote(str(path.relative_to(source)))}"
+                config.write(f"upload-file = {quoted(path)}\nurl = {quoted(url)}\n")
+        # Under TLS 1.3 it meets no server that insists on session reuse.
+        how = ["--tls-max", "1.2", "--ftp-create-dirs", "--ftp-method", "nocwd" if tuned else "multicwd"]
+        if parallel > 1:
+            how += ["--parallel", "--parallel-max", str(parallel)]
+        return [self.programs / "usr/bin/curl", "-sS", "--fail-early", "--ssl-reqd", "--cacert", self.ca, "--user", f"{USER}:{PASSWORD}", *how,
+                "--config", scratch / "curl"], self.environment
