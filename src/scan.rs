@@ -4,6 +4,7 @@
 //! Everything is looked up relative to open directories, one component at a time and never by following a symlink in the
 //! kernel, so that a swapped directory cannot lead outside the root. Only directories are ever opened: nothing here can block on a FIFO.
 
+mod ahead;
 mod aim;
 mod dir;
 mod explain;
@@ -17,14 +18,15 @@ mod sight;
 mod view;
 mod walk;
 
-use std::{io, ops::ControlFlow};
+use std::{io, ops::ControlFlow, thread};
 
 use crate::{
+    blocking,
     model::{Entry, Observation, PathError, Problem, Reason, RelPath},
     watch::Dirty,
 };
 
-use self::sight::Skip;
+use self::{ahead::Helpers, sight::Skip};
 pub use self::{
     explain::{Sighting, explain},
     links::travels,
@@ -34,7 +36,7 @@ pub use self::{
     view::{Modes, Place, Symlinks, View},
 };
 
-/// A batch holds so many findings at most.
+/// A batch holds so many findings at most; each is one transaction of the index.
 pub const BATCH: usize = 512;
 
 /// What was observed before, as the index has it.
@@ -183,19 +185,34 @@ pub fn scan<K: Known>(
     known: &mut K,
     sink: &mut dyn FnMut(Vec<Found>) -> ControlFlow<()>,
 ) -> Result<Summary, ScanError<K::Error>> {
+    scan_with(blocking::helpers(), root, rules, dirty, known, sink)
+}
+
+/// As [`scan`], with at most so many helpers.
+fn scan_with<K: Known>(
+    helpers: usize,
+    root: &Root,
+    rules: &Rules,
+    dirty: &Dirty,
+    known: &mut K,
+    sink: &mut dyn FnMut(Vec<Found>) -> ControlFlow<()>,
+) -> Result<Summary, ScanError<K::Error>> {
     let mut out = Out { sink, batch: Vec::new(), summary: Summary { complete: true, ..Summary::default() } };
-    match aim::targets(dirty) {
-        None => walk::everything(root, rules, known, &mut out)?,
-        Some(targets) => {
-            aim::at_each(root, rules, &targets, known, &mut out)?;
-            match root.is_empty() {
-                Ok(empty) => out.summary.root_empty = empty,
-                Err(error) => out.problem(None, error.into())?,
+    thread::scope(|scope| {
+        let mut helpers = Helpers::at_most(scope, helpers);
+        match aim::targets(dirty) {
+            None => walk::everything(root, rules, known, &mut helpers, &mut out)?,
+            Some(targets) => {
+                aim::at_each(root, rules, &targets, known, &mut helpers, &mut out)?;
+                match root.is_empty() {
+                    Ok(empty) => out.summary.root_empty = empty,
+                    Err(error) => out.problem(None, error.into())?,
+                }
             }
         }
-    }
-    out.flush()?;
-    Ok(out.summary)
+        out.flush()?;
+        Ok(out.summary)
+    })
 }
 
 /// Where findings go.

@@ -9,7 +9,9 @@ use base64::Engine as _;
 use ignore::gitignore::GitignoreBuilder;
 use jiff::{SpanRelativeTo, fmt::friendly::SpanParser};
 
-use super::{DataMode, Delete, Drift, Mode, Origin, Permissions, ProxyKind, Publish, Symlinks, TlsVersion, Trust, Versions};
+use super::{
+    DataMode, Delete, Drift, Mode, Origin, Permissions, ProxyKind, Publish, Scan, Symlinks, TlsVersion, Trust, Versions,
+};
 use crate::model::RelPath;
 
 /// What a value should have been: the end of a sentence that begins with "expected".
@@ -199,6 +201,15 @@ pub(super) fn publish(text: &str) -> Result<Publish, Expected> {
         "each" => Ok(Publish::Each),
         "together" => Ok(Publish::Together),
         _ => Err("\"each\" or \"together\"".into()),
+    }
+}
+
+/// `"background"` or `"normal"`.
+pub(super) fn scan(text: &str) -> Result<Scan, Expected> {
+    match text {
+        "background" => Ok(Scan::Background),
+        "normal" => Ok(Scan::Normal),
+        _ => Err("\"background\" or \"normal\"".into()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use super::{
     Known, Out, Root, Rules, ScanError, Trouble,
+    ahead::Helpers,
     dir::{self, Identity},
     root::c_name,
     rules::IGNORE_FILE,
@@ -35,6 +36,7 @@ pub(super) fn at_each<K: Known>(
     rules: &Rules,
     targets: &[RelPath],
     known: &mut K,
+    helpers: &mut Helpers<'_, '_>,
     out: &mut Out<'_>,
 ) -> Result<(), ScanError<K::Error>> {
     let mut done: Option<RelPath> = None;
@@ -45,7 +47,7 @@ pub(super) fn at_each<K: Known>(
         }
         match approach(root, rules, target, known).map_err(ScanError::Known)? {
             Ok(Approach { frame, above, prefix }) => {
-                walk::from(root, frame, &above, known.under(Some(&prefix)), out)?;
+                walk::from(root, frame, &above, known.under(Some(&prefix)), helpers, out)?;
                 done = Some(prefix);
             }
             Err((path, trouble)) => {
@@ -125,7 +127,7 @@ fn approach<K: Known>(
             }
             None => {
                 let path = station.path.clone();
-                let frame = Frame::one(at, station, name, chain);
+                let frame = Frame::one(at, station, &name, chain);
                 return Ok(frame.map(|frame| Approach { frame, above, prefix: next }).map_err(|trouble| (path, trouble)));
             }
         }

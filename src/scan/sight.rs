@@ -30,6 +30,16 @@ impl Station {
     pub(super) fn root() -> Self {
         Self { path: None, real: None, links: 0 }
     }
+
+    /// The directory called `name` in this one, which is mirrored at `path`.
+    pub(super) fn below(&self, name: &CStr, path: RelPath) -> Self {
+        // Only where a link was followed are the two paths different.
+        let real = match (&self.real, self.links) {
+            (_, 0) => Some(path.clone()),
+            (real, _) => RelPath::child(real.as_ref(), name.to_bytes()).ok(),
+        };
+        Self { path: Some(path), real, links: self.links }
+    }
 }
 
 /// What is at a name.
@@ -74,7 +84,21 @@ pub(super) fn look(
     name: &CStr,
     above: impl Fn(Identity) -> bool,
 ) -> io::Result<Seen> {
-    let Some(look) = dir::look(dir.as_fd(), name)? else { return Ok((None, None)) };
+    match dir::look(dir.as_fd(), name)? {
+        Some(look) => take(root, dir, station, name, look, above),
+        None => Ok((None, None)),
+    }
+}
+
+/// What to take `look`, which is at `name`, for; else as [`look`].
+pub(super) fn take(
+    root: &Root,
+    dir: &OwnedFd,
+    station: &Station,
+    name: &CStr,
+    look: Look,
+    above: impl Fn(Identity) -> bool,
+) -> io::Result<Seen> {
     match (look, root.view().symlinks) {
         (Look::Symlink, Symlinks::Link) => {
             let target = match dir::read_link(dir.as_fd(), name) {
@@ -111,15 +135,7 @@ pub(super) fn look(
 /// Opens a directory that was seen as `name`, and tells where it is.
 pub(super) fn enter(dir: &OwnedFd, station: &Station, name: &CStr, path: RelPath, at: Door) -> io::Result<(OwnedFd, Station)> {
     match at {
-        Door::Here => {
-            // Only where a link was followed are the two paths different.
-            let real = match (&station.real, station.links) {
-                (_, 0) => Some(path.clone()),
-                (real, _) => RelPath::child(real.as_ref(), name.to_bytes()).ok(),
-            };
-            let opened = dir::open_dir(dir.as_fd(), name)?;
-            Ok((opened, Station { path: Some(path), real, links: station.links }))
-        }
+        Door::Here => Ok((dir::open_dir(dir.as_fd(), name)?, station.below(name, path))),
         Door::There(opened, real) => {
             let links = station.links.saturating_add(1);
             Ok((dir::reopen(opened.as_fd())?, Station { path: Some(path), real, links }))

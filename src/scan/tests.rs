@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::{dir::fault, *};
 use crate::model::Fingerprint;
 
+mod helpers;
 mod links;
 mod random;
 

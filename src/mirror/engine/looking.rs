@@ -6,7 +6,7 @@ use tokio::{task::JoinError, time::Instant};
 
 use super::{GLANCE, Mirror, ROOT_AGAIN, Rooted, SCAN_UNWATCHED, WATCH_AGAIN, waiting::heard};
 use crate::{
-    blocking,
+    blocking::{self, Priority},
     index::{IndexError, Note},
     mirror::{
         look::{self, Seen},
@@ -181,7 +181,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         (self.reviewed, self.unsure) = (reviewed, unsure);
         self.looking_at_all = all;
         self.begin_asked(&dirty);
-        self.looking = Some(look::scan(self.settings.place(), rules, dirty, reader));
+        // Somebody waits for what was changed just now, and for a single pass.
+        let priority = if all && self.start_watch.is_some() { self.settings.scan } else { Priority::Normal };
+        self.looking = Some(look::scan(self.settings.place(), rules, dirty, reader, priority));
         self.untold = true;
         Ok(())
     }
@@ -274,17 +276,19 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
         }
         let wall = self.wall();
-        let paths = seen.iter().map(|observation| match observation {
-            Observation::Is(path, _) | Observation::Gone(path) | Observation::Ignored(path) => path.clone(),
+        // While the first scan runs, batch after batch only adds to what is to be sent.
+        let changed: Option<PathSet> = (!self.fresh).then(|| {
+            let paths = seen.iter().map(|observation| match observation {
+                Observation::Is(path, _) | Observation::Gone(path) | Observation::Ignored(path) => path.clone(),
+            });
+            paths.collect()
         });
-        let changed: PathSet = paths.collect();
         self.note_edits(&seen);
         let observed = self.books.with(move |index| index.observe(&seen, wall)).await?;
         if observed.changed > 0 {
             self.untold = true;
             self.stale = true;
-            // While the first scan runs, batch after batch only adds to what is to be sent.
-            if !self.fresh {
+            if let Some(changed) = changed {
                 self.outdate(&changed).await?;
             }
         }

@@ -16,7 +16,8 @@ use crate::{
     clock,
     index::Index,
     mirror::{
-        Account, Command, Drift, Handle, MirrorError, MirrorStatus, PathState, Phase, Publish, Scrub, Seats, Settings, Until,
+        Account, Command, Drift, Handle, MirrorError, MirrorStatus, PathState, Phase, Priority, Publish, Scrub, Seats, Settings,
+        Until,
     },
     model::{Disposal, RelPath, Retention},
     plan::Budget,
@@ -87,6 +88,7 @@ impl Life {
             budget: Budget { files: 0, percent: 0 },
             drift: Drift::default(),
             publish: Publish::default(),
+            scan: Priority::default(),
             scrub: Scrub::default(),
             disposal: Disposal::Trash,
             retention: Retention::default(),
