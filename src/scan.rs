@@ -39,6 +39,10 @@ pub use self::{
 /// A batch holds so many findings at most; each is one transaction of the index.
 pub const BATCH: usize = 512;
 
+/// So many looks are taken at what is something else whenever it is to be opened. In between there is a moment: more than two of
+/// them in a row are no chance.
+const LOOKS: usize = 4;
+
 /// What was observed before, as the index has it.
 pub trait Known {
     /// What can go wrong there.
@@ -99,6 +103,9 @@ pub enum Trouble {
     /// Too many directories inside each other.
     #[error("more than {} directories deep", walk::DEEPEST)]
     TooDeep,
+    /// Something else was there at each of several looks.
+    #[error("it is something else whenever it is looked at: {0}")]
+    Restless(#[source] Box<Trouble>),
     /// A directory was moved away while it was read.
     #[error("directory was moved while it was read")]
     Moved,
@@ -111,6 +118,11 @@ impl Trouble {
     /// As the path's problem, for `status`.
     pub fn problem(&self) -> Problem {
         Problem::new(Reason::Unreadable, self)
+    }
+
+    /// Whether it may have come of a change between two looks.
+    fn tells_of_change(&self) -> bool {
+        matches!(self, Self::Unreadable(error) if dir::tells_of_change(error))
     }
 }
 

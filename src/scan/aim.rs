@@ -107,14 +107,10 @@ fn approach<K: Known>(
         let mut below = None;
         if names.peek().is_some() {
             let holds = |other| other == identity || above.contains(&other);
-            let sight = match sight::look(root, &at, &station, &name, holds) {
-                Ok((sight, _)) => sight,
-                Err(error) => return Ok(Err((Some(next), error.into()))),
-            };
-            if let Some(Sight::Dir { at: place, identity }) = sight {
+            // Whatever goes wrong here is met again, and told, when the walk begins at this name.
+            if let Ok((Some(Sight::Dir { at: place, identity }), _)) = sight::look(root, &at, &station, &name, holds) {
                 let same = known.at(&next)?.is_some_and(|entry| entry.same_content(&Entry::dir(identity.inode)));
                 if same && !chain.ignored(&next, Kind::Dir) {
-                    // Whatever goes wrong here is met again, and told, when the walk begins at this directory.
                     let opened = sight::enter(&at, &station, &name, next.clone(), place).ok();
                     below = opened.filter(|(dir, _)| dir::identity(dir.as_fd()).is_ok_and(|opened| opened == identity));
                 }

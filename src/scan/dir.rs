@@ -69,6 +69,8 @@ pub(super) fn reopen(dir: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 /// What the symbolic link called `name` holds.
 pub(super) fn read_link(at: BorrowedFd<'_>, name: &CStr) -> io::Result<Vec<u8>> {
+    #[cfg(test)]
+    fault::check(fault::Call::ReadLink, name)?;
     Ok(retry(|| readlinkat(at, name, Vec::new()))?.into_bytes())
 }
 
@@ -157,6 +159,12 @@ fn each_name(dir: BorrowedFd<'_>, mut more: impl FnMut(&CStr) -> bool) -> io::Re
     Ok(())
 }
 
+/// Whether `error` is what comes of taking a name for what it was a moment ago: of opening what is no directory any more, or of
+/// reading what is no link.
+pub(super) fn tells_of_change(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::INVAL))
+}
+
 /// What is at `name`; `None` if nothing is.
 pub(super) fn look(at: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<Look>> {
     #[cfg(test)]
@@ -240,7 +248,7 @@ fn retry<T>(call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     rustix::io::retry_on_intr(call)
 }
 
-/// Failures on demand: root may read anything, so a test cannot make an unreadable directory.
+/// Failures on demand: root may read anything, so a test cannot make an unreadable directory. And what others do at just that moment.
 #[cfg(test)]
 pub(super) mod fault {
     use std::{
@@ -250,13 +258,21 @@ pub(super) mod fault {
         sync::{Arc, Mutex},
     };
 
-    /// Which call fails on which name, and how.
-    pub(in crate::scan) type Faults = Arc<Mutex<Vec<(Call, String, i32)>>>;
+    /// What befalls which call on which name.
+    pub(in crate::scan) type Faults = Arc<Mutex<Vec<(Call, String, Fault)>>>;
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(in crate::scan) enum Call {
         OpenDir,
         Look,
+        ReadLink,
+    }
+
+    pub(in crate::scan) enum Fault {
+        /// It fails with this number.
+        Fails(i32),
+        /// This is done right before it.
+        Follows(Box<dyn FnMut() + Send>),
     }
 
     thread_local! {
@@ -266,7 +282,16 @@ pub(super) mod fault {
     /// From now on, on this thread and those that help it, `call` on anything called `name` fails with `errno`; for good until
     /// the next `clear`.
     pub(in crate::scan) fn inject(call: Call, name: &str, errno: rustix::io::Errno) {
-        shared().lock().unwrap().push((call, name.to_owned(), errno.raw_os_error()));
+        add(call, name, Fault::Fails(errno.raw_os_error()));
+    }
+
+    /// Likewise, `action` is done right before.
+    pub(in crate::scan) fn before(call: Call, name: &str, action: impl FnMut() + Send + 'static) {
+        add(call, name, Fault::Follows(Box::new(action)));
+    }
+
+    fn add(call: Call, name: &str, fault: Fault) {
+        shared().lock().unwrap().push((call, name.to_owned(), fault));
     }
 
     pub(in crate::scan) fn clear() {
@@ -285,8 +310,13 @@ pub(super) mod fault {
 
     pub(super) fn check(call: Call, name: &CStr) -> io::Result<()> {
         let faults = shared();
-        let faults = faults.lock().unwrap();
-        let hit = faults.iter().find(|(c, n, _)| (*c, n.as_bytes()) == (call, name.to_bytes()));
-        hit.map_or(Ok(()), |(_, _, errno)| Err(io::Error::from_raw_os_error(*errno)))
+        let mut faults = faults.lock().unwrap();
+        for (_, _, fault) in faults.iter_mut().filter(|(c, n, _)| (*c, n.as_bytes()) == (call, name.to_bytes())) {
+            match fault {
+                Fault::Fails(errno) => return Err(io::Error::from_raw_os_error(*errno)),
+                Fault::Follows(action) => action(),
+            }
+        }
+        Ok(())
     }
 }

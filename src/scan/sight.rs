@@ -6,8 +6,6 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-use rustix::io::Errno;
-
 use super::{
     Root, Symlinks,
     dir::{self, Identity, Look},
@@ -73,7 +71,7 @@ pub(super) enum Skip {
 }
 
 /// What a look came to, and what a followed link led through.
-pub(super) type Seen = (Option<Sight>, Option<Vec<RelPath>>);
+type Seen<S> = io::Result<(S, Option<Vec<RelPath>>)>;
 
 /// Looks at `name` in the directory `dir`, which is at `station`. `above` says whether a directory is `station` or one that
 /// holds it.
@@ -83,14 +81,13 @@ pub(super) fn look(
     station: &Station,
     name: &CStr,
     above: impl Fn(Identity) -> bool,
-) -> io::Result<Seen> {
-    match dir::look(dir.as_fd(), name)? {
-        Some(look) => take(root, dir, station, name, look, above),
-        None => Ok((None, None)),
-    }
+) -> Seen<Option<Sight>> {
+    let Some(look) = dir::look(dir.as_fd(), name)? else { return Ok((None, None)) };
+    let (sight, through) = take(root, dir, station, name, look, above)?;
+    Ok((Some(sight), through))
 }
 
-/// What to take `look`, which is at `name`, for; else as [`look`].
+/// What to take `look`, which is at `name`, for; else as [`look`]. An error may tell of a change since.
 pub(super) fn take(
     root: &Root,
     dir: &OwnedFd,
@@ -98,17 +95,11 @@ pub(super) fn take(
     name: &CStr,
     look: Look,
     above: impl Fn(Identity) -> bool,
-) -> io::Result<Seen> {
+) -> Seen<Sight> {
     match (look, root.view().symlinks) {
         (Look::Symlink, Symlinks::Link) => {
-            let target = match dir::read_link(dir.as_fd(), name) {
-                // It was replaced meanwhile, of which an event tells.
-                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::INVAL)) => {
-                    return Ok((None, None));
-                }
-                target => target?,
-            };
-            Ok((Some(Sight::Link { target: Digest(*blake3::hash(&target).as_bytes()) }), None))
+            let target = dir::read_link(dir.as_fd(), name)?;
+            Ok((Sight::Link { target: Digest(*blake3::hash(&target).as_bytes()) }, None))
         }
         (Look::Symlink, Symlinks::Follow) => {
             let trail = links::resolve(root, station.real.as_ref(), name.to_bytes())?;
@@ -126,9 +117,9 @@ pub(super) fn take(
                     }
                 }
             };
-            Ok((Some(sight), Some(trail.passed)))
+            Ok((sight, Some(trail.passed)))
         }
-        (look, _) => Ok((Some(plain(look)), None)),
+        (look, _) => Ok((plain(look), None)),
     }
 }
 

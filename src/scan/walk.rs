@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    Found, Known, Out, Root, Rules, ScanError, Stopped, Trouble,
+    Found, Known, LOOKS, Out, Root, Rules, ScanError, Stopped, Trouble,
     ahead::{self, Errand, Helpers, Listing, Looks},
     dir::{self, Identity, Look, Names},
     root::IGNORE_NAME,
@@ -192,6 +192,18 @@ pub(super) fn from<E>(
     Ok(())
 }
 
+/// What came of a name.
+enum Taken {
+    /// All that is to be said of it was said; it may have been gone into.
+    Over { entered: bool },
+    /// It could not be looked at; or into, if it is this directory.
+    Barred(Trouble, Option<Identity>),
+}
+
+impl Taken {
+    const OVER: Self = Self::Over { entered: false };
+}
+
 struct Walk<'w, 's, I, E> {
     root: &'w Root,
     above: &'w [Identity],
@@ -210,10 +222,10 @@ impl<I: Iterator<Item = Result<(RelPath, Entry), E>>, E> Walk<'_, '_, I, E> {
 
     /// Takes one name of the topmost directory. Whether it is a directory that was gone into.
     fn visit(&mut self, named: Named) -> Result<bool, ScanError<E>> {
-        let Self { root, above, rows, out, stack } = self;
-        let Some((frame, dir)) = stack.last().and_then(|frame| Some((frame, frame.dir.as_ref()?))) else { return Ok(false) };
-        let name = frame.names.get(named.number);
-        let path = match RelPath::child(frame.path(), name.to_bytes()) {
+        let Named { number, look, mut errand } = named;
+        let Self { rows, out, stack, .. } = self;
+        let Some((frame, dir)) = stack.last().and_then(|frame| Some((frame, frame.dir.clone()?))) else { return Ok(false) };
+        let path = match RelPath::child(frame.path(), frame.names.get(number).to_bytes()) {
             Ok(path) => path,
             Err(error) => {
                 out.problem(frame.path().cloned(), error.into())?;
@@ -223,34 +235,60 @@ impl<I: Iterator<Item = Result<(RelPath, Entry), E>>, E> Walk<'_, '_, I, E> {
         while let Some(row) = rows.take_before(&path).map_err(ScanError::Known)? {
             vanished(frame, row, rows, out)?;
         }
-        let holds = |identity| above.contains(&identity) || stack.iter().any(|frame| frame.identity == identity);
-        let taken = match named.look {
-            Ok(Some(look)) => sight::take(root, dir, &frame.station, name, look, holds),
-            Ok(None) => Ok((None, None)),
-            Err(error) => Err(error),
-        };
-        let sight = match taken {
-            Ok((Some(sight), through)) => {
-                if let Some(through) = through {
-                    out.push(Found::Link { path: path.clone(), through })?;
-                }
-                sight
-            }
+        let names = Arc::clone(&frame.names);
+        let mut look = match look {
+            Ok(Some(look)) => look,
             // Removed since the names were read; its row vanishes with the next one.
-            Ok((None, _)) => return Ok(false),
-            Err(error) => {
-                rows.skip_within(Some(&path)).map_err(ScanError::Known)?;
-                out.problem(Some(path), error.into())?;
-                return Ok(false);
-            }
+            Ok(None) => return Ok(false),
+            Err(error) => return self.barred(path, None, error.into()),
         };
-        let kind = if matches!(sight, Sight::Dir { .. }) { Kind::Dir } else { Kind::File };
-        if frame.rules.ignored(&path, kind) {
-            out.summary.skipped.ignored += 1;
-            if rows.skip_within(Some(&path)).map_err(ScanError::Known)? {
-                out.seen(Observation::Ignored(path))?;
+        let mut looks = 1;
+        loop {
+            let (trouble, identity) = match self.take(&dir, names.get(number), &path, look, errand.take())? {
+                Taken::Over { entered } => return Ok(entered),
+                Taken::Barred(trouble, identity) => (trouble, identity),
+            };
+            match dir::look(dir.as_fd(), names.get(number)) {
+                // Removed in between.
+                Ok(None) => return Ok(false),
+                Ok(Some(now)) if now != look || trouble.tells_of_change() => {
+                    if looks == LOOKS {
+                        return self.barred(path, None, Trouble::Restless(trouble.into()));
+                    }
+                    looks += 1;
+                    look = now;
+                }
+                _ => return self.barred(path, identity, trouble),
             }
-            return Ok(false);
+        }
+    }
+
+    /// Takes `name` in the topmost directory, `dir`, for what was seen there. Nothing is told if that does not work.
+    fn take(
+        &mut self,
+        dir: &OwnedFd,
+        name: &CStr,
+        path: &RelPath,
+        look: Look,
+        errand: Option<Errand<io::Result<Listing>>>,
+    ) -> Result<Taken, ScanError<E>> {
+        let Self { root, above, rows, out, stack } = self;
+        let Some(frame) = stack.last() else { return Ok(Taken::OVER) };
+        let holds = |identity| above.contains(&identity) || stack.iter().any(|frame| frame.identity == identity);
+        let (sight, through) = match sight::take(root, dir, &frame.station, name, look, holds) {
+            Ok(taken) => taken,
+            Err(error) => return Ok(Taken::Barred(error.into(), None)),
+        };
+        if let Some(through) = through {
+            out.push(Found::Link { path: path.clone(), through })?;
+        }
+        let kind = if matches!(sight, Sight::Dir { .. }) { Kind::Dir } else { Kind::File };
+        if frame.rules.ignored(path, kind) {
+            out.summary.skipped.ignored += 1;
+            if rows.skip_within(Some(path)).map_err(ScanError::Known)? {
+                out.seen(Observation::Ignored(path.clone()))?;
+            }
+            return Ok(Taken::OVER);
         }
         let modes = root.view().modes;
         match sight {
@@ -258,49 +296,50 @@ impl<I: Iterator<Item = Result<(RelPath, Entry), E>>, E> Walk<'_, '_, I, E> {
             Sight::File { print, mode } => {
                 out.summary.files += 1;
                 out.summary.bytes = out.summary.bytes.saturating_add(print.size);
-                here(&path, Entry::File { print, digest: None, mode: modes.of_file(mode) }, rows, out)?;
-                nothing_below(&path, rows, out)?;
+                here(path, Entry::File { print, digest: None, mode: modes.of_file(mode) }, rows, out)?;
+                nothing_below(path, rows, out)?;
             }
             Sight::Link { target } => {
                 out.summary.links += 1;
-                here(&path, Entry::Link { target }, rows, out)?;
-                nothing_below(&path, rows, out)?;
+                here(path, Entry::Link { target }, rows, out)?;
+                nothing_below(path, rows, out)?;
+            }
+            Sight::Dir { identity, .. } if path.components().count() > DEEPEST => {
+                return Ok(Taken::Barred(Trouble::TooDeep, Some(identity)));
             }
             Sight::Dir { at, identity } => {
-                let opened = if path.components().count() > DEEPEST {
-                    Err(Trouble::TooDeep)
-                } else {
-                    let read = match (named.errand, at) {
-                        (Some(errand), Door::Here) => {
-                            errand.take().map(|listing| (listing, frame.station.below(name, path.clone())))
-                        }
-                        (_, at) => sight::enter(dir, &frame.station, name, path.clone(), at)
-                            .and_then(|(opened, station)| Ok((ahead::list(opened)?, station))),
-                    };
-                    read.map_err(Trouble::from).and_then(|(listing, station)| Frame::read(listing, station, &frame.rules))
+                let listing = match (errand, at) {
+                    (Some(errand), Door::Here) => errand.take().map(|listing| (listing, frame.station.below(name, path.clone()))),
+                    (_, at) => sight::enter(dir, &frame.station, name, path.clone(), at)
+                        .and_then(|(opened, station)| Ok((ahead::list(opened)?, station))),
                 };
-                match opened {
-                    Ok((child, troubles)) => {
-                        out.summary.dirs += 1;
-                        let entry = Entry::Dir { inode: child.identity.inode, mode: modes.of_dir(child.mode) };
-                        here(&path, entry, rows, out)?;
-                        remark(Some(&path), troubles, out)?;
-                        self.enter(child);
-                        return Ok(true);
-                    }
-                    // Removed in between.
-                    Err(_) if matches!(dir::look(dir.as_fd(), name), Ok(None)) => {}
-                    Err(trouble) => {
-                        out.summary.dirs += 1;
-                        // Its permissions are not known; those that were seen last count on.
-                        let known = rows.peek(&path).and_then(|entry| entry.mode());
-                        here(&path, Entry::Dir { inode: identity.inode, mode: known }, rows, out)?;
-                        rows.skip_within(Some(&path)).map_err(ScanError::Known)?;
-                        out.problem(Some(path), trouble)?;
-                    }
-                }
+                let read = listing.map_err(Trouble::from).and_then(|(listing, at)| Frame::read(listing, at, &frame.rules));
+                let (child, troubles) = match read {
+                    Ok(read) => read,
+                    Err(trouble) => return Ok(Taken::Barred(trouble, Some(identity))),
+                };
+                out.summary.dirs += 1;
+                let entry = Entry::Dir { inode: child.identity.inode, mode: modes.of_dir(child.mode) };
+                here(path, entry, rows, out)?;
+                remark(Some(path), troubles, out)?;
+                self.enter(child);
+                return Ok(Taken::Over { entered: true });
             }
         }
+        Ok(Taken::OVER)
+    }
+
+    /// What is at `path` could not be looked at, or into, if it is a directory: what is known there stays as it is. Never gone into.
+    fn barred(&mut self, path: RelPath, directory: Option<Identity>, trouble: Trouble) -> Result<bool, ScanError<E>> {
+        let Self { rows, out, .. } = self;
+        if let Some(identity) = directory {
+            out.summary.dirs += 1;
+            // Its permissions are not known; those that were seen last count on.
+            let known = rows.peek(&path).and_then(|entry| entry.mode());
+            here(&path, Entry::Dir { inode: identity.inode, mode: known }, rows, out)?;
+        }
+        rows.skip_within(Some(&path)).map_err(ScanError::Known)?;
+        out.problem(Some(path), trouble)?;
         Ok(false)
     }
 
