@@ -20,6 +20,7 @@ pub mod schedule;
 mod scrub;
 pub mod seats;
 pub mod status;
+mod unseen;
 mod worker;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

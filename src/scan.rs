@@ -120,6 +120,11 @@ impl Trouble {
         Problem::new(Reason::Unreadable, self)
     }
 
+    /// Whether nobody knows what is at the place, or below it. If not, it is worth a remark, and nothing else.
+    pub fn leaves_out(&self) -> bool {
+        !matches!(self, Self::Pattern { .. })
+    }
+
     /// Whether it may have come of a change between two looks.
     fn tells_of_change(&self) -> bool {
         matches!(self, Self::Unreadable(error) if dir::tells_of_change(error))

@@ -252,6 +252,29 @@ async fn not_in_sync_while_a_place_could_not_be_looked_at() {
     life.end().await;
 }
 
+/// Full scans are an hour apart here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_could_not_be_looked_at_is_looked_at_again_though_nothing_was_heard_of_it() {
+    let mut life = Life::begin(QUIET).await;
+    for name in ["d", "e"] {
+        fs::create_dir(life.dir.path().join("source").join(name)).unwrap();
+        life.write(&format!("{name}/f"), "f");
+        fs::write(life.dir.path().join("source").join(name).join(".towlineignore"), vec![b'#'; (1 << 20) + 1]).unwrap();
+        life.hint(name).await;
+    }
+    life.until(|status| status.unseen.len() == 2).await;
+    life.write("d/.towlineignore", "*.no");
+    let status = life.until(|status| status.unseen.len() == 1 && status.phase != Phase::Scanning).await;
+    assert_eq!(status.unseen[0].path, "e");
+    assert_ne!(status.phase, Phase::InSync);
+    fs::remove_file(life.dir.path().join("source/e/.towlineignore")).unwrap();
+    life.until(|status| status.unseen.is_empty() && status.phase == Phase::InSync).await;
+    for name in ["d/f", "e/f"] {
+        assert_eq!(life.on_server(name).unwrap(), b"f");
+    }
+    life.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn not_in_sync_while_the_root_is_missing() {
     let mut life = Life::begin(QUIET).await;
