@@ -1,12 +1,19 @@
 //! Where work that blocks is done: on a thread of tokio's, or, in a simulation, at once on the thread that asks for it. With
 //! that, and with time and chance that are given, the engine does the same thing twice. Not a pool, and no limit.
 
-use std::{cell::Cell, marker::PhantomData};
+use std::{cell::Cell, marker::PhantomData, num::NonZero};
 
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
     task::{JoinError, JoinHandle},
 };
+
+/// The nice value that comes after all others.
+#[cfg(target_os = "linux")]
+const LAST: i32 = 19;
+
+/// More threads hardly make a disk faster.
+const MOST_HELPERS: usize = 8;
 
 /// So much may be on its way where nobody can wait for the one who takes it.
 const UNBOUNDED: usize = usize::MAX >> 4;
@@ -46,12 +53,61 @@ pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Jo
     tokio::task::spawn_blocking(work)
 }
 
+/// How much a piece of blocking work may be in the way of everything else on the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Priority {
+    /// It gets what nobody else wants.
+    #[default]
+    Background,
+    /// Like any other.
+    Normal,
+}
+
+/// Begins `work`, which may block for long, with this priority; threads that it starts have it too. Where the system has no thread
+/// to give, `work` is dropped.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub fn spawn_long(priority: Priority, work: impl FnOnce() + Send + 'static) {
+    if priority == Priority::Normal || AT_ONCE.get() {
+        drop(spawn(work));
+        return;
+    }
+    // A thread of the pool waits for it: a clock that is paused stands still meanwhile, and the runtime's end waits.
+    drop(spawn(move || {
+        let own = std::thread::Builder::new().name("towline-scan".into());
+        let begun = own.spawn(move || {
+            step_back();
+            work();
+        });
+        match begun {
+            Ok(thread) => drop(thread.join()),
+            Err(error) => tracing::warn!(%error, "no thread could be started"),
+        }
+    }));
+}
+
+/// This thread lets every other go first. It never gets its former place back, so it must not be one of a pool.
+fn step_back() {
+    // On Linux "this process" means this thread, and who has asked for no other gets the disk by the same measure: best effort, the
+    // last of its levels (ioprio_set(2)). Elsewhere it would be the whole process.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, LAST) {
+        tracing::debug!(%error, "the priority stays as it is");
+    }
+}
+
 /// Does `work`, which may block, and waits for what it comes to. It goes on if nobody waits any more.
 ///
 /// # Errors
 /// When it panicked, or the runtime ends before it began.
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
     spawn(work).await
+}
+
+/// So many threads of its own a piece of blocking work may have help from; none in a simulation.
+pub fn helpers() -> usize {
+    if AT_ONCE.get() { 0 } else { std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_HELPERS) }
 }
 
 /// What blocking work tells while it goes on.
@@ -99,6 +155,19 @@ mod tests {
         let (thread, told) = told().await;
         assert_ne!(thread, std::thread::current().id());
         assert!(told.into_iter().eq(0..100));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn long_work_steps_back_with_its_helpers_and_nobody_else_does() {
+        let nice = || rustix::process::getpriority_process(None).unwrap();
+        let before = nice();
+        for (priority, expected) in [(Priority::Background, LAST), (Priority::Normal, before)] {
+            let (tx, rx) = std::sync::mpsc::channel();
+            spawn_long(priority, move || tx.send((nice(), std::thread::spawn(nice).join().unwrap())).unwrap());
+            assert_eq!(rx.recv().unwrap(), (expected, expected));
+        }
+        assert_eq!(nice(), before);
     }
 
     #[tokio::test]

@@ -209,6 +209,8 @@ pub struct Mirror {
     pub drift: Drift,
     /// When changes become visible on the server.
     pub publish: Publish,
+    /// How much looking at the whole directory may be in the way of others on this machine.
+    pub scan: Scan,
     /// How the copies on the server are proven again and again.
     pub verify: Verify,
     /// What becomes of symbolic links.
@@ -310,6 +312,16 @@ pub enum Publish {
     Each,
     /// All of a burst at once, when everything is there.
     Together,
+}
+
+/// How the whole directory is looked at while a mirror runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scan {
+    /// With what processor and disk have left.
+    #[default]
+    Background,
+    /// Like any other program.
+    Normal,
 }
 
 /// How much may be deleted without being asked.

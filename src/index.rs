@@ -64,6 +64,12 @@ const SCHEMA: [&str; 7] = [
 /// For the verbs that make no row pending: only the beginning of that has a time.
 const NO_TIME: UnixMillis = UnixMillis(0);
 
+/// Which commits wait for the disk.
+const SYNCHRONOUS: &str = "synchronous";
+
+/// None does; but those that do later take along what was committed before them, and nothing can damage the file.
+const NORMAL: i64 = 1;
+
 /// How far back from its last moment a machine that lost its power may not have written what was written to a file. Linux begins
 /// after 30 s; laptop modes wait for minutes.
 const UNWRITTEN_NS: i64 = 5 * 60 * 1_000_000_000;
@@ -140,10 +146,17 @@ impl Index {
     ///
     /// A change clears the retry columns. A digest that was known of an unchanged file is kept.
     ///
+    /// Alone of all verbs it is not on the disk when this returns, but with the next one that is: after a power cut everything is
+    /// looked at again anyway.
+    ///
     /// # Errors
     /// When the file cannot be written; then none of it is noted.
     pub fn observe(&mut self, found: &[Observation], now: UnixMillis) -> Result<Observed, IndexError> {
-        self.write(now, |books| observe::observe(books, found))
+        let usual: i64 = self.db.pragma_query_value(None, SYNCHRONOUS, |row| row.get(0))?;
+        self.db.pragma_update(None, SYNCHRONOUS, usual.min(NORMAL))?;
+        let observed = self.write(now, |books| observe::observe(books, found));
+        self.db.pragma_update(None, SYNCHRONOUS, usual)?;
+        observed
     }
 
     /// Notes what a file's content is, if it still has the fingerprint `print`.

@@ -20,12 +20,14 @@ pub mod schedule;
 mod scrub;
 pub mod seats;
 pub mod status;
+mod unseen;
 mod worker;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use crate::blocking::Priority;
 pub use account::{Account, PathState, Side};
 pub use audit::{Adopted, Adoption, AuditError, Deep, Finding, Verified, Verify, What, adopt, verify};
 pub use drift::Drift;
@@ -69,6 +71,8 @@ pub struct Settings {
     pub drift: Drift,
     /// When changes become visible on the server.
     pub publish: Publish,
+    /// How much looking at the whole directory may be in the way of others on this machine. A single pass is never held back.
+    pub scan: Priority,
     /// What becomes of the server's copy of what is gone here.
     pub disposal: Disposal,
     /// How long it stays in the trash.

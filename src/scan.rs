@@ -4,6 +4,7 @@
 //! Everything is looked up relative to open directories, one component at a time and never by following a symlink in the
 //! kernel, so that a swapped directory cannot lead outside the root. Only directories are ever opened: nothing here can block on a FIFO.
 
+mod ahead;
 mod aim;
 mod dir;
 mod explain;
@@ -17,14 +18,15 @@ mod sight;
 mod view;
 mod walk;
 
-use std::{io, ops::ControlFlow};
+use std::{io, ops::ControlFlow, thread};
 
 use crate::{
+    blocking,
     model::{Entry, Observation, PathError, Problem, Reason, RelPath},
     watch::Dirty,
 };
 
-use self::sight::Skip;
+use self::{ahead::Helpers, sight::Skip};
 pub use self::{
     explain::{Sighting, explain},
     links::travels,
@@ -34,8 +36,12 @@ pub use self::{
     view::{Modes, Place, Symlinks, View},
 };
 
-/// A batch holds so many findings at most.
+/// A batch holds so many findings at most; each is one transaction of the index.
 pub const BATCH: usize = 512;
+
+/// So many looks are taken at what is something else whenever it is to be opened. In between there is a moment: more than two of
+/// them in a row are no chance.
+const LOOKS: usize = 4;
 
 /// What was observed before, as the index has it.
 pub trait Known {
@@ -97,6 +103,9 @@ pub enum Trouble {
     /// Too many directories inside each other.
     #[error("more than {} directories deep", walk::DEEPEST)]
     TooDeep,
+    /// Something else was there at each of several looks.
+    #[error("it is something else whenever it is looked at: {0}")]
+    Restless(#[source] Box<Trouble>),
     /// A directory was moved away while it was read.
     #[error("directory was moved while it was read")]
     Moved,
@@ -109,6 +118,16 @@ impl Trouble {
     /// As the path's problem, for `status`.
     pub fn problem(&self) -> Problem {
         Problem::new(Reason::Unreadable, self)
+    }
+
+    /// Whether nobody knows what is at the place, or below it. If not, it is worth a remark, and nothing else.
+    pub fn leaves_out(&self) -> bool {
+        !matches!(self, Self::Pattern { .. })
+    }
+
+    /// Whether it may have come of a change between two looks.
+    fn tells_of_change(&self) -> bool {
+        matches!(self, Self::Unreadable(error) if dir::tells_of_change(error))
     }
 }
 
@@ -183,19 +202,34 @@ pub fn scan<K: Known>(
     known: &mut K,
     sink: &mut dyn FnMut(Vec<Found>) -> ControlFlow<()>,
 ) -> Result<Summary, ScanError<K::Error>> {
+    scan_with(blocking::helpers(), root, rules, dirty, known, sink)
+}
+
+/// As [`scan`], with at most so many helpers.
+fn scan_with<K: Known>(
+    helpers: usize,
+    root: &Root,
+    rules: &Rules,
+    dirty: &Dirty,
+    known: &mut K,
+    sink: &mut dyn FnMut(Vec<Found>) -> ControlFlow<()>,
+) -> Result<Summary, ScanError<K::Error>> {
     let mut out = Out { sink, batch: Vec::new(), summary: Summary { complete: true, ..Summary::default() } };
-    match aim::targets(dirty) {
-        None => walk::everything(root, rules, known, &mut out)?,
-        Some(targets) => {
-            aim::at_each(root, rules, &targets, known, &mut out)?;
-            match root.is_empty() {
-                Ok(empty) => out.summary.root_empty = empty,
-                Err(error) => out.problem(None, error.into())?,
+    thread::scope(|scope| {
+        let mut helpers = Helpers::at_most(scope, helpers);
+        match aim::targets(dirty) {
+            None => walk::everything(root, rules, known, &mut helpers, &mut out)?,
+            Some(targets) => {
+                aim::at_each(root, rules, &targets, known, &mut helpers, &mut out)?;
+                match root.is_empty() {
+                    Ok(empty) => out.summary.root_empty = empty,
+                    Err(error) => out.problem(None, error.into())?,
+                }
             }
         }
-    }
-    out.flush()?;
-    Ok(out.summary)
+        out.flush()?;
+        Ok(out.summary)
+    })
 }
 
 /// Where findings go.

@@ -13,7 +13,7 @@ use towline::{
     config::{self, Config, PasswordSource},
     ftps::{self, ClientAuth, Pin, Profile, Throttle, Timeouts, TlsSettings},
     index::{Index, Profiles, StateLock},
-    mirror::{Drift, OpenState, Opened, Publish, Scrub, Seats, Settings, index_file, marker},
+    mirror::{Drift, OpenState, Opened, Priority, Publish, Scrub, Seats, Settings, index_file, marker},
     model::{Disposal, Mode, Retention, Versions},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
@@ -263,6 +263,10 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
         publish: match mirror.publish {
             config::Publish::Each => Publish::Each,
             config::Publish::Together => Publish::Together,
+        },
+        scan: match mirror.scan {
+            config::Scan::Background => Priority::Background,
+            config::Scan::Normal => Priority::Normal,
         },
         scrub: Scrub { every: mirror.verify.every, read_back: mirror.verify.read_back },
         disposal: match mirror.delete {

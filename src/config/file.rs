@@ -134,6 +134,7 @@ pub(super) struct MirrorTable {
     pub(super) delete_budget: Table<BudgetTable>,
     pub(super) drift: Field<String>,
     pub(super) publish: Field<String>,
+    pub(super) scan: Field<String>,
     #[serde(default)]
     pub(super) verify: Table<VerifyTable>,
     pub(super) symlinks: Field<String>,

@@ -56,6 +56,7 @@ fn all_of_it() {
         delete_budget.files = 7
         drift = "keep-both"
         publish = "together"
+        scan = "normal"
         verify = { every = "never", read_back = "1MB" }
         symlinks = "follow"
         permissions = { files = "0640" }
@@ -100,6 +101,7 @@ fn all_of_it() {
         delete_budget: DeleteBudget { files: 7, percent: 25 },
         drift: Drift::KeepBoth,
         publish: Publish::Together,
+        scan: Scan::Normal,
         verify: Verify { every: None, read_back: 1_000_000 },
         symlinks: Symlinks::Follow,
         permissions: Permissions::Fixed { files: Some(0o640), directories: None },

@@ -243,6 +243,7 @@ impl Reader<'_> {
         let delete_budget = self.budget(table.delete_budget.0);
         let drift = self.optional("drift", table.drift, super::Drift::default(), |text| value::drift(&text));
         let publish = self.optional("publish", table.publish, super::Publish::default(), |text| value::publish(&text));
+        let scan = self.optional("scan", table.scan, super::Scan::default(), |text| value::scan(&text));
         let verify = self.verify(table.verify.0);
         let symlinks = self.optional("symlinks", table.symlinks, Symlinks::default(), |text| value::symlinks(&text));
         let permissions = self.permissions(table.permissions);
@@ -259,6 +260,7 @@ impl Reader<'_> {
             delete_budget: delete_budget?,
             drift: drift?,
             publish: publish?,
+            scan: scan?,
             verify: verify?,
             symlinks: symlinks?,
             permissions: permissions?,

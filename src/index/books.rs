@@ -50,6 +50,27 @@ impl<'c> Books<'c> {
         self.apply(&old, change)
     }
 
+    /// Notes what was observed, of paths in their order, if none has a row, nor any between them. Whether it did.
+    pub(super) fn add(&mut self, observed: &[(&RelPath, &Entry)]) -> Result<bool, IndexError> {
+        let ((Some((first, _)), Some((last, _))), true) =
+            ((observed.first(), observed.last()), observed.is_sorted_by(|(a, _), (b, _)| a < b))
+        else {
+            return Ok(false);
+        };
+        if rows::any(&self.tx, first, last)? {
+            return Ok(false);
+        }
+        let new = observed.iter().map(|(path, entry)| {
+            let mut held = Held { observed: Some(**entry), ..Held::nothing((*path).clone()) };
+            held.tidy(self.now);
+            held
+        });
+        let new: Vec<Held> = new.collect();
+        rows::add(&self.tx, &new)?;
+        new.iter().for_each(|held| self.totals.add(held));
+        Ok(true)
+    }
+
     /// Applies `change` to every row below `path` (not to its own). How many times that was `true`.
     pub(super) fn change_below(&mut self, path: &RelPath, change: impl FnMut(&mut Held) -> bool) -> Result<usize, IndexError> {
         let (first, end) = rows::range(Some(path));

@@ -238,6 +238,11 @@ impl Totals {
         *self = Self::from_array(sums);
     }
 
+    /// One row is `new`.
+    pub(super) fn add(&mut self, new: &Held) {
+        self.replace(&Held::nothing(new.path.clone()), new);
+    }
+
     /// In the order of the table's columns.
     pub(super) fn to_array(self) -> [u64; 9] {
         [

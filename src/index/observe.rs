@@ -12,6 +12,26 @@ pub struct Observed {
 
 pub(super) fn observe(books: &mut Books<'_>, found: &[Observation]) -> Result<Observed, IndexError> {
     let mut changed = 0;
+    // A directory that is new has everything in it in one run.
+    let mut runs = found.chunk_by(|a, b| matches!((a, b), (Observation::Is(..), Observation::Is(..))));
+    runs.try_for_each(|run| {
+        let new = run.iter().map(|found| match found {
+            Observation::Is(path, entry) => Some((path, entry)),
+            Observation::Gone(_) | Observation::Ignored(_) => None,
+        });
+        let new: Option<Vec<_>> = new.collect();
+        match new {
+            Some(new) if books.add(&new)? => changed += new.len(),
+            _ => changed += each(books, run)?,
+        }
+        Ok::<_, IndexError>(())
+    })?;
+    Ok(Observed { changed })
+}
+
+/// Notes one after another. How many rows are others now.
+pub(super) fn each(books: &mut Books<'_>, found: &[Observation]) -> Result<usize, IndexError> {
+    let mut changed = 0;
     for observation in found {
         changed += match observation {
             Observation::Is(path, entry) => {
@@ -32,7 +52,7 @@ pub(super) fn observe(books: &mut Books<'_>, found: &[Observation]) -> Result<Ob
             }
         };
     }
-    Ok(Observed { changed })
+    Ok(changed)
 }
 
 /// Forgets every vanished row; a removal that is on its way does not bring one back.

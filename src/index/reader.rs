@@ -111,15 +111,14 @@ pub struct Under<'r> {
 
 impl Under<'_> {
     fn turn(&mut self) -> Result<(), IndexError> {
-        let found = rows::select(self.db, include_str!("sql/under.sql"), (&self.next, &self.end, rows::limit(PAGE)))?;
+        let found = rows::observed(self.db, (&self.next, &self.end, rows::limit(PAGE)))?;
         self.last = found.len() < PAGE;
-        if let Some(held) = found.last() {
+        if let Some((path, _)) = found.last() {
             // The smallest key after this one.
-            self.next = held.path.to_key();
+            self.next = path.to_key();
             self.next.push(0);
         }
-        let page: Vec<_> = found.into_iter().filter_map(|held| Some((held.path, held.observed?))).collect();
-        self.page = page.into_iter();
+        self.page = found.into_iter();
         Ok(())
     }
 }

@@ -1,12 +1,26 @@
 //! Rows of the entry table to and from [`Held`], and the key ranges that paths stand for. No transactions here.
 
-use rusqlite::{Connection, Params, Row, params};
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, Params, Row, ToSql, params};
 
 use super::{IndexError, held::Held};
 use crate::model::{Digest, Entry, Fingerprint, Mode, RelPath, UnixMillis};
 
 /// Greater than every key: no file system takes a name of more than 255 bytes.
 const AFTER_ALL: [u8; 256] = [0xFF; 256];
+
+/// Rows that are added in one statement.
+const TOGETHER: usize = 32;
+
+/// Adds one row.
+const ONE: &str = include_str!("sql/add.sql");
+
+/// Adds [`TOGETHER`].
+static MANY: LazyLock<String> = LazyLock::new(|| {
+    let values = ONE.lines().last().unwrap_or_default();
+    format!("{ONE}{}", format!(", {values}").repeat(TOGETHER - 1))
+});
 
 /// The keys at and below a path (or all of them), as the first one and the first one after them.
 pub(super) fn range(path: Option<&RelPath>) -> (Vec<u8>, Vec<u8>) {
@@ -77,6 +91,45 @@ pub(super) fn put(db: &Connection, held: &Held) -> Result<(), IndexError> {
     Ok(())
 }
 
+/// Whether there is a row from `first` to `last`.
+pub(super) fn any(db: &Connection, first: &RelPath, last: &RelPath) -> Result<bool, IndexError> {
+    let mut statement = db.prepare_cached(include_str!("sql/any.sql"))?;
+    Ok(statement.query_row([first.to_key(), last.to_key()], |row| row.get(0))?)
+}
+
+/// Writes rows of different paths, of which there are none yet, with nothing but what was observed.
+pub(super) fn add(db: &Connection, new: &[Held]) -> Result<(), IndexError> {
+    let (whole, rest) = new.as_chunks::<TOGETHER>();
+    for held in whole.iter().map(<[Held; TOGETHER]>::as_slice).chain(rest.chunks(1)) {
+        let mut statement = db.prepare_cached(if held.len() == TOGETHER { &MANY } else { ONE })?;
+        let mut at = 0;
+        let mut bind = |value: &dyn ToSql| {
+            at += 1;
+            statement.raw_bind_parameter(at, value)
+        };
+        for held in held {
+            let o = Side::of(held.observed.as_ref());
+            let (key, since, fold) = (held.path.to_key(), held.since.map(|at| at.0), fold(&held.path));
+            let row: [&dyn ToSql; 10] = [&key, &o.kind, &o.size, &o.mtime, &o.ctime, &o.inode, &o.digest, &o.mode, &since, &fold];
+            row.into_iter().try_for_each(&mut bind)?;
+        }
+        statement.raw_execute()?;
+    }
+    Ok(())
+}
+
+/// What was observed, as `sql/under.sql` selects it.
+pub(super) fn observed(db: &Connection, params: impl Params) -> Result<Vec<(RelPath, Entry)>, IndexError> {
+    let mut statement = db.prepare_cached(include_str!("sql/under.sql"))?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let entry = side(row, 1)?.ok_or_else(|| IndexError::corrupt("an observed entry without a kind"))?;
+        found.push((path(row, 0)?, entry));
+    }
+    Ok(found)
+}
+
 /// A row with all columns, in the order of the schema.
 fn read(row: &Row<'_>) -> Result<Held, IndexError> {
     Ok(Held {
@@ -96,6 +149,9 @@ fn read(row: &Row<'_>) -> Result<Held, IndexError> {
 
 /// The key of `path` as a server that folds case may see it, where that is another one.
 pub(super) fn fold(path: &RelPath) -> Option<Vec<u8>> {
+    if path.as_bytes().iter().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+        return None;
+    }
     let folded = path.folded();
     (folded != *path).then(|| folded.to_key())
 }

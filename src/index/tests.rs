@@ -8,6 +8,7 @@ mod jobs;
 mod ledger;
 mod model;
 mod moves;
+mod observe;
 mod proof;
 mod queue;
 mod staging;

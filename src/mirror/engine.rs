@@ -43,7 +43,8 @@ use super::{
     marker::{Bond, Stand},
     retry::Link,
     schedule::Schedule,
-    status::{Counters, HaltNote, MirrorStatus, UnseenStatus, WatchStatus},
+    status::{Counters, HaltNote, MirrorStatus, WatchStatus},
+    unseen::Unseen,
     worker::put::{self, Load},
 };
 use crate::{
@@ -178,7 +179,7 @@ pub struct Mirror<R: Remote, W> {
     tally: Tally,
     counters: Counters,
     skipped: Skipped,
-    unseen: Vec<UnseenStatus>,
+    unseen: Unseen,
     last_success: Option<UnixMillis>,
     last_full_scan: Option<UnixMillis>,
     told: Instant,
@@ -277,7 +278,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             tally: Tally::default(),
             counters: Counters::default(),
             skipped: Skipped::default(),
-            unseen: Vec::new(),
+            unseen: Unseen::default(),
             last_success: None,
             last_full_scan: None,
             told: now,
@@ -474,6 +475,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         [
             Some(self.next_full).filter(|_| self.may_look()),
             self.settle.deadline().filter(|_| self.may_look()),
+            self.unseen.wakes_at().filter(|_| self.may_look()),
             self.link.wakes_at(),
             self.crew.trims_at(),
             retry,

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::body;
 use crate::{
-    blocking,
+    blocking::{self, Priority},
     index::{IndexError, Reader},
     model::{Digest, Entry, Fingerprint, RelPath, RootIdentity},
     scan::{self, Found, Known, Place, RootError, Rules, ScanError, Summary, read::open_file},
@@ -49,9 +49,9 @@ impl Known for InIndex {
 }
 
 /// Scans what `dirty` names in `place`.
-pub(super) fn scan(place: Place, rules: Rules, dirty: Dirty, reader: Reader) -> mpsc::Receiver<Seen> {
+pub(super) fn scan(place: Place, rules: Rules, dirty: Dirty, reader: Reader, priority: Priority) -> mpsc::Receiver<Seen> {
     let (outlet, rx) = blocking::outlet(BATCHES);
-    blocking::spawn(move || {
+    blocking::spawn_long(priority, move || {
         let root = match place.open() {
             Ok(root) => root,
             Err(e) => {

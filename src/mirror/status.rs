@@ -93,7 +93,7 @@ pub struct MirrorStatus {
     pub skipped: Skipped,
     /// Paths that wait or are parked, each with its reason; the first 100.
     pub problems: Vec<PathStatus>,
-    /// Places that could not be looked at; the first 100.
+    /// Places that could not be looked at, each looked at again by itself: 100 of them, and one entry for all others.
     pub unseen: Vec<UnseenStatus>,
     /// What was done since the start.
     pub counters: Counters,

@@ -60,7 +60,7 @@ impl RelPath {
         check(name)?;
         Ok(match dir {
             None => Self(name.into()),
-            Some(dir) => Self([&dir.0, b"/".as_slice(), name].concat().into()),
+            Some(dir) => Self(dir.0.iter().chain(b"/").chain(name).copied().collect()),
         })
     }
 
@@ -135,7 +135,8 @@ impl RelPath {
         if key.contains(&b'/') {
             return Err(PathError::Slash);
         }
-        Self::new(key.iter().map(|b| if *b == 0 { b'/' } else { *b }).collect::<Vec<_>>())
+        key.split(|b| *b == 0).try_for_each(check)?;
+        Ok(Self(key.iter().map(|b| if *b == 0 { b'/' } else { *b }).collect()))
     }
 
     /// The same path as a server that folds case might see it: lower case, by Unicode where a component is UTF-8, else by
@@ -184,8 +185,11 @@ fn check(component: &[u8]) -> Result<(), PathError> {
 
 impl Ord for RelPath {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let key = |b: &u8| if *b == b'/' { 0 } else { *b };
-        self.0.iter().map(key).cmp(other.0.iter().map(key))
+        let key = |b: u8| if b == b'/' { 0 } else { b };
+        match self.0.iter().zip(other.0.iter()).find(|(a, b)| a != b) {
+            Some((a, b)) => key(*a).cmp(&key(*b)),
+            None => self.0.len().cmp(&other.0.len()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use super::{
     Known, Out, Root, Rules, ScanError, Trouble,
+    ahead::Helpers,
     dir::{self, Identity},
     root::c_name,
     rules::IGNORE_FILE,
@@ -35,6 +36,7 @@ pub(super) fn at_each<K: Known>(
     rules: &Rules,
     targets: &[RelPath],
     known: &mut K,
+    helpers: &mut Helpers<'_, '_>,
     out: &mut Out<'_>,
 ) -> Result<(), ScanError<K::Error>> {
     let mut done: Option<RelPath> = None;
@@ -45,7 +47,7 @@ pub(super) fn at_each<K: Known>(
         }
         match approach(root, rules, target, known).map_err(ScanError::Known)? {
             Ok(Approach { frame, above, prefix }) => {
-                walk::from(root, frame, &above, known.under(Some(&prefix)), out)?;
+                walk::from(root, frame, &above, known.under(Some(&prefix)), helpers, out)?;
                 done = Some(prefix);
             }
             Err((path, trouble)) => {
@@ -105,14 +107,10 @@ fn approach<K: Known>(
         let mut below = None;
         if names.peek().is_some() {
             let holds = |other| other == identity || above.contains(&other);
-            let sight = match sight::look(root, &at, &station, &name, holds) {
-                Ok((sight, _)) => sight,
-                Err(error) => return Ok(Err((Some(next), error.into()))),
-            };
-            if let Some(Sight::Dir { at: place, identity }) = sight {
+            // Whatever goes wrong here is met again, and told, when the walk begins at this name.
+            if let Ok((Some(Sight::Dir { at: place, identity }), _)) = sight::look(root, &at, &station, &name, holds) {
                 let same = known.at(&next)?.is_some_and(|entry| entry.same_content(&Entry::dir(identity.inode)));
                 if same && !chain.ignored(&next, Kind::Dir) {
-                    // Whatever goes wrong here is met again, and told, when the walk begins at this directory.
                     let opened = sight::enter(&at, &station, &name, next.clone(), place).ok();
                     below = opened.filter(|(dir, _)| dir::identity(dir.as_fd()).is_ok_and(|opened| opened == identity));
                 }
@@ -125,7 +123,7 @@ fn approach<K: Known>(
             }
             None => {
                 let path = station.path.clone();
-                let frame = Frame::one(at, station, name, chain);
+                let frame = Frame::one(at, station, &name, chain);
                 return Ok(frame.map(|frame| Approach { frame, above, prefix: next }).map_err(|trouble| (path, trouble)));
             }
         }

@@ -2,7 +2,7 @@
 //! nothing but directories and regular files is opened.
 
 use std::{
-    ffi::{CStr, CString},
+    ffi::CStr,
     fs::File,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -69,6 +69,8 @@ pub(super) fn reopen(dir: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 /// What the symbolic link called `name` holds.
 pub(super) fn read_link(at: BorrowedFd<'_>, name: &CStr) -> io::Result<Vec<u8>> {
+    #[cfg(test)]
+    fault::check(fault::Call::ReadLink, name)?;
     Ok(retry(|| readlinkat(at, name, Vec::new()))?.into_bytes())
 }
 
@@ -83,16 +85,50 @@ pub(super) fn identity(file: BorrowedFd<'_>) -> io::Result<Identity> {
     Ok(Identity::of(&retry(|| fstat(file))?))
 }
 
-/// All names in a directory that was just opened, sorted by their bytes. A directory that is removed meanwhile is an
-/// error, not empty: `rustix::fs::Dir` takes ENOENT for the end, so this reads by itself.
-pub(super) fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
-    let mut names = Vec::new();
+/// Names, in the order of their bytes. One piece of memory for all, as there may be a million.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// With the NUL behind each.
+    text: Vec<u8>,
+    starts: Vec<usize>,
+}
+
+impl Names {
+    /// This one alone.
+    pub(super) fn one(name: &CStr) -> Self {
+        Self { text: name.to_bytes_with_nul().to_vec(), starts: vec![0] }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Number `n`; the empty name, which nothing has, where there are fewer.
+    pub(super) fn get(&self, n: usize) -> &CStr {
+        self.starts.get(n).map_or(c"", |start| at(&self.text, *start))
+    }
+
+    pub(super) fn contains(&self, name: &CStr) -> bool {
+        self.starts.binary_search_by(|start| at(&self.text, *start).cmp(name)).is_ok()
+    }
+}
+
+fn at(text: &[u8], start: usize) -> &CStr {
+    text.get(start..).and_then(|rest| CStr::from_bytes_until_nul(rest).ok()).unwrap_or_default()
+}
+
+/// All names in a directory that was just opened. A directory that is removed meanwhile is an error, not empty:
+/// `rustix::fs::Dir` takes ENOENT for the end, so this reads by itself.
+pub(super) fn names(dir: BorrowedFd<'_>) -> io::Result<Names> {
+    let Names { mut text, mut starts } = Names::default();
     each_name(dir, |name| {
-        names.push(name.to_owned());
+        starts.push(text.len());
+        text.extend_from_slice(name.to_bytes_with_nul());
         true
     })?;
-    names.sort_unstable();
-    Ok(names)
+    // Whatever lies behind them: no two are the same, and the NUL comes before every other byte.
+    starts.sort_unstable_by_key(|start| &text[*start..]);
+    Ok(Names { text, starts })
 }
 
 /// Whether a directory that was just opened holds no names.
@@ -121,6 +157,12 @@ fn each_name(dir: BorrowedFd<'_>, mut more: impl FnMut(&CStr) -> bool) -> io::Re
         }
     }
     Ok(())
+}
+
+/// Whether `error` is what comes of taking a name for what it was a moment ago: of opening what is no directory any more, or of
+/// reading what is no link.
+pub(super) fn tells_of_change(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::INVAL))
 }
 
 /// What is at `name`; `None` if nothing is.
@@ -206,34 +248,75 @@ fn retry<T>(call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     rustix::io::retry_on_intr(call)
 }
 
-/// Failures on demand: root may read anything, so a test cannot make an unreadable directory.
+/// Failures on demand: root may read anything, so a test cannot make an unreadable directory. And what others do at just that moment.
 #[cfg(test)]
 pub(super) mod fault {
-    use std::{cell::RefCell, ffi::CStr, io};
+    use std::{
+        cell::RefCell,
+        ffi::CStr,
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    /// What befalls which call on which name.
+    pub(in crate::scan) type Faults = Arc<Mutex<Vec<(Call, String, Fault)>>>;
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(in crate::scan) enum Call {
         OpenDir,
         Look,
+        ReadLink,
+    }
+
+    pub(in crate::scan) enum Fault {
+        /// It fails with this number.
+        Fails(i32),
+        /// This is done right before it.
+        Follows(Box<dyn FnMut() + Send>),
     }
 
     thread_local! {
-        static FAULTS: RefCell<Vec<(Call, String, i32)>> = const { RefCell::new(Vec::new()) };
+        static FAULTS: RefCell<Faults> = RefCell::default();
     }
 
-    /// From now on, on this thread, `call` on anything called `name` fails with `errno`; for good until the next `clear`.
+    /// From now on, on this thread and those that help it, `call` on anything called `name` fails with `errno`; for good until
+    /// the next `clear`.
     pub(in crate::scan) fn inject(call: Call, name: &str, errno: rustix::io::Errno) {
-        FAULTS.with_borrow_mut(|faults| faults.push((call, name.to_owned(), errno.raw_os_error())));
+        add(call, name, Fault::Fails(errno.raw_os_error()));
+    }
+
+    /// Likewise, `action` is done right before.
+    pub(in crate::scan) fn before(call: Call, name: &str, action: impl FnMut() + Send + 'static) {
+        add(call, name, Fault::Follows(Box::new(action)));
+    }
+
+    fn add(call: Call, name: &str, fault: Fault) {
+        shared().lock().unwrap().push((call, name.to_owned(), fault));
     }
 
     pub(in crate::scan) fn clear() {
-        FAULTS.with_borrow_mut(Vec::clear);
+        shared().lock().unwrap().clear();
+    }
+
+    /// This thread's faults, for one that helps it.
+    pub(in crate::scan) fn shared() -> Faults {
+        FAULTS.with_borrow(Arc::clone)
+    }
+
+    /// This thread helps the one with these faults.
+    pub(in crate::scan) fn share(faults: Faults) {
+        FAULTS.replace(faults);
     }
 
     pub(super) fn check(call: Call, name: &CStr) -> io::Result<()> {
-        FAULTS.with_borrow(|faults| {
-            let hit = faults.iter().find(|(c, n, _)| (*c, n.as_bytes()) == (call, name.to_bytes()));
-            hit.map_or(Ok(()), |(_, _, errno)| Err(io::Error::from_raw_os_error(*errno)))
-        })
+        let faults = shared();
+        let mut faults = faults.lock().unwrap();
+        for (_, _, fault) in faults.iter_mut().filter(|(c, n, _)| (*c, n.as_bytes()) == (call, name.to_bytes())) {
+            match fault {
+                Fault::Fails(errno) => return Err(io::Error::from_raw_os_error(*errno)),
+                Fault::Follows(action) => action(),
+            }
+        }
+        Ok(())
     }
 }

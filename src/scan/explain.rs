@@ -4,7 +4,7 @@
 use std::{fmt, os::fd::AsFd};
 
 use super::{
-    Root, Rule, Rules, Trouble,
+    LOOKS, Root, Rule, Rules, Trouble,
     dir::{self, Identity},
     root::c_name,
     sight::{self, Sight, Skip, Station},
@@ -43,9 +43,17 @@ pub enum Sighting {
 
 /// Looks at `path` by the same rules as a scan. Blocks on the disk.
 pub fn explain(root: &Root, rules: &Rules, path: &RelPath) -> Sighting {
-    let mut station = Station::root();
-    let sighting = descend(root, rules, path, &mut station);
-    sighting.unwrap_or_else(|trouble| Sighting::Unreadable { at: station.path, trouble })
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        let mut station = Station::root();
+        let sighting = descend(root, rules, path, &mut station);
+        let sighting = sighting.unwrap_or_else(|trouble| Sighting::Unreadable { at: station.path, trouble });
+        let changed = matches!(&sighting, Sighting::Unreadable { trouble, .. } if trouble.tells_of_change());
+        if !changed || looks == LOOKS {
+            return sighting;
+        }
+    }
 }
 
 fn descend(root: &Root, rules: &Rules, path: &RelPath, station: &mut Station) -> Result<Sighting, Trouble> {

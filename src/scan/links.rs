@@ -9,10 +9,8 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-use rustix::io::Errno;
-
 use super::{
-    Root,
+    LOOKS, Root,
     dir::{self, Look},
     root::c_name,
 };
@@ -48,14 +46,15 @@ pub(super) enum End {
 /// Where `path`, from the directory `from` (which is no link, nor below one), leads; a link at its end is followed.
 pub(super) fn resolve(root: &Root, from: Option<&RelPath>, path: &[u8]) -> io::Result<Trail> {
     let mut passed = Vec::new();
-    let end = match walk(root, from, path, &mut passed) {
-        // Something was moved meanwhile: what had been a link is none any more, and so on.
-        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::INVAL)) => {
-            End::Missing
+    for _ in 0..LOOKS {
+        passed.clear();
+        match walk(root, from, path, &mut passed) {
+            // Something was moved meanwhile: what had been a link is none any more, and so on.
+            Err(error) if dir::tells_of_change(&error) => {}
+            walked => return Ok(Trail { end: walked?, passed }),
         }
-        walked => walked?,
-    };
-    Ok(Trail { end, passed })
+    }
+    Ok(Trail { end: End::Missing, passed })
 }
 
 fn walk(root: &Root, from: Option<&RelPath>, path: &[u8], passed: &mut Vec<RelPath>) -> io::Result<End> {

@@ -6,8 +6,6 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-use rustix::io::Errno;
-
 use super::{
     Root, Symlinks,
     dir::{self, Identity, Look},
@@ -29,6 +27,16 @@ pub(super) struct Station {
 impl Station {
     pub(super) fn root() -> Self {
         Self { path: None, real: None, links: 0 }
+    }
+
+    /// The directory called `name` in this one, which is mirrored at `path`.
+    pub(super) fn below(&self, name: &CStr, path: RelPath) -> Self {
+        // Only where a link was followed are the two paths different.
+        let real = match (&self.real, self.links) {
+            (_, 0) => Some(path.clone()),
+            (real, _) => RelPath::child(real.as_ref(), name.to_bytes()).ok(),
+        };
+        Self { path: Some(path), real, links: self.links }
     }
 }
 
@@ -63,7 +71,7 @@ pub(super) enum Skip {
 }
 
 /// What a look came to, and what a followed link led through.
-pub(super) type Seen = (Option<Sight>, Option<Vec<RelPath>>);
+type Seen<S> = io::Result<(S, Option<Vec<RelPath>>)>;
 
 /// Looks at `name` in the directory `dir`, which is at `station`. `above` says whether a directory is `station` or one that
 /// holds it.
@@ -73,18 +81,25 @@ pub(super) fn look(
     station: &Station,
     name: &CStr,
     above: impl Fn(Identity) -> bool,
-) -> io::Result<Seen> {
+) -> Seen<Option<Sight>> {
     let Some(look) = dir::look(dir.as_fd(), name)? else { return Ok((None, None)) };
+    let (sight, through) = take(root, dir, station, name, look, above)?;
+    Ok((Some(sight), through))
+}
+
+/// What to take `look`, which is at `name`, for; else as [`look`]. An error may tell of a change since.
+pub(super) fn take(
+    root: &Root,
+    dir: &OwnedFd,
+    station: &Station,
+    name: &CStr,
+    look: Look,
+    above: impl Fn(Identity) -> bool,
+) -> Seen<Sight> {
     match (look, root.view().symlinks) {
         (Look::Symlink, Symlinks::Link) => {
-            let target = match dir::read_link(dir.as_fd(), name) {
-                // It was replaced meanwhile, of which an event tells.
-                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::INVAL)) => {
-                    return Ok((None, None));
-                }
-                target => target?,
-            };
-            Ok((Some(Sight::Link { target: Digest(*blake3::hash(&target).as_bytes()) }), None))
+            let target = dir::read_link(dir.as_fd(), name)?;
+            Ok((Sight::Link { target: Digest(*blake3::hash(&target).as_bytes()) }, None))
         }
         (Look::Symlink, Symlinks::Follow) => {
             let trail = links::resolve(root, station.real.as_ref(), name.to_bytes())?;
@@ -102,24 +117,16 @@ pub(super) fn look(
                     }
                 }
             };
-            Ok((Some(sight), Some(trail.passed)))
+            Ok((sight, Some(trail.passed)))
         }
-        (look, _) => Ok((Some(plain(look)), None)),
+        (look, _) => Ok((plain(look), None)),
     }
 }
 
 /// Opens a directory that was seen as `name`, and tells where it is.
 pub(super) fn enter(dir: &OwnedFd, station: &Station, name: &CStr, path: RelPath, at: Door) -> io::Result<(OwnedFd, Station)> {
     match at {
-        Door::Here => {
-            // Only where a link was followed are the two paths different.
-            let real = match (&station.real, station.links) {
-                (_, 0) => Some(path.clone()),
-                (real, _) => RelPath::child(real.as_ref(), name.to_bytes()).ok(),
-            };
-            let opened = dir::open_dir(dir.as_fd(), name)?;
-            Ok((opened, Station { path: Some(path), real, links: station.links }))
-        }
+        Door::Here => Ok((dir::open_dir(dir.as_fd(), name)?, station.below(name, path))),
         Door::There(opened, real) => {
             let links = station.links.saturating_add(1);
             Ok((dir::reopen(opened.as_fd())?, Station { path: Some(path), real, links }))

@@ -17,8 +17,10 @@ use tempfile::TempDir;
 use super::{dir::fault, *};
 use crate::model::Fingerprint;
 
+mod helpers;
 mod links;
 mod random;
+mod swapped;
 
 pub(super) fn path(text: &str) -> RelPath {
     RelPath::new(text).unwrap()
@@ -104,9 +106,13 @@ impl Tree {
     }
 
     fn scan_root(&mut self, root: &Root, dirty: &Dirty) -> Said {
+        self.scan_helped(blocking::helpers(), root, dirty)
+    }
+
+    fn scan_helped(&mut self, helpers: usize, root: &Root, dirty: &Dirty) -> Said {
         let rules = Rules::new(root.path(), &self.patterns).unwrap();
         let (mut seen, mut problems, mut links, mut found) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let summary = scan(root, &rules, dirty, &mut self.index, &mut |batch| {
+        let summary = scan_with(helpers, root, &rules, dirty, &mut self.index, &mut |batch| {
             assert!(!batch.is_empty() && batch.len() <= BATCH);
             found.extend(batch);
             ControlFlow::Continue(())

@@ -1,19 +1,24 @@
 //! The walk: a stack of open directories on one side, the known rows on the other, merged in preorder. Says only what
-//! differs. Holds one directory's names per level, and a bounded number of open directories.
+//! differs. Holds one directory's names per level, a bounded number of open directories, and a bounded number that helpers read
+//! ahead.
 
 use std::{
-    ffi::{CStr, CString},
+    collections::VecDeque,
+    ffi::CStr,
+    io,
     os::fd::{AsFd, OwnedFd},
+    sync::Arc,
     vec,
 };
 
 use super::{
-    Found, Known, Out, Root, Rules, ScanError, Stopped, Trouble,
-    dir::{self, Identity},
+    Found, Known, LOOKS, Out, Root, Rules, ScanError, Stopped, Trouble,
+    ahead::{self, Errand, Helpers, Listing, Looks},
+    dir::{self, Identity, Look, Names},
     root::IGNORE_NAME,
     rows::Rows,
     rules::Chain,
-    sight::{self, Sight, Station},
+    sight::{self, Door, Sight, Station},
 };
 use crate::model::{Entry, Kind, Observation, RelPath};
 
@@ -23,45 +28,121 @@ pub(super) const DEEPEST: usize = 2_048;
 /// So many directories stay open; those further up are opened again on the way back.
 const MOST_OPEN: usize = 64;
 
+/// So many of the innermost directories have those below them read ahead.
+const NEAR: usize = 8;
+
+/// So many directories of each are read ahead, and so many pieces of its names looked at.
+const AHEAD: usize = 8;
+
 /// A directory whose names are being gone through.
 pub(super) struct Frame {
     station: Station,
     /// `None` while it is closed to save a descriptor; never for the frame that is on top.
-    dir: Option<OwnedFd>,
+    dir: Option<Arc<OwnedFd>>,
     identity: Identity,
     mode: u32,
-    /// The names that are still to be looked at.
-    names: vec::IntoIter<CString>,
+    names: Arc<Names>,
+    /// The number of the name that is to be visited next.
+    next: usize,
+    /// What is there and at the names behind it, as far as they were looked at.
+    looks: vec::IntoIter<io::Result<Option<Look>>>,
+    /// The pieces after these.
+    pieces: VecDeque<Errand<Looks>>,
+    /// The directories among the names that were looked at, by number. Some of the first are asked for already.
+    coming: VecDeque<(usize, Option<Errand<io::Result<Listing>>>)>,
     /// The rules for its names.
     rules: Chain,
     /// It could not be gone through to the end: what is left of its rows stays as it is.
     lost: bool,
 }
 
+/// A name, and what was found there.
+struct Named {
+    number: usize,
+    look: io::Result<Option<Look>>,
+    /// Where it is a directory that was asked for.
+    errand: Option<Errand<io::Result<Listing>>>,
+}
+
 impl Frame {
-    /// A directory that was just opened, with all its names; `outer` are the rules of the directory that holds it. Also what
-    /// is wrong with the lines of its ignore file.
-    fn read(dir: OwnedFd, station: Station, outer: &Chain) -> Result<(Self, Vec<Trouble>), Trouble> {
-        let names = dir::names(dir.as_fd())?;
-        let (rules, troubles) = match names.binary_search_by(|name| name.as_c_str().cmp(IGNORE_NAME)) {
-            Ok(_) => outer.enter(dir.as_fd(), station.path.as_ref()).map_err(Trouble::Rules)?,
-            Err(_) => (outer.clone(), Vec::new()),
+    /// A directory that was read; `outer` are the rules of the directory that holds it. Also what is wrong with the lines of its
+    /// ignore file.
+    fn read(listing: Listing, station: Station, outer: &Chain) -> Result<(Self, Vec<Trouble>), Trouble> {
+        let Listing { dir, identity, mode, names, looks, .. } = listing;
+        let (rules, troubles) = if names.contains(IGNORE_NAME) {
+            outer.enter(dir.as_fd(), station.path.as_ref()).map_err(Trouble::Rules)?
+        } else {
+            (outer.clone(), Vec::new())
         };
-        Ok((Self::of(dir, station, names, rules)?, troubles))
+        let mut frame = Self::of(dir, station, names, rules, (identity, mode));
+        frame.looked(looks);
+        Ok((frame, troubles))
     }
 
     /// A directory of which only `name` is to be looked at; `rules` are its own.
-    pub(super) fn one(dir: OwnedFd, station: Station, name: CString, rules: Chain) -> Result<Self, Trouble> {
-        Self::of(dir, station, vec![name], rules)
+    pub(super) fn one(dir: OwnedFd, station: Station, name: &CStr, rules: Chain) -> Result<Self, Trouble> {
+        let found = dir::identity_and_mode(dir.as_fd())?;
+        Ok(Self::of(Arc::new(dir), station, Arc::new(Names::one(name)), rules, found))
     }
 
-    fn of(dir: OwnedFd, station: Station, names: Vec<CString>, rules: Chain) -> Result<Self, Trouble> {
-        let (identity, mode) = dir::identity_and_mode(dir.as_fd())?;
-        Ok(Self { station, dir: Some(dir), identity, mode, names: names.into_iter(), rules, lost: false })
+    fn of(dir: Arc<OwnedFd>, station: Station, names: Arc<Names>, rules: Chain, (identity, mode): (Identity, u32)) -> Self {
+        let (looks, pieces, coming) = (Vec::new().into_iter(), VecDeque::new(), VecDeque::new());
+        Self { station, dir: Some(dir), identity, mode, names, next: 0, looks, pieces, coming, rules, lost: false }
     }
 
     fn path(&self) -> Option<&RelPath> {
         self.station.path.as_ref()
+    }
+
+    /// The next name.
+    fn advance(&mut self) -> Option<Named> {
+        if self.next == self.names.len() {
+            return None;
+        }
+        if self.looks.len() == 0 {
+            let looks = match self.pieces.pop_front() {
+                Some(piece) => piece.take(),
+                None => ahead::look(self.dir.as_deref()?, &self.names, self.next),
+            };
+            self.looked(looks);
+        }
+        let (number, look) = (self.next, self.looks.next()?);
+        self.next += 1;
+        let coming = self.coming.pop_front_if(|(coming, _)| *coming == number);
+        Some(Named { number, look, errand: coming.and_then(|(_, errand)| errand) })
+    }
+
+    /// What is at the next names.
+    fn looked(&mut self, looks: Looks) {
+        for (number, look) in (self.next..).zip(&looks) {
+            if matches!(look, Ok(Some(Look::Dir { .. })))
+                && RelPath::child(self.path(), self.names.get(number).to_bytes())
+                    .is_ok_and(|path| !self.rules.ignored(&path, Kind::Dir))
+            {
+                self.coming.push_back((number, None));
+            }
+        }
+        self.looks = looks.into_iter();
+    }
+
+    /// Has some of what comes next looked at already.
+    fn look_ahead(&mut self, helpers: &mut Helpers<'_, '_>) {
+        let Some(dir) = &self.dir else { return };
+        while self.pieces.len() < AHEAD {
+            let first = self.next + self.looks.len() + self.pieces.len() * ahead::PIECE;
+            if first >= self.names.len() {
+                break;
+            }
+            self.pieces.push_back(helpers.ask_looks(dir, &self.names, first));
+        }
+        for (number, errand) in self.coming.iter_mut().take(AHEAD) {
+            errand.get_or_insert_with(|| helpers.ask_directory(dir, &self.names, *number));
+        }
+    }
+
+    /// Gives back what was read of the directories below it: it is far.
+    fn forget(&mut self) {
+        self.coming.iter_mut().take(AHEAD).for_each(|(_, errand)| *errand = None);
     }
 }
 
@@ -70,15 +151,17 @@ pub(super) fn everything<K: Known>(
     root: &Root,
     rules: &Rules,
     known: &mut K,
+    helpers: &mut Helpers<'_, '_>,
     out: &mut Out<'_>,
 ) -> Result<(), ScanError<K::Error>> {
-    let read = root.reopen().map_err(Trouble::from).and_then(|dir| Frame::read(dir, Station::root(), &rules.chain()));
+    let listing = root.reopen().and_then(ahead::list).map_err(Trouble::from);
+    let read = listing.and_then(|listing| Frame::read(listing, Station::root(), &rules.chain()));
     match read {
         Err(trouble) => Ok(out.problem(None, trouble)?),
         Ok((frame, troubles)) => {
             out.summary.root_empty = frame.names.len() == 0;
             remark(None, troubles, out)?;
-            from(root, frame, &[], known.under(None), out)
+            from(root, frame, &[], known.under(None), helpers, out)
         }
     }
 }
@@ -90,16 +173,35 @@ pub(super) fn from<E>(
     frame: Frame,
     above: &[Identity],
     rows: impl Iterator<Item = Result<(RelPath, Entry), E>>,
+    helpers: &mut Helpers<'_, '_>,
     out: &mut Out<'_>,
 ) -> Result<(), ScanError<E>> {
     let mut walk = Walk { root, above, rows: Rows::new(rows), out, stack: vec![frame] };
+    walk.look_ahead(helpers);
     while let Some(frame) = walk.stack.last_mut() {
-        match frame.names.next() {
-            Some(name) => walk.visit(&name)?,
+        match frame.advance() {
+            Some(named) => {
+                let news = walk.visit(named)?;
+                if news || walk.stack.last().is_some_and(|frame| frame.looks.len() == 0) {
+                    walk.look_ahead(helpers);
+                }
+            }
             None => walk.leave()?,
         }
     }
     Ok(())
+}
+
+/// What came of a name.
+enum Taken {
+    /// All that is to be said of it was said; it may have been gone into.
+    Over { entered: bool },
+    /// It could not be looked at; or into, if it is this directory.
+    Barred(Trouble, Option<Identity>),
+}
+
+impl Taken {
+    const OVER: Self = Self::Over { entered: false };
 }
 
 struct Walk<'w, 's, I, E> {
@@ -111,39 +213,82 @@ struct Walk<'w, 's, I, E> {
 }
 
 impl<I: Iterator<Item = Result<(RelPath, Entry), E>>, E> Walk<'_, '_, I, E> {
-    /// Looks at one name of the topmost directory.
-    fn visit(&mut self, name: &CStr) -> Result<(), ScanError<E>> {
-        let Self { root, above, rows, out, stack } = self;
-        let Some((frame, dir)) = stack.last().and_then(|frame| Some((frame, frame.dir.as_ref()?))) else { return Ok(()) };
-        let path = match RelPath::child(frame.path(), name.to_bytes()) {
+    /// Has the helpers look ahead.
+    fn look_ahead(&mut self, helpers: &mut Helpers<'_, '_>) {
+        if helpers.any() {
+            self.stack.iter_mut().rev().take(NEAR).for_each(|frame| frame.look_ahead(helpers));
+        }
+    }
+
+    /// Takes one name of the topmost directory. Whether it is a directory that was gone into.
+    fn visit(&mut self, named: Named) -> Result<bool, ScanError<E>> {
+        let Named { number, look, mut errand } = named;
+        let Self { rows, out, stack, .. } = self;
+        let Some((frame, dir)) = stack.last().and_then(|frame| Some((frame, frame.dir.clone()?))) else { return Ok(false) };
+        let path = match RelPath::child(frame.path(), frame.names.get(number).to_bytes()) {
             Ok(path) => path,
-            Err(error) => return Ok(out.problem(frame.path().cloned(), error.into())?),
+            Err(error) => {
+                out.problem(frame.path().cloned(), error.into())?;
+                return Ok(false);
+            }
         };
         while let Some(row) = rows.take_before(&path).map_err(ScanError::Known)? {
             vanished(frame, row, rows, out)?;
         }
-        let holds = |identity| above.contains(&identity) || stack.iter().any(|frame| frame.identity == identity);
-        let sight = match sight::look(root, dir, &frame.station, name, holds) {
-            Ok((Some(sight), through)) => {
-                if let Some(through) = through {
-                    out.push(Found::Link { path: path.clone(), through })?;
-                }
-                sight
-            }
+        let names = Arc::clone(&frame.names);
+        let mut look = match look {
+            Ok(Some(look)) => look,
             // Removed since the names were read; its row vanishes with the next one.
-            Ok((None, _)) => return Ok(()),
-            Err(error) => {
-                rows.skip_within(Some(&path)).map_err(ScanError::Known)?;
-                return Ok(out.problem(Some(path), error.into())?);
-            }
+            Ok(None) => return Ok(false),
+            Err(error) => return self.barred(path, None, error.into()),
         };
-        let kind = if matches!(sight, Sight::Dir { .. }) { Kind::Dir } else { Kind::File };
-        if frame.rules.ignored(&path, kind) {
-            out.summary.skipped.ignored += 1;
-            if rows.skip_within(Some(&path)).map_err(ScanError::Known)? {
-                out.seen(Observation::Ignored(path))?;
+        let mut looks = 1;
+        loop {
+            let (trouble, identity) = match self.take(&dir, names.get(number), &path, look, errand.take())? {
+                Taken::Over { entered } => return Ok(entered),
+                Taken::Barred(trouble, identity) => (trouble, identity),
+            };
+            match dir::look(dir.as_fd(), names.get(number)) {
+                // Removed in between.
+                Ok(None) => return Ok(false),
+                Ok(Some(now)) if now != look || trouble.tells_of_change() => {
+                    if looks == LOOKS {
+                        return self.barred(path, None, Trouble::Restless(trouble.into()));
+                    }
+                    looks += 1;
+                    look = now;
+                }
+                _ => return self.barred(path, identity, trouble),
             }
-            return Ok(());
+        }
+    }
+
+    /// Takes `name` in the topmost directory, `dir`, for what was seen there. Nothing is told if that does not work.
+    fn take(
+        &mut self,
+        dir: &OwnedFd,
+        name: &CStr,
+        path: &RelPath,
+        look: Look,
+        errand: Option<Errand<io::Result<Listing>>>,
+    ) -> Result<Taken, ScanError<E>> {
+        let Self { root, above, rows, out, stack } = self;
+        let Some(frame) = stack.last() else { return Ok(Taken::OVER) };
+        let holds = |identity| above.contains(&identity) || stack.iter().any(|frame| frame.identity == identity);
+        let (sight, through) = match sight::take(root, dir, &frame.station, name, look, holds) {
+            Ok(taken) => taken,
+            Err(error) => return Ok(Taken::Barred(error.into(), None)),
+        };
+        if let Some(through) = through {
+            out.push(Found::Link { path: path.clone(), through })?;
+        }
+        let kind = if matches!(sight, Sight::Dir { .. }) { Kind::Dir } else { Kind::File };
+        if frame.rules.ignored(path, kind) {
+            out.summary.skipped.ignored += 1;
+            if rows.skip_within(Some(path)).map_err(ScanError::Known)? {
+                out.seen(Observation::Ignored(path.clone()))?;
+            }
+            return Ok(Taken::OVER);
         }
         let modes = root.view().modes;
         match sight {
@@ -151,43 +296,51 @@ impl<I: Iterator<Item = Result<(RelPath, Entry), E>>, E> Walk<'_, '_, I, E> {
             Sight::File { print, mode } => {
                 out.summary.files += 1;
                 out.summary.bytes = out.summary.bytes.saturating_add(print.size);
-                here(&path, Entry::File { print, digest: None, mode: modes.of_file(mode) }, rows, out)?;
-                nothing_below(&path, rows, out)?;
+                here(path, Entry::File { print, digest: None, mode: modes.of_file(mode) }, rows, out)?;
+                nothing_below(path, rows, out)?;
             }
             Sight::Link { target } => {
                 out.summary.links += 1;
-                here(&path, Entry::Link { target }, rows, out)?;
-                nothing_below(&path, rows, out)?;
+                here(path, Entry::Link { target }, rows, out)?;
+                nothing_below(path, rows, out)?;
+            }
+            Sight::Dir { identity, .. } if path.components().count() > DEEPEST => {
+                return Ok(Taken::Barred(Trouble::TooDeep, Some(identity)));
             }
             Sight::Dir { at, identity } => {
-                let opened = if path.components().count() > DEEPEST {
-                    Err(Trouble::TooDeep)
-                } else {
-                    let opened = sight::enter(dir, &frame.station, name, path.clone(), at).map_err(Trouble::from);
-                    opened.and_then(|(opened, station)| Frame::read(opened, station, &frame.rules))
+                let listing = match (errand, at) {
+                    (Some(errand), Door::Here) => errand.take().map(|listing| (listing, frame.station.below(name, path.clone()))),
+                    (_, at) => sight::enter(dir, &frame.station, name, path.clone(), at)
+                        .and_then(|(opened, station)| Ok((ahead::list(opened)?, station))),
                 };
-                match opened {
-                    Ok((child, troubles)) => {
-                        out.summary.dirs += 1;
-                        let entry = Entry::Dir { inode: child.identity.inode, mode: modes.of_dir(child.mode) };
-                        here(&path, entry, rows, out)?;
-                        remark(Some(&path), troubles, out)?;
-                        self.enter(child);
-                    }
-                    // Removed in between.
-                    Err(_) if matches!(dir::look(dir.as_fd(), name), Ok(None)) => {}
-                    Err(trouble) => {
-                        out.summary.dirs += 1;
-                        // Its permissions are not known; those that were seen last count on.
-                        let known = rows.peek(&path).and_then(|entry| entry.mode());
-                        here(&path, Entry::Dir { inode: identity.inode, mode: known }, rows, out)?;
-                        rows.skip_within(Some(&path)).map_err(ScanError::Known)?;
-                        out.problem(Some(path), trouble)?;
-                    }
-                }
+                let read = listing.map_err(Trouble::from).and_then(|(listing, at)| Frame::read(listing, at, &frame.rules));
+                let (child, troubles) = match read {
+                    Ok(read) => read,
+                    Err(trouble) => return Ok(Taken::Barred(trouble, Some(identity))),
+                };
+                out.summary.dirs += 1;
+                let entry = Entry::Dir { inode: child.identity.inode, mode: modes.of_dir(child.mode) };
+                here(path, entry, rows, out)?;
+                remark(Some(path), troubles, out)?;
+                self.enter(child);
+                return Ok(Taken::Over { entered: true });
             }
         }
-        Ok(())
+        Ok(Taken::OVER)
+    }
+
+    /// What is at `path` could not be looked at, or into, if it is a directory: what is known there stays as it is. Never gone into.
+    fn barred(&mut self, path: RelPath, directory: Option<Identity>, trouble: Trouble) -> Result<bool, ScanError<E>> {
+        let Self { rows, out, .. } = self;
+        if let Some(identity) = directory {
+            out.summary.dirs += 1;
+            // Its permissions are not known; those that were seen last count on.
+            let known = rows.peek(&path).and_then(|entry| entry.mode());
+            here(&path, Entry::Dir { inode: identity.inode, mode: known }, rows, out)?;
+        }
+        rows.skip_within(Some(&path)).map_err(ScanError::Known)?;
+        out.problem(Some(path), trouble)?;
+        Ok(false)
     }
 
     /// Goes down; the bottom of the stack stays open whatever happens.
@@ -195,6 +348,9 @@ impl<I: Iterator<Item = Result<(RelPath, Entry), E>>, E> Walk<'_, '_, I, E> {
         self.stack.push(child);
         if let Some(far) = self.stack.len().checked_sub(MOST_OPEN + 1).filter(|far| *far > 0) {
             self.stack[far].dir = None;
+        }
+        if let Some(far) = self.stack.len().checked_sub(NEAR + 1) {
+            self.stack[far].forget();
         }
     }
 
@@ -211,10 +367,10 @@ impl<I: Iterator<Item = Result<(RelPath, Entry), E>>, E> Walk<'_, '_, I, E> {
         let Some(frame) = stack.last_mut().filter(|frame| frame.dir.is_none()) else { return Ok(()) };
         let same = |dir: &OwnedFd| dir::identity(dir.as_fd()).is_ok_and(|identity| identity == frame.identity);
         let up = left.dir.and_then(|dir| dir::open_dir(dir.as_fd(), c"..").ok()).filter(same);
-        frame.dir = up.or_else(|| root.open_dir(frame.path()).ok().filter(same));
+        frame.dir = up.or_else(|| root.open_dir(frame.path()).ok().filter(same)).map(Arc::new);
         if frame.dir.is_none() {
             frame.lost = true;
-            frame.names = Vec::new().into_iter();
+            (frame.next, frame.looks) = (frame.names.len(), Vec::new().into_iter());
             // Told once, not for every directory above.
             if !left.lost {
                 out.problem(frame.path().cloned(), Trouble::Moved)?;

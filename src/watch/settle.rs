@@ -26,6 +26,18 @@ pub enum Dirty {
     Everything,
 }
 
+impl Dirty {
+    /// This and that.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let (Self::Paths(mut paths), Self::Paths(others)) = (self, other) else { return Self::Everything };
+        paths.extend(others);
+        paths.sort_unstable();
+        paths.dedup_by(|path, before| path.is_at_or_below(before));
+        Self::Paths(paths)
+    }
+}
+
 /// Hints that wait until their path has held still for the quiet window, or at the latest ten windows after the first
 /// hint. Bounded: paths in great numbers are replaced by the directory that holds them, never dropped.
 #[derive(Clone, Debug)]

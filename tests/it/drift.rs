@@ -16,7 +16,7 @@ use towline::{
     clock,
     index::{Index, Note},
     mirror::{
-        Drift, Mirror, MirrorStatus, Publish, Scrub, Seats, Settings, Until,
+        Drift, Mirror, MirrorStatus, Priority, Publish, Scrub, Seats, Settings, Until,
         marker::{self, Bond, MARKER},
     },
     model::{Abilities, Disposal, RelPath, Retention},
@@ -134,6 +134,7 @@ impl Home {
             budget: Budget { files: 50, percent: 25 },
             drift: self.drift,
             publish: Publish::default(),
+            scan: Priority::default(),
             scrub: Scrub::default(),
             disposal: Disposal::Remove,
             retention: Retention::default(),

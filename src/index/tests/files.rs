@@ -28,9 +28,13 @@ fn a_newer_schema_is_refused() {
 }
 
 #[test]
-fn every_commit_waits_for_the_disk() {
+fn every_commit_waits_for_the_disk_but_that_of_what_was_seen() {
     let dir = tempfile::tempdir().unwrap();
-    let index = Index::open(&dir.path().join("index.db"), at(0)).unwrap();
+    let mut index = Index::open(&dir.path().join("index.db"), at(0)).unwrap();
+    // Also after it, and after one that failed.
+    index.observe(&[Observation::Is(p("f"), file(1, 1))], at(1)).unwrap();
+    index.db.execute_batch("CREATE TEMP TRIGGER no BEFORE INSERT ON main.entry BEGIN SELECT RAISE(ABORT, 'no'); END").unwrap();
+    index.observe(&[Observation::Is(p("g"), file(1, 2))], at(1)).unwrap_err();
     let pragma = |name: &str| index.db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
     assert_eq!(pragma("synchronous"), 2.into());
     assert_eq!(pragma("journal_mode"), "wal".to_owned().into());

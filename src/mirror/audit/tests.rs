@@ -8,7 +8,7 @@ use super::{Adoption, Deep, Finding, Verified, Verify, What, adopt, verify};
 use crate::{
     clock,
     index::Index,
-    mirror::{Drift, Publish, Scrub, Seats, Settings},
+    mirror::{Drift, Priority, Publish, Scrub, Seats, Settings},
     model::{Digest, Disposal, Entry, Fingerprint, Kind, RelPath, Retention},
     plan::Budget,
     remote::{
@@ -85,6 +85,7 @@ impl Scene {
             disposal: Disposal::Trash,
             retention: Retention::default(),
             publish: Publish::default(),
+            scan: Priority::default(),
             drift: Drift::default(),
             scrub: Scrub::default(),
             seats: Seats::new(1),

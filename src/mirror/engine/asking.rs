@@ -110,10 +110,11 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             State::Stopped { why, hint, .. } => Some((why, hint, true)),
             State::Up | State::Probing => None,
         };
+        let rootless = self.root == Rooted::Missing;
         Live {
             looked,
             unlooked: self.unlooked(path, looked),
-            unseen: self.unseen_at(path),
+            unseen: self.unseen.at(path).or_else(|| rootless.then(|| "the directory is missing".to_owned())),
             in_flight,
             doubtful: path.map_or(!self.doubts.is_empty(), |path| self.doubtful.overlaps(path)),
             promised: self.publishing().is_some()
@@ -143,26 +144,6 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
         None
     }
-
-    fn unseen_at(&self, path: Option<&RelPath>) -> Option<String> {
-        if self.root == Rooted::Missing {
-            return Some(self.unseen.first().map_or_else(|| "the directory is missing".to_owned(), |unseen| unseen.why.clone()));
-        }
-        let shown = path.map(ToString::to_string);
-        let near = |unseen: &str| {
-            let Some(path) = &shown else { return true };
-            unseen.is_empty() || below(unseen, path) || below(path, unseen)
-        };
-        // More than are kept: any path may be among those that are not.
-        let full = self.unseen.len() >= super::looking::UNSEEN;
-        let found = self.unseen.iter().find(|unseen| near(&unseen.path)).or_else(|| self.unseen.first().filter(|_| full));
-        found.map(|unseen| if unseen.path.is_empty() { unseen.why.clone() } else { format!("{}: {}", unseen.path, unseen.why) })
-    }
-}
-
-/// Whether `path` is `dir` or lies below it, as both are shown.
-fn below(path: &str, dir: &str) -> bool {
-    path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// What is at `path` on the disk; nothing of the root.

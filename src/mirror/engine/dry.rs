@@ -2,6 +2,7 @@
 
 use super::trashing;
 use crate::{
+    blocking::Priority,
     clock,
     index::{Index, IndexError, Note},
     mirror::{
@@ -123,7 +124,7 @@ pub(in crate::mirror) async fn observe(
     index: &mut Index,
 ) -> Result<(RootIdentity, bool, Vec<String>), DryRunError> {
     let rules = Rules::new(&settings.source, &settings.patterns())?;
-    let mut seen = look::scan(settings.place(), rules, Dirty::Everything, index.reader()?);
+    let mut seen = look::scan(settings.place(), rules, Dirty::Everything, index.reader()?, Priority::Normal);
     let mut root = None;
     let mut unseen = Vec::new();
     loop {

@@ -6,20 +6,15 @@ use tokio::{task::JoinError, time::Instant};
 
 use super::{GLANCE, Mirror, ROOT_AGAIN, Rooted, SCAN_UNWATCHED, WATCH_AGAIN, waiting::heard};
 use crate::{
-    blocking,
+    blocking::{self, Priority},
     index::{IndexError, Note},
-    mirror::{
-        look::{self, Seen},
-        status::UnseenStatus,
-    },
+    mirror::look::{self, Seen},
     model::{Observation, PathSet, RelPath, RootIdentity},
     remote::Remote,
     scan::{Found, Root, RootError, Rules, Summary},
     watch::{Dirty, Hint, Settle, WatchError, Watcher},
 };
 
-/// At most so many places that could not be looked at are shown.
-pub(super) const UNSEEN: usize = 100;
 /// At most so many files are read in one go because their digest may save sending them.
 const DIGESTS: usize = 10_000;
 /// At most so many hints are taken in one turn.
@@ -133,16 +128,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if !self.may_look() {
             return Ok(());
         }
-        let dirty = if now >= self.next_full {
-            // What was heard so far is covered by it.
-            self.settle = Settle::new(self.settings.quiet);
-            Dirty::Everything
-        } else {
-            match self.settle.take(now) {
-                Some(dirty) => self.reach.widen(dirty),
-                None => return Ok(()),
-            }
-        };
+        let due = [self.settle.take(now), self.unseen.due(now), (now >= self.next_full).then_some(Dirty::Everything)];
+        let Some(dirty) = due.into_iter().flatten().reduce(Dirty::and) else { return Ok(()) };
+        let dirty = self.reach.widen(dirty);
         let all = matches!(dirty, Dirty::Everything);
         self.reach.forget(&dirty);
         let reader = self
@@ -169,7 +157,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             if self.looked {
                 self.renew_marker().await?;
             }
-            self.unseen.clear();
+            // What was heard so far is covered by it.
+            self.settle = Settle::new(self.settings.quiet);
             self.next_full = now + self.interval();
         }
         let looks_at = |path: &&RelPath| match &dirty {
@@ -180,8 +169,11 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let (reviewed, unsure) = (reviewed.into_iter().cloned().collect(), unsure.into_iter().cloned().collect());
         (self.reviewed, self.unsure) = (reviewed, unsure);
         self.looking_at_all = all;
+        self.unseen.begin(&dirty);
         self.begin_asked(&dirty);
-        self.looking = Some(look::scan(self.settings.place(), rules, dirty, reader));
+        // Somebody waits for what was changed just now, and for a single pass.
+        let priority = if all && self.start_watch.is_some() { self.settings.scan } else { Priority::Normal };
+        self.looking = Some(look::scan(self.settings.place(), rules, dirty, reader, priority));
         self.untold = true;
         Ok(())
     }
@@ -252,7 +244,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.watch.why = Some(why.to_string());
         self.watch_again = Instant::now() + ROOT_AGAIN;
         self.next_full = Instant::now() + ROOT_AGAIN;
-        self.unseen = vec![UnseenStatus { path: String::new(), why: why.to_string() }];
+        self.unseen.fail(why.to_string());
         self.untold = true;
         self.guard().await?;
         self.answer_asked().await
@@ -265,26 +257,29 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 Found::Seen(observation) => seen.push(observation),
                 Found::Link { path, through } => self.reach.insert(path, through),
                 Found::Problem { path, trouble } => {
-                    let path = path.map(|p| p.to_string()).unwrap_or_default();
-                    tracing::warn!(mirror = %self.settings.name, path, error = %trouble, "could not be looked at");
-                    if self.unseen.len() < UNSEEN {
-                        self.unseen.push(UnseenStatus { path, why: trouble.to_string() });
+                    let place = path.as_ref().map(ToString::to_string).unwrap_or_default();
+                    if self.unseen.meet(path, &trouble, self.interval(), Instant::now()) {
+                        tracing::warn!(mirror = %self.settings.name, path = place, error = %trouble, "could not be looked at");
+                    } else {
+                        tracing::debug!(mirror = %self.settings.name, path = place, error = %trouble, "could not be looked at again");
                     }
                 }
             }
         }
         let wall = self.wall();
-        let paths = seen.iter().map(|observation| match observation {
-            Observation::Is(path, _) | Observation::Gone(path) | Observation::Ignored(path) => path.clone(),
+        // While the first scan runs, batch after batch only adds to what is to be sent.
+        let changed: Option<PathSet> = (!self.fresh).then(|| {
+            let paths = seen.iter().map(|observation| match observation {
+                Observation::Is(path, _) | Observation::Gone(path) | Observation::Ignored(path) => path.clone(),
+            });
+            paths.collect()
         });
-        let changed: PathSet = paths.collect();
         self.note_edits(&seen);
         let observed = self.books.with(move |index| index.observe(&seen, wall)).await?;
         if observed.changed > 0 {
             self.untold = true;
             self.stale = true;
-            // While the first scan runs, batch after batch only adds to what is to be sent.
-            if !self.fresh {
+            if let Some(changed) = changed {
                 self.outdate(&changed).await?;
             }
         }
@@ -294,6 +289,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     async fn scanned(&mut self, summary: Summary) -> Result<(), IndexError> {
         self.looking = None;
         self.reviewed = PathSet::default();
+        for path in self.unseen.end() {
+            let path = path.map(|path| path.to_string()).unwrap_or_default();
+            tracing::info!(mirror = %self.settings.name, path, "is no trouble any more");
+        }
         self.stale = true;
         self.untold = true;
         if self.looking_at_all {
@@ -338,7 +337,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         for path in std::mem::take(&mut self.reviewed).iter() {
             self.unsure.insert(path.clone());
         }
-        self.unseen = vec![UnseenStatus { path: String::new(), why }];
+        self.unseen.fail(why);
         self.next_full = Instant::now() + ROOT_AGAIN;
         self.ask_again();
         self.untold = true;

@@ -375,7 +375,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             let (why, hint) = (note.halt.to_string(), note.halt.hint(&self.settings.name));
             return Ok(Withheld { why, hint, waits: false, since });
         }
-        if let Some(unseen) = self.unseen.first() {
+        if let Some(unseen) = self.unseen.shown().next() {
             let path = if unseen.path.is_empty() { "the root" } else { &unseen.path };
             let hint = "mend this, or add it to the ignore rules".to_owned();
             return Ok(Withheld { why: format!("{path} could not be looked at: {}", unseen.why), hint, waits: false, since });

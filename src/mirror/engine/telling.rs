@@ -98,7 +98,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             release: self.release_status(),
             skipped: self.skipped,
             problems,
-            unseen: self.unseen.clone(),
+            unseen: self.unseen.shown().collect(),
             counters: self.counters,
             stopped: match self.link.state() {
                 State::Stopped { why, .. } => Some(why.clone()),

@@ -16,7 +16,8 @@ use crate::{
     clock,
     index::Index,
     mirror::{
-        Account, Command, Drift, Handle, MirrorError, MirrorStatus, PathState, Phase, Publish, Scrub, Seats, Settings, Until,
+        Account, Command, Drift, Handle, MirrorError, MirrorStatus, PathState, Phase, Priority, Publish, Scrub, Seats, Settings,
+        Until,
     },
     model::{Disposal, RelPath, Retention},
     plan::Budget,
@@ -87,6 +88,7 @@ impl Life {
             budget: Budget { files: 0, percent: 0 },
             drift: Drift::default(),
             publish: Publish::default(),
+            scan: Priority::default(),
             scrub: Scrub::default(),
             disposal: Disposal::Trash,
             retention: Retention::default(),
@@ -247,6 +249,29 @@ async fn not_in_sync_while_a_place_could_not_be_looked_at() {
     assert_eq!(life.ask(Some("d/f"), true).await.state, PathState::Unseen);
     assert_eq!(life.ask(None, false).await.state, PathState::Unseen);
     assert_eq!(life.wait(Some("a")).await.state, PathState::InSync, "another place is not concerned");
+    life.end().await;
+}
+
+/// Full scans are an hour apart here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_could_not_be_looked_at_is_looked_at_again_though_nothing_was_heard_of_it() {
+    let mut life = Life::begin(QUIET).await;
+    for name in ["d", "e"] {
+        fs::create_dir(life.dir.path().join("source").join(name)).unwrap();
+        life.write(&format!("{name}/f"), "f");
+        fs::write(life.dir.path().join("source").join(name).join(".towlineignore"), vec![b'#'; (1 << 20) + 1]).unwrap();
+        life.hint(name).await;
+    }
+    life.until(|status| status.unseen.len() == 2).await;
+    life.write("d/.towlineignore", "*.no");
+    let status = life.until(|status| status.unseen.len() == 1 && status.phase != Phase::Scanning).await;
+    assert_eq!(status.unseen[0].path, "e");
+    assert_ne!(status.phase, Phase::InSync);
+    fs::remove_file(life.dir.path().join("source/e/.towlineignore")).unwrap();
+    life.until(|status| status.unseen.is_empty() && status.phase == Phase::InSync).await;
+    for name in ["d/f", "e/f"] {
+        assert_eq!(life.on_server(name).unwrap(), b"f");
+    }
     life.end().await;
 }
 

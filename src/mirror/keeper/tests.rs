@@ -12,7 +12,7 @@ use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use super::*;
 use crate::{
     clock,
-    mirror::{Account, Drift, PathState, Publish, Scrub, Seats},
+    mirror::{Account, Drift, PathState, Priority, Publish, Scrub, Seats},
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{Fault, Faults, MemoryRemote, Options, Primitive},
@@ -49,6 +49,7 @@ fn start(clock: fn() -> UnixMillis, full: bool) -> Kept {
         budget: Budget { files: 0, percent: 0 },
         drift: Drift::default(),
         publish: Publish::default(),
+        scan: Priority::default(),
         scrub: Scrub::default(),
         disposal: Disposal::Trash,
         retention: Retention::default(),

@@ -208,3 +208,11 @@ async fn a_path_is_concerned_by_what_waits_at_it_above_it_and_below_it() {
     settle.hear(Hint::Overflow, Instant::now());
     assert!(settle.concerns(&path("b")));
 }
+
+#[test]
+fn two_places_to_look_at_are_one() {
+    let all = |texts: &[&str]| paths(texts).unwrap();
+    assert_eq!(all(&["b", "c/d"]).and(all(&["a", "b/x", "c"])), all(&["a", "b", "c"]));
+    assert_eq!(all(&["b"]).and(Dirty::Everything), Dirty::Everything);
+    assert_eq!(Dirty::Everything.and(all(&["b"])), Dirty::Everything);
+}

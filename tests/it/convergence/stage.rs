@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use towline::{
     blocking,
     index::Index,
-    mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Publish, Scrub, Seats, Settings, StartWatch, Until},
+    mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Priority, Publish, Scrub, Seats, Settings, StartWatch, Until},
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{
@@ -228,6 +228,7 @@ impl Stage {
             budget: Budget { files: u64::MAX, percent: 100 },
             drift: Drift::default(),
             publish: self.publish,
+            scan: Priority::default(),
             scrub: Scrub::default(),
             disposal: self.disposal,
             retention: self.retention,

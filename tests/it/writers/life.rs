@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use towline::{
     clock,
     index::Index,
-    mirror::{Drift, Handle, Mirror, MirrorStatus, Phase, Publish, Scrub, Seats, Settings, StartWatch, Until},
+    mirror::{Drift, Handle, Mirror, MirrorStatus, Phase, Priority, Publish, Scrub, Seats, Settings, StartWatch, Until},
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{Call, Fault, Faults, MemoryRemote, Options, tree::Node},
@@ -188,6 +188,7 @@ impl House {
             budget: Budget { files: u64::MAX, percent: 100 },
             drift: Drift::default(),
             publish: Publish::default(),
+            scan: Priority::default(),
             scrub: Scrub::default(),
             disposal: self.disposal,
             retention: Retention::default(),
