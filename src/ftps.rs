@@ -20,7 +20,7 @@ pub(crate) mod testing;
 mod throttle;
 pub mod tls;
 
-pub use client::{Client, Concluded, Dated, Found, Stored, Wanted};
+pub use client::{Change, Client, Concluded, Dated, Found, Stored, Wanted};
 pub use control::Timeouts;
 pub use dial::{
     Dial, Dialed, Listen, Target, TcpDial,

@@ -73,16 +73,29 @@ pub trait Session: Send + 'static {
     /// Renames a file or link; a file or link called `to` is replaced.
     fn rename(&mut self, from: &RelPath, to: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
 
-    /// Renames many files or links as [`Self::rename`] does, each whatever becomes of the others, with as few round trips as the
-    /// server bears. No pair has a path in common with another.
-    ///
-    /// What came of each, in their order. After an error that ends the session nothing follows, and nobody knows which of the
-    /// rest were done. One that was refused may be allowed when it is asked for alone.
-    fn rename_all(&mut self, pairs: &[(RelPath, RelPath)]) -> impl Future<Output = Vec<Result<(), RemoteError>>> + Send {
+    /// Makes one change, as the method that it is named after; whether it is made is `false` only where that one says so.
+    fn change(&mut self, change: Change<'_>) -> impl Future<Output = Result<bool, RemoteError>> + Send {
         async move {
-            let mut results = Vec::with_capacity(pairs.len());
-            for (from, to) in pairs {
-                results.push(self.rename(from, to).await);
+            match change {
+                Change::Rename(from, to) => self.rename(from, to).await.map(|()| true),
+                Change::RemoveFile(path) => self.remove_file(path).await.map(|()| true),
+                Change::RemoveDir(path) => self.remove_dir(path).await.map(|()| true),
+                Change::MakeDir(path) => self.make_dir(path).await.map(|()| true),
+                Change::SetModified(path, seconds) => self.set_modified(path, seconds).await,
+                Change::SetMode(path, mode) => self.set_mode(path, mode).await,
+            }
+        }
+    }
+
+    /// Makes many changes in their order, each whatever becomes of the others, with as few round trips as the server bears.
+    ///
+    /// What came of each, as of [`Self::change`]. After an error that ends the session nothing follows, and nobody knows which of
+    /// the rest were made. One that was refused may be allowed when it is asked for alone.
+    fn change_all(&mut self, changes: &[Change<'_>]) -> impl Future<Output = Vec<Result<bool, RemoteError>>> + Send {
+        async move {
+            let mut results = Vec::with_capacity(changes.len());
+            for change in changes {
+                results.push(self.change(*change).await);
                 if results.last().is_some_and(|last| last.as_ref().is_err_and(|e| !e.session_survives())) {
                     break;
                 }
@@ -207,6 +220,23 @@ pub trait Session: Send + 'static {
 
     /// Says good-bye, briefly.
     fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// A change that needs no data connection, named after the method of [`Session`] that makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'p> {
+    /// From the first name to the second.
+    Rename(&'p RelPath, &'p RelPath),
+    /// A file or a link.
+    RemoveFile(&'p RelPath),
+    /// A directory that is empty.
+    RemoveDir(&'p RelPath),
+    /// A directory whose parent exists.
+    MakeDir(&'p RelPath),
+    /// To whole seconds since the Unix epoch.
+    SetModified(&'p RelPath, i64),
+    /// Of a file or a directory.
+    SetMode(&'p RelPath, Mode),
 }
 
 /// What a put wants of its new file before that takes its name.

@@ -1,6 +1,7 @@
 //! A conversation with one server in verbs: connect, store, rename, look. It keeps what was learnt and reconnects where the
 //! choice of TLS versions demands it; what a failure means for the mirror is decided above.
 
+mod changes;
 mod copy;
 mod ending;
 mod fetch;
@@ -11,6 +12,7 @@ mod site;
 mod sum;
 pub(super) mod times;
 
+pub use changes::Change;
 pub use ending::{Concluded, Stored, Wanted};
 
 use std::{sync::Arc, time::Duration};

@@ -22,6 +22,7 @@ use super::{
         self, Answers, Report,
         publish::{self, Told},
         put::Load,
+        row,
     },
 };
 use crate::{
@@ -115,7 +116,8 @@ impl Running {
 
     /// Whether it can take another put.
     fn has_room(&self) -> bool {
-        let follows = matches!(&self.task, Task::Run(job) if matches!(job.operation, Operation::Put { .. }));
+        let puts = |job: &Job| matches!(job.operation, Operation::Put { .. }) && !row::joins(&job.operation);
+        let follows = matches!(&self.task, Task::Run(job) if puts(job));
         follows && self.more.capacity() > 0 && !self.more.is_closed()
     }
 
@@ -207,8 +209,9 @@ impl<R: Remote> Crew<R> {
         self.running.len() + self.idle.len()
     }
 
-    /// Starts `task` on a warm session if there is one, else on a new one. The abilities in `care` are those of the moment.
-    pub(super) fn start(&mut self, task: Task, mut care: Care) {
+    /// Starts `task` on a warm session if there is one, else on a new one, and with it a `row` of jobs, if it can be in one. The
+    /// abilities in `care` are those of the moment.
+    pub(super) fn start(&mut self, task: Task, mut care: Care, mut row: Vec<Load>) {
         let warm = self.idle.pop();
         let opened = self.ready.clone();
         let remote = Arc::clone(&self.remote);
@@ -216,7 +219,8 @@ impl<R: Remote> Crew<R> {
         let seat = self.seats.seat();
         let sent = Arc::new(AtomicU64::new(0));
         let (more, mut follow) = mpsc::channel(BEHIND);
-        let running = Running { task: task.clone(), sent: Arc::clone(&sent), behind: VecDeque::new(), more };
+        let behind = row.iter().map(|load| (load.job.clone(), Arc::clone(&load.sent))).collect();
+        let running = Running { task: task.clone(), sent: Arc::clone(&sent), behind, more };
         let reporting = self.reporting.clone();
         let handle = self.tasks.spawn(async move {
             let (Placed { mut session, seat }, fresh) = match ready(&*remote, warm, seat).await {
@@ -231,14 +235,21 @@ impl<R: Remote> Crew<R> {
                 }
             }
             let _ = opened.send(());
+            let tell = |job: Job, report| drop(reporting.send((job.id, report)));
             match task {
+                Task::Run(job) if row::joins(&job.operation) => {
+                    row.insert(0, Load { job, care, sent });
+                    row.iter_mut().for_each(|load| load.care.abilities = remote.abilities());
+                    let (last, lives) = row::run(&mut session, row, tell).await;
+                    let end = last.map_or(End::Died, |report| End::Ran(Box::new(report)));
+                    (end, lives.then_some(Placed { session, seat }))
+                }
                 Task::Run(job) if matches!(job.operation, Operation::Put { .. }) => {
                     care.abilities = remote.abilities();
                     let first = Load { job, care, sent };
                     let room = || {
                         let _ = opened.send(());
                     };
-                    let tell = |job: Job, report| drop(reporting.send((job.id, report)));
                     let (last, lives) = worker::put::run(&mut session, first, &mut follow, room, tell).await;
                     let end = last.map_or(End::Died, |report| End::Ran(Box::new(report)));
                     (end, lives.then_some(Placed { session, seat }))

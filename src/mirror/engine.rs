@@ -38,7 +38,6 @@ use super::{
     Command, Event, Handle, MirrorError, Settings, Until,
     books::Books,
     crew::{Crew, Task},
-    drift::Care,
     look::Seen,
     marker::{Bond, Stand},
     retry::Link,
@@ -49,7 +48,7 @@ use super::{
 };
 use crate::{
     index::{FURTHEST_RETRY, Index, IndexError, Tally},
-    model::{Abilities, Entry, Job, MovedDir, Operation, PathSet, RelPath, RootIdentity, UnixMillis},
+    model::{Abilities, Job, MovedDir, Operation, PathSet, RelPath, RootIdentity, UnixMillis},
     plan::{Approval, Policy, Removals},
     remote::Remote,
     scan::{Reach, Rules, Skipped},
@@ -59,7 +58,7 @@ use crate::{
 /// Rows planned at once. The larger, the more is planned as one whole; 4,096 rows are planned in a few milliseconds.
 const WINDOW: usize = 4096;
 /// Jobs are promised so many at once: a crash leaves no more than these in doubt, besides those that run.
-const PROMISES: usize = 48;
+const PROMISES: usize = 64;
 /// A missing root is looked for again after this.
 const ROOT_AGAIN: Duration = Duration::from_secs(2);
 /// How often the root's identity is looked at.
@@ -402,8 +401,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         while self.allowance(now) > 0
             && let Some(job) = self.next_job()
         {
-            let recorded = self.recorded(&job).await?;
-            self.start(Task::Run(job), recorded);
+            self.start_with_row(job).await?;
         }
         // What is short goes out behind what is being sent, without a pause in between. But if it is the turn of something that
         // cannot, one session is left to come free for it.
@@ -446,20 +444,6 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
         let taken = self.crew.len() + usize::from(self.scrub.running.is_some());
         self.link.allowance(taken, self.crew.share(), now)
-    }
-
-    fn start(&mut self, task: Task, recorded: Vec<Option<Entry>>) {
-        let care = self.care(recorded);
-        self.crew.start(task, care);
-        self.link.started();
-        self.untold = true;
-    }
-
-    fn care(&self, recorded: Vec<Option<Entry>>) -> Care {
-        let (abilities, drift, now) = (self.abilities, self.settings.drift, self.wall());
-        let (place, versions) = (self.settings.place(), self.settings.retention.versions);
-        let goes_on = self.removals != Removals::HeldWithChanges;
-        Care { place, abilities, drift, recorded, now, versions, goes_on, stages: self.is_together() }
     }
 
     /// Whether the observed side is whole enough to conclude from.

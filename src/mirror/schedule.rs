@@ -136,6 +136,17 @@ impl Schedule {
         next.is_none_or(|job| fits(&job.operation))
     }
 
+    /// `job` was started and was not done: it waits again, at its turn.
+    pub fn again(&mut self, job: Job) {
+        let Some(task) = self.tasks.get_mut(&job.id).filter(|task| task.job.is_none()) else { return };
+        task.is_long = is_long(&job.operation);
+        let (turn, is_long) = (task.turn, task.is_long);
+        task.job = Some(job);
+        self.running -= 1;
+        self.waiting_long += usize::from(is_long);
+        self.startables(is_long).insert(turn);
+    }
+
     fn start(&mut self, turn: Turn) -> Option<Job> {
         let task = self.tasks.get_mut(&turn.id())?;
         let (job, is_long) = (task.job.take()?, task.is_long);

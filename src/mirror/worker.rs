@@ -2,6 +2,7 @@
 
 pub(super) mod publish;
 pub(super) mod put;
+pub(super) mod row;
 mod trash;
 
 use std::sync::{Arc, atomic::AtomicU64};
@@ -25,13 +26,17 @@ pub(super) struct Report {
     pub(super) look_again: bool,
     /// The server did not set the permissions.
     pub(super) mode_unset: bool,
+    /// The session ended in its row, and another job tells of that: this one says nothing of the link to the server.
+    pub(super) unheard: bool,
+    /// What is here is not what the server has, as it might have been: nothing was done, and the job is done without that question.
+    pub(super) differs: bool,
     /// What was found out of a path that is not the job's own.
     pub(super) aside: Option<Aside>,
 }
 
 impl Report {
     pub(super) fn of(outcome: Outcome) -> Self {
-        Self { outcome, trouble: None, look_again: false, mode_unset: false, aside: None }
+        Self { outcome, trouble: None, look_again: false, mode_unset: false, unheard: false, differs: false, aside: None }
     }
 
     /// The server's copy is not what was recorded, and stays.

@@ -1,5 +1,6 @@
 //! [`super::Remote`] over FTPS: paths below the mirror's directory, and what the engine's errors mean for the mirror.
 
+mod changes;
 mod class;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 
-use super::{Both, Class, Concluded, Listed, Listing, Remote, RemoteError, Session, Source, Stored, Wanted};
+use super::{Both, Change, Class, Concluded, Listed, Listing, Remote, RemoteError, Session, Source, Stored, Wanted};
 use crate::{
     ftps::{
         self, AccountError, Client, Credentials, DataMode, Dated, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile,
@@ -340,22 +341,8 @@ impl<D: Dial> Session for FtpsSession<D> {
         Ok(self.client.rename(&from, &to).await?)
     }
 
-    async fn rename_all(&mut self, pairs: &[(RelPath, RelPath)]) -> Vec<Result<(), RemoteError>> {
-        let mut names = Vec::with_capacity(pairs.len());
-        let mut unsendable = None;
-        for (from, to) in pairs {
-            match (self.at(from), self.at(to)) {
-                (Ok(from), Ok(to)) => names.push((from, to)),
-                (Err(e), _) | (_, Err(e)) => {
-                    unsendable = Some(e);
-                    break;
-                }
-            }
-        }
-        let results = self.client.rename_all(&names).await;
-        let whole = results.len() == names.len()
-            && results.last().and_then(|last| last.as_ref().err()).is_none_or(Error::leaves_connection_usable);
-        results.into_iter().map(|result| result.map_err(RemoteError::from)).chain(unsendable.filter(|_| whole).map(Err)).collect()
+    async fn change_all(&mut self, changes: &[Change<'_>]) -> Vec<Result<bool, RemoteError>> {
+        changes::all(self, changes).await
     }
 
     async fn examine_all(&mut self, paths: &[RelPath]) -> Result<Vec<Option<ServerCopy>>, RemoteError> {

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 pub use faults::{Fault, Faults, Primitive};
 use tree::{Manners, Node, Refusal, Tree};
 
-use super::{Class, Listed, Listing, Remote, RemoteError, Session, Source};
+use super::{Change, Class, Listed, Listing, Remote, RemoteError, Session, Source};
 use crate::model::{Abilities, Algorithm, Checksum, Kind, Mode, RelPath, ServerCopy, Stat, is_trash};
 
 /// How a [`MemoryRemote`] behaves.
@@ -69,7 +69,7 @@ struct Shared {
 /// Is told of each primitive when it is over, with the tree as it is then.
 type Watch = Box<dyn FnMut(&Call, &Tree) + Send>;
 
-/// Renames that are under way at once: when the reply to one is lost, so are those to the rest of its flight, which happen.
+/// Changes that are under way at once: when the reply to one is lost, so are those to the rest of its flight, which happen.
 const FLIGHT: usize = 16;
 
 impl MemoryRemote {
@@ -326,15 +326,15 @@ impl Session for MemorySession {
         self.ask(Primitive::Rename, Some(from), Some(to), |tree| tree.rename(from, to)).await
     }
 
-    async fn rename_all(&mut self, pairs: &[(RelPath, RelPath)]) -> Vec<Result<(), RemoteError>> {
-        let mut results = Vec::with_capacity(pairs.len());
-        for (at, (from, to)) in pairs.iter().enumerate() {
-            results.push(self.rename(from, to).await);
+    async fn change_all(&mut self, changes: &[Change<'_>]) -> Vec<Result<bool, RemoteError>> {
+        let mut results = Vec::with_capacity(changes.len());
+        for (at, change) in changes.iter().enumerate() {
+            results.push(self.change(*change).await);
             if !self.alive {
                 let mut shared = self.remote.lock();
                 if shared.log.last().is_some_and(|call| call.fault == Fault::LostReply) {
-                    let flight = (at + 1)..pairs.len().min((at / FLIGHT + 1) * FLIGHT);
-                    pairs[flight].iter().for_each(|(from, to)| shared.rename_unheard(from, to));
+                    let flight = (at + 1)..changes.len().min((at / FLIGHT + 1) * FLIGHT);
+                    changes[flight].iter().for_each(|change| shared.change_unheard(*change));
                 }
                 break;
             }
@@ -488,12 +488,19 @@ impl Shared {
         answer
     }
 
-    /// A rename whose reply nobody hears.
-    fn rename_unheard(&mut self, from: &RelPath, to: &RelPath) {
-        let done = self.tree.rename(from, to).is_ok();
-        let (path, to) = (Some(from.clone()), Some(to.clone()));
-        let call = Call { number: u64::MAX, primitive: Primitive::Rename, path, to, fault: Fault::LostReply, done };
-        self.note(call);
+    /// A change whose reply nobody hears.
+    fn change_unheard(&mut self, change: Change<'_>) {
+        let tree = &mut self.tree;
+        let (primitive, path, to, acted) = match change {
+            Change::Rename(from, to) => (Primitive::Rename, from, Some(to), tree.rename(from, to)),
+            Change::RemoveFile(path) => (Primitive::RemoveFile, path, None, tree.remove_file(path)),
+            Change::RemoveDir(path) => (Primitive::RemoveDir, path, None, tree.remove_dir(path)),
+            Change::MakeDir(path) => (Primitive::MakeDir, path, None, tree.make_dir(path)),
+            Change::SetModified(path, seconds) => (Primitive::SetModified, path, None, tree.set_modified(path, seconds)),
+            Change::SetMode(path, mode) => (Primitive::SetMode, path, None, tree.set_mode(path, mode)),
+        };
+        let (path, to) = (Some(path.clone()), to.cloned());
+        self.note(Call { number: u64::MAX, primitive, path, to, fault: Fault::LostReply, done: acted.is_ok() });
     }
 
     /// Logs a call that is over.

@@ -18,6 +18,7 @@ mod daemon;
 mod deletes;
 mod doctor;
 mod drift;
+mod flights;
 mod ftps;
 mod fuzz_corpus;
 mod hostile;
@@ -57,6 +58,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(convergence::trials());
     trials.extend(servers::trials());
     trials.extend(ftps::trials());
+    trials.extend(flights::trials());
     trials.extend(matrix::trials());
     trials.extend(proxies::trials());
     trials.extend(hostile::trials());

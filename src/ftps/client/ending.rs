@@ -220,7 +220,7 @@ impl<D: Dial> Client<D> {
     }
 
     /// How this server sets times, as far as that is known without trying.
-    fn known_way(&self) -> Option<SetTime> {
+    pub(super) fn known_way(&self) -> Option<SetTime> {
         let known = self.endpoint.profile().set_time;
         known.or_else(|| self.connection.features.mfmt.then_some(SetTime::Mfmt))
     }

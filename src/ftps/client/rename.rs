@@ -17,7 +17,7 @@
 
 use tracing::{debug, warn};
 
-use super::{Client, FLIGHT, Found, IN_FLIGHT, find::split, positive, refusal};
+use super::{Client, Found, find::split, positive, refusal};
 use crate::ftps::{
     dial::Dial,
     error::Error,
@@ -58,54 +58,9 @@ impl<D: Dial> Client<D> {
         self.replace(from, to, &aside, error).await
     }
 
-    /// Renames each pair as [`Self::rename`] does, in flights of a few where this server answers those in order and replaces
-    /// files. In a flight the second command of a pair goes out before the server agreed to the first: without that it is out
-    /// of sequence (503) and does nothing, so that a refused pair does not shift its neighbours.
-    ///
-    /// What came of each; shorter than `pairs` only behind an error that ends the connection. Refused in a flight is not
-    /// refused by [`Self::rename`] yet, which goes other ways.
-    pub async fn rename_all(&mut self, pairs: &[(Pathname, Pathname)]) -> Vec<Result<(), Error>> {
-        let together = self.renames_in_flights();
-        let mut results = Vec::with_capacity(pairs.len());
-        while let Some(rest) = pairs.get(results.len()..).filter(|rest| !rest.is_empty()) {
-            let commands = if together { self.fit(rest) } else { Vec::new() };
-            if commands.len() < 4 {
-                results.push(self.rename(&rest[0].0, &rest[0].1).await);
-            } else {
-                match self.connection.control.flight(&commands).await {
-                    Ok(replies) => results.extend(replies.chunks_exact(2).map(|pair| renamed(&pair[0], &pair[1]))),
-                    Err(error) => results.push(Err(error)),
-                }
-            }
-            let end = results.iter().position(|result| result.as_ref().is_err_and(|e| !e.leaves_connection_usable()));
-            if let Some(end) = end {
-                results.truncate(end + 1);
-                break;
-            }
-        }
-        results
-    }
-
     /// Whether renames may go out in a flight: this server answers those in order, and replaces files.
     pub(super) fn renames_in_flights(&self) -> bool {
         self.answers_in_order() && self.endpoint.profile().rename_replaces != Some(false)
-    }
-
-    /// The commands of as many pairs as go out in one flight.
-    fn fit(&self, pairs: &[(Pathname, Pathname)]) -> Vec<Command> {
-        let (mut commands, mut bytes) = (Vec::new(), 0);
-        for (from, to) in pairs {
-            let pair = [Command::RenameFrom(from.clone()), Command::RenameTo(to.clone())];
-            let lines: Result<Vec<_>, _> = pair.iter().map(|command| command.line(self.encoding())).collect();
-            // What cannot be sent is asked for alone, and says so.
-            let Ok(lines) = lines else { break };
-            bytes += lines.iter().map(|line| line.len()).sum::<usize>();
-            if bytes > FLIGHT || commands.len() + 2 > IN_FLIGHT {
-                break;
-            }
-            commands.extend(pair);
-        }
-        commands
     }
 
     /// What is at `path`, after what a rename to it may have left half-way is mended.

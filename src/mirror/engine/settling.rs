@@ -10,7 +10,7 @@ use crate::{
         crew::{End, Task},
         drift::Aside,
         retry::{self, LinkNote, State},
-        worker::{self, Answers, Report},
+        worker::{self, Answers, Report, row},
     },
     model::{Done, Entry, Job, JobId, Operation, Outcome, PathSet, Problem, Reason, RelPath, Settlement},
     remote::{Class, Remote, RemoteError},
@@ -146,7 +146,11 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     fn ran(&mut self, job: Job, report: Report, turn: &mut Turn) {
         match &report.trouble {
             Some(e) => self.link_failed(e),
+            None if report.unheard => {}
             None => self.link_works(),
+        }
+        if report.differs {
+            return self.schedule.again(Job { operation: row::unlike(job.operation), ..job });
         }
         if report.mode_unset && !std::mem::replace(&mut self.mode_unset, true) {
             tracing::warn!(mirror = %self.settings.name, "the server does not set permissions (SITE CHMOD)");

@@ -1,20 +1,25 @@
 //! Who comes first: what was edited just now before all else, planned by itself, ahead of the pass that is under way, where it
 //! can be; and what is short before what takes a session for long.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use super::Mirror;
 use crate::{
     index::IndexError,
-    mirror::{crew::Running, schedule},
+    mirror::{
+        crew::{Running, Task},
+        drift::Care,
+        schedule,
+        worker::{put::Load, row},
+    },
     model::{Entry, Job, Observation, Operation, RelPath},
-    plan::{self, Stage},
+    plan::{self, Removals, Stage},
     remote::Remote,
     watch::Watcher,
 };
 
-/// Jobs are promised when fewer than this wait to be started,
-pub(super) const AHEAD: usize = 16;
+/// Jobs are promised when fewer than this wait to be started, so that rows of them are full,
+pub(super) const AHEAD: usize = 64;
 /// those aside that take long, of which there may be more.
 const LONG_AHEAD: usize = 256;
 /// More at once are no edits of somebody who waits for them: they come in their order.
@@ -69,6 +74,52 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         };
         let long = self.crew.running().filter(|running| is_long(running)).count();
         if long < self.crew.share().saturating_sub(1).max(1) { self.schedule.next() } else { self.schedule.next_short() }
+    }
+
+    /// Starts `job`, and with it others that can be in a row with it. While nobody knows whether the server can be used, it goes alone.
+    pub(super) async fn start_with_row(&mut self, job: Job) -> Result<(), IndexError> {
+        let mut jobs = vec![job];
+        let mut bytes = row::reads(&jobs[0].operation);
+        let most = if self.link.is_up() && row::joins(&jobs[0].operation) { row::MOST } else { 1 };
+        while jobs.len() < most
+            && bytes < row::MOST_BYTES
+            && let Some(job) = self.schedule.next_that(row::joins)
+        {
+            bytes += row::reads(&job.operation);
+            jobs.push(job);
+        }
+        let paths: Vec<RelPath> = jobs.iter().flat_map(|job| job.operation.touches()).cloned().collect();
+        let mut recorded = self.books.with(move |index| index.recorded(&paths)).await?.into_iter();
+        let mut recorded = |job: &Job| recorded.by_ref().take(job.operation.touches().count()).collect();
+        let mut jobs = jobs.into_iter();
+        let Some(first) = jobs.next() else { return Ok(()) };
+        let recorded_first = recorded(&first);
+        let load = |job| {
+            let care = self.care(recorded(&job));
+            Load { job, care, sent: Arc::default() }
+        };
+        let row = jobs.map(load).collect();
+        self.start_row(Task::Run(first), recorded_first, row);
+        Ok(())
+    }
+
+    pub(super) fn start(&mut self, task: Task, recorded: Vec<Option<Entry>>) {
+        self.start_row(task, recorded, Vec::new());
+    }
+
+    /// Starts `task`, and with it those jobs that are in a row with it.
+    fn start_row(&mut self, task: Task, recorded: Vec<Option<Entry>>, row: Vec<Load>) {
+        let care = self.care(recorded);
+        self.crew.start(task, care, row);
+        self.link.started();
+        self.untold = true;
+    }
+
+    pub(super) fn care(&self, recorded: Vec<Option<Entry>>) -> Care {
+        let (abilities, drift, now) = (self.abilities, self.settings.drift, self.wall());
+        let (place, versions) = (self.settings.place(), self.settings.retention.versions);
+        let goes_on = self.removals != Removals::HeldWithChanges;
+        Care { place, abilities, drift, recorded, now, versions, goes_on, stages: self.is_together() }
     }
 
     /// Whether more should be planned. Jobs that take long count for little, so that what is short is found behind them.

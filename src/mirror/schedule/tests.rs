@@ -126,6 +126,24 @@ fn what_runs_is_not_drained() {
     assert_eq!(start_all(&mut schedule), [4]);
 }
 
+#[test]
+fn what_waits_again_comes_at_its_turn_and_is_what_it_was_made() {
+    let mut schedule = Schedule::default();
+    for job in [remove(1, "a"), remove(2, "a"), remove(3, "b"), remove(4, "c")] {
+        schedule.push(job);
+    }
+    assert_eq!(start_all(&mut schedule), [1, 3, 4]);
+    schedule.again(remove(3, "b"));
+    schedule.again(Job { operation: Operation::RemoveDir { path: path("a") }, ..remove(1, "a") });
+    schedule.again(remove(2, "a"));
+    assert_eq!((schedule.running(), schedule.waiting()), (1, 3));
+    let again = schedule.next().expect("one that may start");
+    assert!(matches!(again, Job { id: JobId(1), operation: Operation::RemoveDir { .. }, .. }));
+    assert_eq!(start_all(&mut schedule), [3]);
+    schedule.finish(JobId(1), true);
+    assert_eq!(start_all(&mut schedule), [2]);
+}
+
 /// 10,000 jobs in one directory and its removal, and a chain of 1,000 directories; quadratic work would be felt here.
 #[test]
 fn many_jobs_and_deep_ones_are_scheduled() {

@@ -34,7 +34,7 @@ use crate::{
     model::{
         Digest, Done, Fingerprint, Job, Kind, Operation, Outcome, PathSet, Problem, Reason, RelPath, ServerCopy, Stat, is_trash,
     },
-    remote::{RemoteError, Session},
+    remote::{Change, RemoteError, Session},
     scan::{Place, read::open_file, travels},
 };
 
@@ -293,7 +293,8 @@ async fn run<S: Session>(session: &mut S, parts: Vec<Part>, care: &Care, progres
         let results = if many > 1 {
             let pairs: Vec<(RelPath, RelPath)> = together.iter().filter_map(Part::rename).collect();
             progress.fetch_add(pairs.len() as u64 - 1, Ordering::Relaxed);
-            session.rename_all(&pairs).await
+            let renames: Vec<Change<'_>> = pairs.iter().map(|(from, to)| Change::Rename(from, to)).collect();
+            session.change_all(&renames).await
         } else {
             Vec::new()
         };
@@ -301,7 +302,7 @@ async fn run<S: Session>(session: &mut S, parts: Vec<Part>, care: &Care, progres
         let mut results = results.into_iter();
         for part in together {
             let report = match results.next() {
-                Some(Ok(())) => {
+                Some(Ok(_)) => {
                     told.done(part);
                     continue;
                 }

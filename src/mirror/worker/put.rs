@@ -25,7 +25,7 @@ use crate::{
 const LARGE: u64 = 256 * 1024;
 
 /// What is sent in a row is smaller: its session is not needed for something else for long.
-const MOST_IN_ROW: u64 = 4 * 1024 * 1024;
+pub(super) const MOST_IN_ROW: u64 = 4 * 1024 * 1024;
 
 /// A job and what it is done with.
 pub(in crate::mirror) struct Load {
@@ -284,7 +284,7 @@ async fn proven<S: Session>(
 }
 
 /// A time of modification in whole seconds since the Unix epoch.
-fn seconds(print: &Fingerprint) -> i64 {
+pub(super) fn seconds(print: &Fingerprint) -> i64 {
     print.mtime_ns.div_euclid(1_000_000_000)
 }
 

@@ -160,3 +160,18 @@ async fn the_same_seed_gives_the_same_faults() {
     let faulty = |calls: &[Call]| calls.iter().filter(|call| call.fault != Fault::None).count();
     assert!(faulty(&logs[0][..150]) > 20 && faulty(&logs[0][150..]) == 0);
 }
+
+#[tokio::test]
+async fn of_many_changes_each_has_its_own_end_and_a_lost_reply_is_that_of_its_flight() {
+    let paths: Vec<RelPath> = (0..20).map(|n| path(&format!("d{n:02}"))).collect();
+    let changes: Vec<Change<'_>> = paths.iter().map(Change::MakeDir).collect();
+    for (fault, made) in [(Fault::Fail(Class::Refused), 19), (Fault::LostReply, 16), (Fault::Cut, 3)] {
+        let remote = strict();
+        let mut session = remote.connect().await.expect("connected");
+        remote.set_faults(Faults::at(3, fault));
+        let results = session.change_all(&changes).await;
+        let failed: Vec<usize> = (0..results.len()).filter(|at| results[*at].is_err()).collect();
+        assert_eq!((failed, remote.live().len()), (vec![3], made), "{fault:?}");
+        assert_eq!(results.len(), if made == 19 { 20 } else { 4 }, "{fault:?}");
+    }
+}

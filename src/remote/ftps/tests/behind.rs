@@ -14,7 +14,7 @@ use crate::{
         testing::{Heard, Peer, Pipe, Server},
     },
     model::RelPath,
-    remote::{Class, Concluded, Session, Stored, Wanted, ftps::FtpsRemote},
+    remote::{Change, Class, Concluded, Session, Stored, Wanted, ftps::FtpsRemote},
 };
 
 /// How the server takes up what comes behind a body.
@@ -166,7 +166,8 @@ async fn a_name_that_cannot_be_sent_leaves_the_conversation_in_step() {
     renamed.expect("asked for").expect("renamed");
     assert_eq!(stored.expect("told").expect_err("no such name").class, Class::Name);
     let pairs = [(path("a"), path("b")), (path("c"), odd), (path("e"), path("f"))];
-    let classes: Vec<_> = session.rename_all(&pairs).await.into_iter().map(|result| result.err().map(|e| e.class)).collect();
+    let renames: Vec<_> = pairs.iter().map(|(from, to)| Change::Rename(from, to)).collect();
+    let classes: Vec<_> = session.change_all(&renames).await.into_iter().map(|result| result.err().map(|e| e.class)).collect();
     assert_eq!(classes, [None, Some(Class::Name), None]);
     let (_, stored) = session.store_next(None, wanted(&fresh, &live, 5), &mut Body::new("whole")).await;
     assert_eq!(stored.expect("begun").expect("stored"), Stored { bytes: 5, concluded: Some(DONE) });

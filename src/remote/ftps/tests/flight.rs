@@ -1,7 +1,7 @@
-//! Many renames at once: a refused one among them, a server that is not known to answer in order, and one that dies.
+//! Many changes at once: a refused one among them, a server that is not known to answer in order, and one that dies.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex},
 };
 
@@ -11,14 +11,19 @@ use crate::{
         Profile,
         testing::{Heard, Peer, Pipe, Server},
     },
-    model::RelPath,
-    remote::{Class, Session, ftps::FtpsRemote},
+    model::{Mode, RelPath},
+    remote::{
+        Change, Class, RemoteError, Session,
+        ftps::{FtpsRemote, FtpsSession},
+    },
 };
 
 /// A server's names. It reads a few commands before it answers any, where it is to be asked like this.
 struct Names {
     names: Mutex<BTreeSet<String>>,
-    /// It goes after so many answers.
+    /// It answers nothing before it has heard so many commands,
+    holds: usize,
+    /// and goes after so many answers.
     until: usize,
 }
 
@@ -26,8 +31,15 @@ impl Names {
     async fn serve(self: Arc<Self>, peer: Peer) -> Option<()> {
         let mut peer = peer.log_in().await?;
         let mut source: Option<String> = None;
+        let mut held = VecDeque::new();
+        while held.len() < self.holds {
+            held.push_back(peer.hear().await?);
+        }
         for _ in 0..self.until {
-            let line = peer.hear().await?;
+            let line = match held.pop_front() {
+                Some(line) => line,
+                None => peer.hear().await?,
+            };
             let answer = self.answer(&line, &mut source);
             peer.say(answer).await?;
         }
@@ -49,6 +61,13 @@ impl Names {
                 names.insert(name.to_owned());
                 "250 renamed"
             }
+            ("MKD", _) if names.contains(name) => "550 it is there",
+            ("MKD", _) => {
+                names.insert(name.to_owned());
+                "257 made"
+            }
+            ("DELE" | "RMD", _) if names.remove(name) => "250 gone",
+            (verb, _) if names.contains(name) && (verb.starts_with("MFMT ") || verb.starts_with("SITE CHMOD ")) => "200 set",
             ("SIZE", _) if names.contains(name) => "213 1",
             ("MDTM", _) if names.contains(name) => "213 20261123000000",
             ("NOOP", _) => "200 here",
@@ -62,7 +81,11 @@ impl Names {
 }
 
 fn server(count: usize, until: usize, in_order: Option<bool>) -> (Arc<Names>, FtpsRemote<Pipe>, Heard) {
-    let names = Arc::new(Names { names: Mutex::new((0..count).map(|n| format!("t{n:02}")).collect()), until });
+    holding(count, 0, until, in_order)
+}
+
+fn holding(count: usize, holds: usize, until: usize, in_order: Option<bool>) -> (Arc<Names>, FtpsRemote<Pipe>, Heard) {
+    let names = Arc::new(Names { names: Mutex::new((0..count).map(|n| format!("t{n:02}")).collect()), holds, until });
     let served = Arc::clone(&names);
     let server = Server::new(move |peer: Peer| Arc::clone(&served).serve(peer));
     let (remote, heard) = remote_knowing(server, Profile { in_order, ..Profile::default() });
@@ -77,6 +100,11 @@ fn pairs(count: usize, to: impl Fn(usize) -> String) -> Vec<(RelPath, RelPath)> 
     (0..count).map(|n| (path(format!("t{n:02}")), path(to(n)))).collect()
 }
 
+async fn rename_all(session: &mut FtpsSession<Pipe>, pairs: &[(RelPath, RelPath)]) -> Vec<Result<bool, RemoteError>> {
+    let renames: Vec<Change<'_>> = pairs.iter().map(|(from, to)| Change::Rename(from, to)).collect();
+    session.change_all(&renames).await
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_refused_does_not_shift_its_neighbours() {
     for in_order in [Some(true), None, Some(false)] {
@@ -85,7 +113,7 @@ async fn what_is_refused_does_not_shift_its_neighbours() {
         let mut pairs = pairs(40, |n| if n == 17 { "no".to_owned() } else { format!("live{n:02}") });
         pairs.insert(5, (path("missing"), path("liveless")));
         pairs.insert(40, (path("lost"), path("liveless")));
-        let results = session.rename_all(&pairs).await;
+        let results = rename_all(&mut session, &pairs).await;
         assert_eq!(results.len(), 42);
         let refused: Vec<(usize, String)> =
             results.iter().enumerate().filter_map(|(at, result)| Some((at, result.as_ref().err()?.to_string()))).collect();
@@ -109,7 +137,7 @@ async fn after_a_death_nobody_knows_of_the_rest_of_its_flight() {
     for until in [0, 1, 2, 7, 32, 33, 64] {
         let (names, remote, _) = server(40, until, Some(true));
         let mut session = connected(&remote).await;
-        let results = session.rename_all(&all).await;
+        let results = rename_all(&mut session, &all).await;
         let (last, done) = results.split_last().expect("at least one");
         assert!(done.iter().all(Result::is_ok) && last.as_ref().is_err_and(|e| !e.session_survives()), "{until}: {results:?}");
         // Whole flights of sixteen pairs are known to be done.
@@ -123,7 +151,7 @@ async fn one_at_a_time_where_replies_may_be_out_of_order() {
     let together = |in_order| async move {
         let (_, remote, heard) = server(4, usize::MAX, in_order);
         let mut session = connected(&remote).await;
-        let results = session.rename_all(&pairs(4, |n| format!("live{n:02}"))).await;
+        let results = rename_all(&mut session, &pairs(4, |n| format!("live{n:02}"))).await;
         assert!(results.iter().all(Result::is_ok));
         heard.lines().into_iter().filter(|line| line.starts_with("RN")).count()
     };
@@ -139,5 +167,30 @@ async fn many_copies_are_looked_at_in_their_order() {
         let found = session.examine_all(&paths).await.expect("answers");
         assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [[true; 30], [false; 30]].concat(), "{in_order:?}");
         assert!(found[..30].iter().flatten().all(|copy| copy.size == Some(1) && copy.modified == Some(1_795_392_000)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_of_every_kind_go_out_together() {
+    for (in_order, holds) in [(Some(true), 11), (Some(false), 0), (None, 0)] {
+        let (names, remote, _) = holding(5, holds, usize::MAX, in_order);
+        let mut session = connected(&remote).await;
+        let [t0, t1, t2, t3, missing, new] = ["t00", "t01", "t02", "t03", "missing", "new"].map(path);
+        let changes = [
+            Change::SetModified(&t0, 7),
+            Change::SetMode(&t0, Mode::of(0o640)),
+            Change::Rename(&t0, &new),
+            Change::RemoveFile(&t1),
+            Change::SetModified(&missing, 7),
+            Change::SetMode(&missing, Mode::of(0o640)),
+            Change::RemoveDir(&t2),
+            Change::MakeDir(&t1),
+            Change::MakeDir(&t3),
+            Change::RemoveFile(&t3),
+        ];
+        let made: Vec<Option<bool>> = session.change_all(&changes).await.into_iter().map(Result::ok).collect();
+        let expected = [true, true, true, true, false, false, true, true].map(Some).into_iter().chain([None, Some(true)]);
+        assert_eq!(made, expected.collect::<Vec<_>>(), "{in_order:?}");
+        assert_eq!(names.all(), ["new", "t01", "t04"]);
     }
 }
