@@ -19,7 +19,9 @@ fn once(tree: &Tree, call: fault::Call, name: &str, swap: fn(&Path)) {
 }
 
 /// How a directory with a file `f` in it is swapped, and what is seen of it then, if it was known before and if not.
-const SWAPS: [(fn(&Path), &[&str], &[&str]); 5] = [
+type Swap = (fn(&Path), &'static [&'static str], &'static [&'static str]);
+
+const SWAPS: [Swap; 5] = [
     (to_file, &["d", "gone d/f"], &["d"]),
     (to_link, &["gone d"], &[]),
     (to_nothing, &["gone d"], &[]),
