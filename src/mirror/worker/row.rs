@@ -98,8 +98,11 @@ pub(in crate::mirror) async fn run<S: Session>(
 
 /// Brings each of `row` to its end. An error is that of the session.
 async fn finish<S: Session>(session: &mut S, row: &mut [Member]) -> Result<(), RemoteError> {
-    look(session, row).await?;
-    change(session, row).await?;
+    // One that nobody is with need not be told twice that it is refused.
+    if row.len() > 1 || row.iter().any(|member| reads(&member.load.job.operation) > 0) {
+        look(session, row).await?;
+        change(session, row).await?;
+    }
     for member in row.iter_mut().filter(|member| member.report.is_none()) {
         let Load { job, care, sent } = &member.load;
         let mut report = match member.goes {

@@ -10,7 +10,7 @@ use crate::{
     model::{Abilities, Digest, Entry, Fingerprint, JobId, Mode, Reason, UnixMillis, Versions},
     remote::{
         Remote,
-        memory::{Fault, Faults, MemoryRemote, Options, tree::Node},
+        memory::{Fault, Faults, MemoryRemote, Options, Primitive, tree::Node},
     },
     scan::{Place, View, read::open_file},
 };
@@ -171,6 +171,14 @@ async fn each_has_its_own_end() {
     assert_eq!(scene.remote.trash().len(), 2);
     let live: Vec<String> = scene.remote.live().keys().map(ToString::to_string).collect();
     assert_eq!(live, ["f0", "f1", "f2", "f7", "f8", "f9", "full", "full/of", "last", "moved", "new"]);
+}
+
+#[tokio::test]
+async fn what_is_refused_without_company_is_asked_for_once() {
+    let scene = Scene::new();
+    let (reports, lives) = scene.run(scene.loads(vec![Operation::RemoveDir { path: path("full") }])).await;
+    assert_eq!((words(&reports[0]), lives), ("not empty", true));
+    assert_eq!(scene.remote.log().iter().filter(|call| call.primitive == Primitive::RemoveDir).count(), 1);
 }
 
 #[tokio::test]
