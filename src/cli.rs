@@ -15,6 +15,7 @@ mod reject;
 mod reload;
 mod restore;
 mod run;
+mod service;
 mod show;
 mod signals;
 mod status;
@@ -83,6 +84,8 @@ enum Verb {
     Run,
     /// Have the running daemon read its configuration anew
     Reload(reload::Args),
+    /// Install, remove or show Towline as a service of this machine, or of yours
+    Service(service::Args),
     /// Show what the running daemon does, or how one path is
     Status(status::Args),
     /// Wait until a path, or everything, is on the server as it is here
@@ -152,6 +155,7 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Sync(args) => sync::sync(context, args).await,
             Verb::Run => run::run(context).await,
             Verb::Reload(args) => reload::reload(context, args).await,
+            Verb::Service(args) => service::service(context, args).await,
             Verb::Status(args) => status::status(context, args).await,
             Verb::Wait(args) => wait::wait(context, args).await,
             Verb::Why(args) => why::why(context, args).await,

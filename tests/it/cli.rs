@@ -91,7 +91,7 @@ impl Rig {
 fn help() {
     for verb in [
         "", "check", "plan", "sync", "run", "status", "wait", "why", "reject", "approve", "undo", "trust", "doctor", "verify",
-        "restore", "adopt", "demo",
+        "restore", "adopt", "service", "demo",
     ] {
         let args: Vec<_> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let output = bare(&args);

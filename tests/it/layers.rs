@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["config", "ftps", "watch"],
     &["scan", "plan", "index", "remote"],
     &["mirror"],
-    &["control", "telemetry", "daemon"],
+    &["control", "telemetry", "service", "daemon"],
     &["cli"],
 ];
 
