@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod out;
+mod pages;
 mod place;
 mod plan;
 mod reject;
@@ -106,6 +107,10 @@ enum Verb {
     Undo(undo::Args),
     /// Show the certificate of a server, and with --pin trust its key
     Trust(trust::Args),
+    /// Print the completions for a shell
+    Completions(pages::CompletionsArgs),
+    /// Write the manual pages
+    Man(pages::ManArgs),
 }
 
 /// What every verb gets besides its own arguments.
@@ -166,6 +171,8 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Adopt(args) => Box::pin(verify::adopt(context, args)).await,
             Verb::Undo(args) => undo::undo(context, args).await,
             Verb::Trust(args) => trust::trust(context, args).await,
+            Verb::Completions(args) => pages::completions(context, &args),
+            Verb::Man(args) => pages::man(&args),
         }
     });
     // A reading thread that hangs on a dead disk must not hold up the end.

@@ -35,6 +35,8 @@ const OWNED: &[(&str, &str)] = &[
     ("sd_notify", "daemon"),
     ("tracing_subscriber", "telemetry"),
     ("clap", "cli"),
+    ("clap_complete", "cli"),
+    ("clap_mangen", "cli"),
     ("indicatif", "cli"),
     ("anyhow", "cli"),
     ("libunftp", "cli"),
