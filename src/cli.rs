@@ -9,12 +9,14 @@ mod demo;
 mod doctor;
 mod exit;
 mod out;
+mod pages;
 mod place;
 mod plan;
 mod reject;
 mod reload;
 mod restore;
 mod run;
+mod service;
 mod show;
 mod signals;
 mod status;
@@ -83,6 +85,8 @@ enum Verb {
     Run,
     /// Have the running daemon read its configuration anew
     Reload(reload::Args),
+    /// Install, remove or show Towline as a service of this machine, or of yours
+    Service(service::Args),
     /// Show what the running daemon does, or how one path is
     Status(status::Args),
     /// Wait until a path, or everything, is on the server as it is here
@@ -103,6 +107,10 @@ enum Verb {
     Undo(undo::Args),
     /// Show the certificate of a server, and with --pin trust its key
     Trust(trust::Args),
+    /// Print the completions for a shell
+    Completions(pages::CompletionsArgs),
+    /// Write the manual pages
+    Man(pages::ManArgs),
 }
 
 /// What every verb gets besides its own arguments.
@@ -152,6 +160,7 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Sync(args) => sync::sync(context, args).await,
             Verb::Run => run::run(context).await,
             Verb::Reload(args) => reload::reload(context, args).await,
+            Verb::Service(args) => service::service(context, args).await,
             Verb::Status(args) => status::status(context, args).await,
             Verb::Wait(args) => wait::wait(context, args).await,
             Verb::Why(args) => why::why(context, args).await,
@@ -162,6 +171,8 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Adopt(args) => Box::pin(verify::adopt(context, args)).await,
             Verb::Undo(args) => undo::undo(context, args).await,
             Verb::Trust(args) => trust::trust(context, args).await,
+            Verb::Completions(args) => pages::completions(context, &args),
+            Verb::Man(args) => pages::man(&args),
         }
     });
     // A reading thread that hangs on a dead disk must not hold up the end.

@@ -385,6 +385,7 @@ mod tests {
                     Command::Approve(answer) => drop(answer.send(Err(ApproveError::NothingHalted))),
                     Command::Reject(answer) => drop(answer.send(Ok(7))),
                     Command::Account { answer, .. } => drop(answer),
+                    Command::Turn(answer) => drop(answer),
                     Command::Overwrite(_, answer) => drop(answer.send(0)),
                     Command::Undo { undo, dry_run, answer } => {
                         let trashed = undo.path.map(|path| Trashed { path, size: 7, at: UnixMillis(5), replaces: true });

@@ -10,7 +10,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
     task::{AbortHandle, JoinSet},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +57,26 @@ impl Daemon {
         let stop = self.stop.child_token();
         let handle = self.tasks.spawn(work(stop.clone()));
         self.running.insert(name.into(), Task { handle, stop });
+    }
+
+    /// Where the service manager watches (`$WATCHDOG_USEC`), adds a task that tells it of life. A beat is told only when `turn` has
+    /// come to its end, which is for it to wait until everything has come round that must not hang: while something does, there
+    /// is no beat, and the service manager starts the daemon anew.
+    pub fn watchdog<F>(&mut self, turn: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        if let Some(within) = sd_notify::watchdog_enabled() {
+            self.task("the watchdog", |stop| async move {
+                let beat = || notify(&[sd_notify::NotifyState::Watchdog]);
+                // Twice as often as it must be, as sd_watchdog_enabled(3) has it.
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = beats(within / 2, turn, beat) => {}
+                }
+                Ok(())
+            });
+        }
     }
 
     /// Tells the tasks called `names` to stop, and waits until they did, for [`STOP_WITHIN`] at most.
@@ -162,6 +182,15 @@ impl Daemon {
     }
 }
 
+/// A beat after each turn, and then a pause, for ever.
+async fn beats<F: Future<Output = ()>>(pause: Duration, turn: impl Fn() -> F, beat: impl Fn()) {
+    loop {
+        turn().await;
+        beat();
+        sleep(pause).await;
+    }
+}
+
 fn failed((task, result): Ended) -> Option<DaemonError> {
     result.err().map(|source| DaemonError { task, source })
 }
@@ -175,9 +204,36 @@ fn notify(state: &[sd_notify::NotifyState<'_>]) {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
+    use std::{
+        future::pending,
+        sync::atomic::{AtomicU32, Ordering},
+    };
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn beats_cease_while_something_hangs() {
+        let told = AtomicU32::new(0);
+        let (hang, hangs) = tokio::sync::watch::channel(false);
+        let turn = || {
+            let mut hangs = hangs.clone();
+            async move { drop(hangs.wait_for(|hangs| !hangs).await) }
+        };
+        let beat = || {
+            told.fetch_add(1, Ordering::Relaxed);
+        };
+        let mut running = Box::pin(beats(Duration::from_secs(1), turn, beat));
+        let mut after = async |seconds| {
+            let _ = tokio::time::timeout(Duration::from_secs(seconds), &mut running).await;
+            told.swap(0, Ordering::Relaxed)
+        };
+        assert!(after(10).await >= 9);
+        hang.send_replace(true);
+        assert!(after(2).await <= 1);
+        assert_eq!(after(3600).await, 0);
+        hang.send_replace(false);
+        assert!(after(10).await >= 9);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn tasks_are_ended_one_by_one() {

@@ -12,5 +12,6 @@ pub mod model;
 pub mod plan;
 pub mod remote;
 pub mod scan;
+pub mod service;
 pub mod telemetry;
 pub mod watch;

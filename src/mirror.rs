@@ -161,6 +161,8 @@ pub enum Command {
         /// Where to answer.
         answer: oneshot::Sender<Result<Vec<Trashed>, UndoError>>,
     },
+    /// Say that the loop comes round.
+    Turn(oneshot::Sender<()>),
 }
 
 /// Why nothing is put back.
@@ -196,6 +198,17 @@ pub struct Handle {
     pub status: watch::Receiver<Arc<MirrorStatus>>,
     /// What it can be told.
     pub commands: mpsc::Sender<Command>,
+}
+
+impl Handle {
+    /// Waits until the mirror's loop has come round once more. One that waits to open its state again comes round too, and one
+    /// that has ended has no loop that could hang.
+    pub async fn turn(&self) {
+        let (answer, turned) = oneshot::channel();
+        if self.commands.send(Command::Turn(answer)).await.is_ok() {
+            let _ = turned.await;
+        }
+    }
 }
 
 /// What ends a mirror.

@@ -33,6 +33,15 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failure> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %socket.display(), "towline runs");
     let registry = fleet.registry.clone();
     daemon.task(SOCKET, |stop| async move { Ok(control::serve(listener, registry, stop).await?) });
+    let registry = fleet.registry.clone();
+    daemon.watchdog(move || {
+        let mirrors = registry.all();
+        async move {
+            for handle in mirrors.into_values() {
+                handle.turn().await;
+            }
+        }
+    });
     let reload = async |daemon: &mut Daemon| fleet.reload(daemon).await;
     daemon.run(asked, reload).await.map_err(|e| {
         let hint = hint(&e);

@@ -26,6 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     for (name, test) in [
         ("help_of_every_verb_fits_a_screen_and_has_an_example", help as fn()),
         ("usage_errors_are_2", usage),
+        ("completions_and_manual_pages_name_every_verb", pages),
         ("demo_leaves_nothing_behind_however_it_ends", demo),
     ] {
         trials.push(trial(format!("cli::{name}"), move || async move { test() }));
@@ -90,8 +91,26 @@ impl Rig {
 
 fn help() {
     for verb in [
-        "", "check", "plan", "sync", "run", "status", "wait", "why", "reject", "approve", "undo", "trust", "doctor", "verify",
-        "restore", "adopt", "demo",
+        "",
+        "check",
+        "plan",
+        "sync",
+        "run",
+        "status",
+        "wait",
+        "why",
+        "reject",
+        "approve",
+        "undo",
+        "trust",
+        "doctor",
+        "verify",
+        "restore",
+        "adopt",
+        "service",
+        "completions",
+        "man",
+        "demo",
     ] {
         let args: Vec<_> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let output = bare(&args);
@@ -109,6 +128,24 @@ fn usage() {
         let output = bare(args);
         ends(&output, 2, &[]);
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{args:?}");
+    }
+}
+
+fn pages() {
+    let verbs = ["check", "run", "service", "status", "undo", "trust"];
+    let dir = crate::support::temp_dir();
+    for shell in ["bash", "zsh", "fish"] {
+        let output = bare(&["completions", shell]);
+        ends(&output, 0, &verbs);
+        fs::write(dir.path().join(shell), &output.stdout).unwrap();
+    }
+    let output = Command::new("bash").arg("-n").arg(dir.path().join("bash")).output().unwrap();
+    ends(&output, 0, &[]);
+    let pages = dir.path().join("man/man1");
+    ends(&bare(&["man", "--out", pages.to_str().unwrap()]), 0, &[]);
+    let first = fs::read_to_string(pages.join("towline.1")).unwrap();
+    for verb in verbs {
+        assert!(first.contains(verb) && pages.join(format!("towline-{verb}.1")).exists(), "{verb}\n{first}");
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("a_move_of_what_is_gone_on_the_server_is_sent", moved_but_gone),
         ("a_source_that_leads_elsewhere_is_noticed_and_watched", flipped),
         ("a_watch_limit_is_said_and_scans_find_the_rest", watch_limit),
+        ("the_watchdog_is_fed_while_mirrors_turn", watchdog),
         ("kill_9_at_random_moments_converges", kill_9),
     ] {
         trials.push(servers::trial(Kind::ProFtpd, format!("daemon::{name}"), move || async move { test() }));
@@ -82,6 +83,38 @@ fn stops() {
     let _daemon = rig.run();
     rig.await_sync();
     assert_eq!(rig.orphans(), Vec::<String>::new());
+}
+
+fn watchdog() {
+    let rig = Rig::new(Kind::ProFtpd, Tls::Both);
+    rig.write("x", "x");
+    let manager = rig.dir.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&manager).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    // All the time, as a service manager does: the socket's queue is short.
+    std::thread::spawn(move || {
+        let mut bytes = [0; 1024];
+        while let Ok(length) = socket.recv(&mut bytes) {
+            if tell.send(String::from_utf8_lossy(&bytes[..length]).trim().to_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    let heard = || told.recv_timeout(PATIENCE).expect("something is told");
+    let log = fs::File::create(rig.dir.path().join("log")).unwrap();
+    let mut command = rig.command(&["run"]);
+    command.env("NOTIFY_SOCKET", &manager).env("WATCHDOG_USEC", "100000").stderr(log);
+    let mut daemon = Daemon(command.spawn().unwrap());
+    let mut all: Vec<String> = Vec::new();
+    while all.iter().filter(|words| *words == "WATCHDOG=1").count() < 5 {
+        all.push(heard());
+    }
+    assert!(all.contains(&"READY=1".to_owned()), "{all:?}");
+    rig.await_sync();
+    kill_process(Pid::from_child(&daemon.0), Signal::TERM).unwrap();
+    assert!(daemon.0.wait().unwrap().success());
+    while heard() != "STOPPING=1" {}
 }
 
 /// A rig in sync with ten files, and its daemon.

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["config", "ftps", "watch"],
     &["scan", "plan", "index", "remote"],
     &["mirror"],
-    &["control", "telemetry", "daemon"],
+    &["control", "telemetry", "service", "daemon"],
     &["cli"],
 ];
 
@@ -35,6 +35,8 @@ const OWNED: &[(&str, &str)] = &[
     ("sd_notify", "daemon"),
     ("tracing_subscriber", "telemetry"),
     ("clap", "cli"),
+    ("clap_complete", "cli"),
+    ("clap_mangen", "cli"),
     ("indicatif", "cli"),
     ("anyhow", "cli"),
     ("libunftp", "cli"),

@@ -39,6 +39,7 @@ mod resume;
 mod rig;
 mod saves;
 mod servers;
+mod service;
 mod support;
 mod tools;
 mod transcripts;
@@ -69,6 +70,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(network::trials());
     trials.extend(names::trials());
     trials.extend(cli::trials());
+    trials.extend(service::trials());
     trials.extend(trust::trials());
     trials.extend(truth::trials());
     trials.extend(turns::trials());

@@ -112,6 +112,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     pub(super) async fn obey(&mut self, command: Command) -> Result<(), IndexError> {
         match command {
+            Command::Turn(answer) => {
+                // Whoever asked may not wait any more.
+                let _ = answer.send(());
+            }
             Command::Account { path, look, answer } => return self.asked(path, look, answer).await,
             Command::Reject(answer) => {
                 let result = self.reject().await?;

@@ -322,3 +322,33 @@ async fn rejected_removals_stay_on_the_server_until_the_name_is_used_again() {
     assert_eq!(life.remote.deletes(), 0);
     life.end().await;
 }
+
+/// What the watchdog goes by.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_that_is_stuck_does_not_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("source")).unwrap();
+    fs::write(dir.path().join("source/a"), "a").unwrap();
+    let (stuck, is_stuck) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new((stuck, released));
+    let life = Life::start_as(dir, QUIET, None, Options { strict: true, ..Options::default() }, |settings| {
+        settings.observer = Some(Arc::new(move |_| {
+            let gate = gate.lock().unwrap();
+            // Both fail when the test does not care any more.
+            let _ = gate.0.send(());
+            let _ = gate.1.recv();
+        }));
+    });
+    // Its first job is settled, and the loop hangs in it.
+    tokio::task::spawn_blocking(move || is_stuck.recv().unwrap()).await.unwrap();
+    let handle = life.handle.clone();
+    let mut turn = Box::pin(handle.turn());
+    assert!(timeout(Duration::from_millis(50), &mut turn).await.is_err(), "it hangs");
+    drop(release);
+    timeout(PATIENCE, turn).await.expect("a turn");
+    timeout(PATIENCE, life.handle.turn()).await.expect("another one");
+    life.stop.cancel();
+    timeout(PATIENCE, life.task).await.unwrap().unwrap().unwrap();
+    timeout(PATIENCE, handle.turn()).await.expect("one that has ended holds nothing up");
+}

@@ -104,6 +104,7 @@ async fn obey(mut inbox: mpsc::Receiver<Command>, mood: usize) {
             (Some(Command::Undo { answer, .. }), None) => drop(answer),
             (Some(Command::Overwrite(_, sender)), Some(_)) => drop(sender.send(2)),
             (Some(Command::Overwrite(_, sender)), None) => drop(sender),
+            (Some(Command::Turn(sender)), _) => drop(sender),
             (None, _) => return,
         }
     }
