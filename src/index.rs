@@ -230,6 +230,14 @@ impl Index {
         if totals.pending_dirs == 0 || totals.vanished_dirs == 0 { Ok(Vec::new()) } else { dirs::moved(&self.db) }
     }
 
+    /// Of each of these directories, given with its inode, another name under which it was seen, if there is one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn elsewhere(&self, dirs: &[(RelPath, u64)]) -> Result<Vec<(RelPath, RelPath)>, IndexError> {
+        dirs::elsewhere(&self.db, dirs)
+    }
+
     /// The rows of these paths, where there are some.
     ///
     /// # Errors

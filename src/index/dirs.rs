@@ -35,6 +35,19 @@ pub(super) fn moved(db: &Connection) -> Result<Vec<MovedDir>, IndexError> {
     Ok(moved)
 }
 
+/// Of each of these directories another name under which it was seen, if there is one: by what is noted, it has two.
+pub(super) fn elsewhere(db: &Connection, dirs: &[(RelPath, u64)]) -> Result<Vec<(RelPath, RelPath)>, IndexError> {
+    let mut seen = db.prepare_cached(include_str!("sql/seen_dir.sql"))?;
+    let mut found = Vec::new();
+    for (path, inode) in dirs {
+        let mut rows = seen.query((inode.cast_signed(), path.to_key()))?;
+        if let Some(row) = rows.next()? {
+            found.push((path.clone(), rows::path(row, 0)?));
+        }
+    }
+    Ok(found)
+}
+
 /// New name and old name.
 fn pairs(db: &Connection) -> Result<Vec<(RelPath, RelPath)>, IndexError> {
     let mut statement = db.prepare_cached(include_str!("sql/moved_dirs.sql"))?;

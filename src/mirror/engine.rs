@@ -156,6 +156,10 @@ pub struct Mirror<R: Remote, W> {
     unsure: PathSet,
     /// Those of them that the running scan looks at.
     reviewed: PathSet,
+    /// Directories that the running look has seen, with their inodes.
+    met: Vec<(RelPath, u64)>,
+    /// Those that seemed to have two names, and were looked at once more.
+    doubled: PathSet,
     /// What the server was known to do when jobs were last promised.
     abilities: Abilities,
     /// The index was told that the server folds case.
@@ -272,6 +276,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             doubtful: PathSet::default(),
             unsure: PathSet::default(),
             reviewed: PathSet::default(),
+            met: Vec::new(),
+            doubled: PathSet::default(),
             status,
             commands,
             tally: Tally::default(),

@@ -9,7 +9,7 @@ use crate::{
     blocking::{self, Priority},
     index::{IndexError, Note},
     mirror::look::{self, Seen},
-    model::{Observation, PathSet, RelPath, RootIdentity},
+    model::{Entry, Observation, PathSet, RelPath, RootIdentity},
     remote::Remote,
     scan::{Found, Root, RootError, Rules, Summary},
     watch::{Dirty, Hint, Settle, WatchError, Watcher},
@@ -275,6 +275,13 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             paths.collect()
         });
         self.note_edits(&seen);
+        if !self.looking_at_all {
+            let dir = |seen: &Observation| match seen {
+                Observation::Is(path, Entry::Dir { inode, .. }) => Some((path.clone(), *inode)),
+                _ => None,
+            };
+            self.met.extend(seen.iter().filter_map(dir));
+        }
         let observed = self.books.with(move |index| index.observe(&seen, wall)).await?;
         if observed.changed > 0 {
             self.untold = true;
@@ -304,6 +311,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.last_full_scan = Some(now);
                 self.books.with(move |index| index.set_note(Note::LastFullScan, Some(&now))).await?;
             }
+            self.doubled = PathSet::default();
         } else if matches!(self.root, Rooted::Here { empty: true, .. }) {
             // What is not known to be gone from an empty directory went without a word.
             let deletes = self.books.with(|index| index.deletes()).await?;
@@ -311,12 +319,29 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.next_full = Instant::now();
             }
         }
+        self.find_former_names().await?;
         let files = self.books.with(|index| index.undigested(DIGESTS)).await?;
         if !files.is_empty() {
             self.looking_at_all = false;
             self.looking = Some(look::digest(self.settings.place(), files));
         }
         self.answer_asked().await
+    }
+
+    /// A directory has one name. One that was seen under a new name while the old one was not looked at since would be sent again,
+    /// and its old one removed: both are looked at first. Once: on some file systems numbers mean little.
+    async fn find_former_names(&mut self) -> Result<(), IndexError> {
+        let met = std::mem::take(&mut self.met);
+        if met.is_empty() {
+            return Ok(());
+        }
+        for (new, old) in self.books.with(move |index| index.elsewhere(&met)).await? {
+            if self.doubled.insert(new.clone()) {
+                self.look_again(old);
+                self.look_again(new);
+            }
+        }
+        Ok(())
     }
 
     /// From now on this is the root.

@@ -352,3 +352,22 @@ async fn a_loop_that_is_stuck_does_not_turn() {
     timeout(PATIENCE, life.task).await.unwrap().unwrap().unwrap();
     timeout(PATIENCE, handle.turn()).await.expect("one that has ended holds nothing up");
 }
+
+/// It was sent again, and its old name was to be removed, if the new one was looked at first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_seen_under_its_new_name_first_is_not_sent_again() {
+    let mut life = Life::begin(QUIET).await;
+    let source = life.dir.path().join("source");
+    fs::create_dir(source.join("old")).unwrap();
+    life.write("old/f", "sent once");
+    life.hint("old").await;
+    life.until(|status| status.phase == Phase::InSync && status.counters.puts == 2).await;
+    let stored = life.remote.stored();
+    fs::rename(source.join("old"), source.join("new")).unwrap();
+    life.hint("new").await;
+    life.until(|status| status.phase == Phase::InSync && status.counters.renames == 1).await;
+    let live: Vec<String> = life.remote.live().keys().map(ToString::to_string).collect();
+    assert_eq!(live, ["a", "new", "new/f"]);
+    assert_eq!(life.remote.stored(), stored);
+    life.end().await;
+}
