@@ -84,11 +84,7 @@ fn rest(db: &Connection, from: &RelPath, to: &RelPath) -> Result<Option<Vec<RelP
     let (mut after, end) = rows::range(Some(from));
     let (mut rest, mut files, mut same) = (BTreeSet::new(), 0_usize, 0_usize);
     loop {
-        let page = rows::select(db, include_str!("sql/below.sql"), (&after, &end, rows::limit(PAGE)))?;
-        let is_last = page.len() < PAGE;
-        if let Some(last) = page.last() {
-            after = last.path.to_key();
-        }
+        let (page, is_last) = page(db, &mut after, &end)?;
         for Held { path, recorded, .. } in page {
             let (Some(recorded), Some(place)) = (recorded, path.moved(from, to)) else { continue };
             let here = rows::get(db, &place)?.and_then(|held| held.observed);
@@ -112,6 +108,16 @@ fn rest(db: &Connection, from: &RelPath, to: &RelPath) -> Result<Option<Vec<RelP
             return Ok((same > 0 && 2 * same >= files).then(|| rest.into_iter().collect()));
         }
     }
+}
+
+/// The next rows between two keys, and whether they are the last; `after` becomes the key of the last of them.
+fn page(db: &Connection, after: &mut Vec<u8>, end: &[u8]) -> Result<(Vec<Held>, bool), IndexError> {
+    let page = rows::select(db, include_str!("sql/below.sql"), (&*after, end, rows::limit(PAGE)))?;
+    let is_last = page.len() < PAGE;
+    if let Some(last) = page.last() {
+        *after = last.path.to_key();
+    }
+    Ok((page, is_last))
 }
 
 /// Whether what was recorded is under another name below `to`.
@@ -142,11 +148,7 @@ pub(super) fn carry(
         books.db().prepare_cached(sql)?.execute((&after, &end, to.to_key(), stays))?;
     }
     loop {
-        let page = rows::select(books.db(), include_str!("sql/below.sql"), (&after, &end, rows::limit(PAGE)))?;
-        let is_last = page.len() < PAGE;
-        if let Some(last) = page.last() {
-            after = last.path.to_key();
-        }
+        let (page, is_last) = page(books.db(), &mut after, &end)?;
         for Held { path, recorded, .. } in page {
             if let (Some(_), Some(place)) = (recorded, path.moved(from, to)) {
                 record(books, &place, recorded)?;

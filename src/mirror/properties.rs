@@ -196,17 +196,7 @@ proptest! {
                     break;
                 }
             }
-            let mut before = None;
-            loop {
-                let window = world.removals(before.as_ref(), limit, &waiting);
-                let removals = plan(&window, &Stage::Vacate { before }, ALLOWED, &PathSet::default());
-                prop_assert!(removals.steps.iter().all(|step| step.operation.removes()));
-                world.carry_out(&removals)?;
-                before = window.cut;
-                if before.is_none() {
-                    break;
-                }
-            }
+            world.vacate(limit, &waiting)?;
             if world.rows(&BTreeSet::new()).is_empty() {
                 break;
             }

@@ -24,12 +24,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 if !std::mem::take(&mut self.stale) {
                     return Ok(());
                 }
-                (self.left_out, self.acting) = (false, false);
-                self.planned_at = self.wall();
-                self.next_retry = None;
-                self.untold = true;
-                self.guard().await?;
-                self.tell_folding().await?;
+                self.begin_pass().await?;
                 // A full server is helped by removals, and only every other pass tries whether a put fits again.
                 self.make_room = self.link.is_full() && !self.make_room;
                 self.stale |= self.make_room;
@@ -63,6 +58,16 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
         }
         Ok(())
+    }
+
+    /// Everything is planned anew: nothing is left out yet, and what keeps removals back is asked again.
+    pub(super) async fn begin_pass(&mut self) -> Result<(), IndexError> {
+        (self.left_out, self.acting) = (false, false);
+        self.planned_at = self.wall();
+        self.next_retry = None;
+        self.untold = true;
+        self.guard().await?;
+        self.tell_folding().await
     }
 
     /// The directories that may be renamed as a whole. Not where room is made, nor where all of a burst becomes visible at once.

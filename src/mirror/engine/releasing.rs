@@ -181,13 +181,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             if !std::mem::take(&mut self.stale) {
                 return Ok(());
             }
-            (self.left_out, self.acting) = (false, false);
-            self.planned_at = self.wall();
-            self.next_retry = None;
-            self.untold = true;
             self.release.assessed = false;
-            self.guard().await?;
-            self.tell_folding().await?;
+            self.begin_pass().await?;
             if self.link.is_full() {
                 self.take_out_the_trash().await?;
             }

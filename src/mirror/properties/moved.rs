@@ -131,16 +131,7 @@ proptest! {
                 }
             }
             if moved.is_empty() {
-                let mut before = None;
-                loop {
-                    let window = world.removals(before.as_ref(), limit, &BTreeSet::new());
-                    let removals = plan(&window, &Stage::Vacate { before }, ALLOWED, &PathSet::default());
-                    world.carry_out(&removals)?;
-                    before = window.cut;
-                    if before.is_none() {
-                        break;
-                    }
-                }
+                world.vacate(limit, &BTreeSet::new())?;
             }
             if world.rows(&BTreeSet::new()).is_empty() {
                 break;

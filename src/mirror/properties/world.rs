@@ -132,6 +132,21 @@ impl World {
         plan(&Window { rows, twins, ..Window::default() }, &Stage::All, policy, busy)
     }
 
+    /// Plans the removals that are left, in stretches of `limit` from the end, and does them.
+    pub(super) fn vacate(&mut self, limit: usize, waiting: &BTreeSet<RelPath>) -> Result<(), TestCaseError> {
+        let mut before = None;
+        loop {
+            let window = self.removals(before.as_ref(), limit, waiting);
+            let removals = plan(&window, &Stage::Vacate { before }, ALLOWED, &PathSet::default());
+            prop_assert!(removals.steps.iter().all(|step| step.operation.removes()));
+            self.carry_out(&removals)?;
+            before = window.cut;
+            if before.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Does all of a plan in its order.
     pub(super) fn carry_out(&mut self, plan: &Plan) -> Result<(), TestCaseError> {
         self.record(plan);
