@@ -11,6 +11,7 @@ mod dirs;
 mod error;
 mod fold;
 mod held;
+mod history;
 mod jobs;
 mod ledger;
 mod lock;
@@ -34,12 +35,13 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use error::IndexError;
 pub use held::FURTHEST_RETRY;
+pub use history::Logged;
 pub use ledger::{Ledger, Trouble};
 pub use lock::StateLock;
 pub use moves::{Changes, Deletes};
 pub use notes::Note;
 pub use observe::Observed;
-pub use pending::{PathProblem, Tally};
+pub use pending::{PathProblem, Queued, Tally};
 pub use profile::Profiles;
 pub use proof::{Found, Proofs};
 pub use reader::{Reader, Under};
@@ -51,7 +53,7 @@ use crate::model::{
 };
 use books::Books;
 
-const SCHEMA: [&str; 7] = [
+const SCHEMA: [&str; 8] = [
     include_str!("index/schema/0001.sql"),
     include_str!("index/schema/0002.sql"),
     include_str!("index/schema/0003.sql"),
@@ -59,6 +61,7 @@ const SCHEMA: [&str; 7] = [
     include_str!("index/schema/0005.sql"),
     include_str!("index/schema/0006.sql"),
     include_str!("index/schema/0007.sql"),
+    include_str!("index/schema/0008.sql"),
 ];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.

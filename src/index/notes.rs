@@ -34,6 +34,8 @@ pub enum Note {
     Boot,
     /// Why what is staged is not published, and since when.
     Withheld,
+    /// Until when no job starts.
+    Pause,
 }
 
 impl Note {
@@ -53,6 +55,7 @@ impl Note {
             Self::Scrub => "scrub",
             Self::Boot => "boot",
             Self::Withheld => "withheld",
+            Self::Pause => "pause",
         }
     }
 }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::{
-    IndexError, books, fold,
+    Index, IndexError, NO_TIME, Reader, books, fold,
     held::{FURTHEST_RETRY, Held},
     moves, rows,
 };
@@ -45,6 +45,73 @@ pub struct PathProblem {
     pub retry_at: Option<UnixMillis>,
     /// Since when it is pending.
     pub since: Option<UnixMillis>,
+}
+
+/// A pending path that nothing keeps: it waits for its turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// Which.
+    pub path: RelPath,
+    /// What is here.
+    pub observed: Option<Entry>,
+    /// What the server is known to hold.
+    pub recorded: Option<Entry>,
+    /// Since when it is pending.
+    pub since: Option<UnixMillis>,
+}
+
+/// The queue, for those who ask what is in it, and for those who hurry it.
+impl Index {
+    /// The first `limit` pending paths that nothing keeps, in preorder, after `after`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn queued(&self, after: Option<&RelPath>, limit: usize) -> Result<Vec<Queued>, IndexError> {
+        queued(&self.db, after, limit)
+    }
+
+    /// What failed at or below `prefix`, or anywhere, is due again as if it had never been tried, but for what was put back. How many
+    /// paths.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn retry(&mut self, prefix: Option<&RelPath>) -> Result<usize, IndexError> {
+        let is_meant = |held: &Held| prefix.is_none_or(|prefix| held.path.is_at_or_below(prefix));
+        self.write(NO_TIME, |books| books.change_problems(|held| is_meant(held) && held.start_over()))
+    }
+}
+
+impl Reader {
+    /// As [`Index::queued`].
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn queued(&self, after: Option<&RelPath>, limit: usize) -> Result<Vec<Queued>, IndexError> {
+        queued(self.db(), after, limit)
+    }
+
+    /// As [`Index::problems`].
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn problems(&self, limit: usize) -> Result<Vec<PathProblem>, IndexError> {
+        problems(self.db(), limit)
+    }
+
+    /// As [`Index::tally`].
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn tally(&self, now: UnixMillis) -> Result<Tally, IndexError> {
+        tally(self.db(), now)
+    }
+}
+
+fn queued(db: &Connection, after: Option<&RelPath>, limit: usize) -> Result<Vec<Queued>, IndexError> {
+    let after = after.map(RelPath::to_key).unwrap_or_default();
+    let found = rows::select(db, include_str!("sql/queue.sql"), (after, rows::limit(limit)))?;
+    let shown = |Held { path, observed, recorded, since, .. }: Held| Queued { path, observed, recorded, since };
+    Ok(found.into_iter().map(shown).collect())
 }
 
 pub(super) fn window(db: &Connection, after: Option<&RelPath>, limit: usize, now: UnixMillis) -> Result<Window, IndexError> {

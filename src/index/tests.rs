@@ -4,6 +4,7 @@ mod boot;
 mod dirs;
 mod files;
 mod fold;
+mod history;
 mod jobs;
 mod ledger;
 mod model;

@@ -169,6 +169,28 @@ fn starting_over_forgets_every_failure() {
 }
 
 #[test]
+fn what_somebody_hurries_is_due_and_nothing_else() {
+    let mut fresh = Fresh::new();
+    fresh.sees(&[("d", dir(9)), ("d/a", file(1, 1)), ("d/b", file(1, 2)), ("d-", file(1, 3)), ("free", file(4, 4))]);
+    for (name, inode, retry_at) in [("d/a", 1, None), ("d/b", 2, Some(at(1000))), ("d-", 3, None)] {
+        let job = fresh.begin(put(name, 1, inode));
+        fresh.settle(&job, Outcome::Failed(refused()), retry_at);
+    }
+    let queued = |fresh: &Fresh, after: Option<&str>, limit| {
+        let found = fresh.index.queued(after.map(p).as_ref(), limit).unwrap();
+        found.into_iter().map(|one| one.path.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(queued(&fresh, None, 9), ["d", "free"]);
+    assert_eq!(fresh.index.retry(Some(&p("none"))).unwrap(), 0);
+    assert_eq!(fresh.index.retry(Some(&p("d"))).unwrap(), 2, "what lies below, and no sibling");
+    assert_eq!(queued(&fresh, None, 9), ["d", "d/a", "d/b", "free"]);
+    assert_eq!((queued(&fresh, Some("d/a"), 1), fresh.index.attempts(&p("d/b")).unwrap()), (vec!["d/b".to_owned()], 0));
+    let free = Queued { path: p("free"), observed: Some(file(4, 4)), recorded: None, since: Some(at(1)) };
+    assert_eq!(fresh.index.reader().unwrap().queued(Some(&p("d/b")), 9).unwrap(), [free]);
+    assert_eq!((fresh.index.retry(None).unwrap(), fresh.index.tally(at(2)).unwrap().parked), (1, 0));
+}
+
+#[test]
 fn a_row_is_pending_since_it_first_differed() {
     let mut fresh = Fresh::new();
     let oldest = |fresh: &Fresh| fresh.index.tally(at(9)).unwrap().oldest_pending;
