@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-pub use dirs::{DirError, socket_path, state_dir};
+pub use dirs::{DirError, socket_path, socket_to_ask, state_dir};
 pub use edit::{EditError, NewPin, write_pin};
 pub use error::{ConfigError, Fault};
 pub use secret::{PasswordSource, SecretError};

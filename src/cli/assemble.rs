@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -18,6 +19,7 @@ use towline::{
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
     scan::{Modes, Symlinks, View},
+    service::systemd,
 };
 
 use super::{Context, Exit, Failure};
@@ -59,9 +61,17 @@ pub(super) fn state_dir(context: &Context) -> Result<PathBuf, Failure> {
     config::state_dir(context.state_dir.as_deref(), &Context::env).map_err(no_place)
 }
 
-/// The control socket.
-pub(super) fn socket(context: &Context) -> Result<PathBuf, Failure> {
+/// The control socket of a daemon with this context.
+pub(super) fn own_socket(context: &Context) -> Result<PathBuf, Failure> {
     config::socket_path(&state_dir(context)?, &Context::env).map_err(no_place)
+}
+
+/// The control socket to ask: that of this context's daemon, or, where none was made and nothing says which, that of the machine's
+/// service. What may not be looked at is there: whoever asks it hears why not.
+pub(super) fn socket(context: &Context) -> Result<PathBuf, Failure> {
+    let is_there = |path: &Path| path.symlink_metadata().map_or_else(|e| e.kind() == ErrorKind::PermissionDenied, |_| true);
+    let (own, named) = (own_socket(context)?, context.state_dir.is_some());
+    Ok(config::socket_to_ask(own, named, Path::new(systemd::SYSTEM_SOCKET), &Context::env, is_there))
 }
 
 fn no_place(e: config::DirError) -> Failure {

@@ -19,7 +19,7 @@ const SOCKET: &str = "the control socket";
 
 pub(super) async fn run(context: Context) -> Result<Exit, Failure> {
     let house = assemble::House::open(&context)?;
-    let socket = assemble::socket(&context)?;
+    let socket = assemble::own_socket(&context)?;
     let listener = control::bind(&socket).map_err(Failure::failed)?;
     let _socket = Socket(socket.clone());
     let (reloads, asked) = mpsc::channel::<ReloadOrder>(8);

@@ -196,7 +196,7 @@ async fn status(mut context: Context, scope: Scope) -> Result<Exit, Failure> {
     writeln!(context.out, "{}", told.words)?;
     let socket = match scope {
         Scope::System if cfg!(target_os = "linux") => PathBuf::from(systemd::SYSTEM_SOCKET),
-        _ => assemble::socket(&context)?,
+        _ => assemble::own_socket(&context)?,
     };
     match Client::new(&socket).status().await {
         Ok(status) => writeln!(context.out, "{}: {}", socket.display(), phases(&status.mirrors))?,

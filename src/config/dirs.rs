@@ -60,6 +60,13 @@ pub fn socket_path(state_dir: &Path, env: Env<'_>) -> Result<PathBuf, DirError> 
     if path.as_os_str().len() > MAX_SOCKET_PATH { Err(DirError::SocketTooLong { path }) } else { Ok(path) }
 }
 
+/// The socket at which a daemon is asked: `own`, which is [`socket_path`]; but where nobody has made that, and neither a flag
+/// (`named`) nor a service manager says where it is, the one of the `machine`'s service, if `is_there` knows of that.
+pub fn socket_to_ask(own: PathBuf, named: bool, machine: &Path, env: Env<'_>, is_there: impl Fn(&Path) -> bool) -> PathBuf {
+    let said = named || ["RUNTIME_DIRECTORY", "STATE_DIRECTORY"].iter().any(|name| service_dir(env, name).is_some());
+    if !said && !is_there(&own) && is_there(machine) { machine.to_owned() } else { own }
+}
+
 /// A variable that is set and not empty.
 pub(super) fn variable(env: Env<'_>, name: &str) -> Option<OsString> {
     env(name).filter(|value| !value.is_empty())
@@ -111,6 +118,21 @@ mod tests {
         assert_eq!(socket(&all), Some("/run/towline/control.sock".into()));
         assert_eq!(socket(&all[1..]), Some("/run/user/7/towline/control.sock".into()));
         assert_eq!(socket(&[]), Some("/s/control.sock".into()));
+    }
+
+    #[test]
+    fn the_machines_socket_is_asked_where_there_is_no_other() {
+        let (own, machine) = (Path::new("/own"), Path::new("/run/towline/control.sock"));
+        let asked = |named, table: &[(&str, &str)], there: &[&Path]| {
+            socket_to_ask(own.to_owned(), named, machine, &env(table), |path| there.contains(&path))
+        };
+        let root = [("HOME", "/root"), ("XDG_RUNTIME_DIR", "/run/user/0")];
+        assert_eq!(asked(false, &root, &[machine]), machine, "`sudo towline status`");
+        assert_eq!(asked(false, &root, &[own, machine]), own, "one's own daemon first");
+        assert_eq!(asked(false, &root, &[]), own, "what is said of a daemon that does not run names one's own");
+        assert_eq!(asked(true, &root, &[machine]), own, "--state-dir says which");
+        assert_eq!(asked(false, &[("STATE_DIRECTORY", "/var/lib/other")], &[machine]), own);
+        assert_eq!(asked(false, &[("RUNTIME_DIRECTORY", "/run/other")], &[machine]), own);
     }
 
     #[test]
