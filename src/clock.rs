@@ -17,6 +17,15 @@ pub fn local() -> LocalTime {
     local_at(now(), TimeZone::system())
 }
 
+/// A moment with its date, to the second, as the clocks on this machine's walls show it.
+pub fn shown(at: UnixMillis) -> String {
+    shown_at(at, TimeZone::system())
+}
+
+fn shown_at(at: UnixMillis, zone: TimeZone) -> String {
+    Timestamp::from_millisecond(at.0).unwrap_or_default().to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
 fn local_at(now: UnixMillis, zone: TimeZone) -> LocalTime {
     let shown = Timestamp::from_millisecond(now.0).unwrap_or_default().to_zoned(zone);
     let unsigned = |n: i8| u16::try_from(n).unwrap_or_default();
@@ -40,6 +49,13 @@ mod tests {
         assert_eq!(local(90_000_000, 2), at(Weekday::Fri, 3, 0));
         assert_eq!(local(3 * 86_400_000 + 59_999, 0), at(Weekday::Sun, 0, 0));
         assert_eq!(local(3 * 86_400_000 + 60_000, 0), at(Weekday::Sun, 0, 1));
+    }
+
+    #[test]
+    fn a_moment_is_shown_with_its_date() {
+        let zone = TimeZone::fixed(jiff::tz::Offset::constant(2));
+        assert_eq!(shown_at(UnixMillis(90_000_999), zone.clone()), "1970-01-02 03:00:00");
+        assert_eq!(shown_at(UnixMillis(i64::MAX), zone), "1970-01-01 02:00:00", "no moment");
     }
 
     #[test]

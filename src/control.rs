@@ -2,6 +2,9 @@
 //! open. Here are the routes; [`client`] is the other end.
 
 pub mod client;
+mod events;
+pub mod metrics;
+mod orders;
 mod paths;
 
 use std::{
@@ -26,7 +29,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use tokio::{
     net::UnixListener,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +38,8 @@ use crate::{
     mirror::{ApproveError, Command, Handle, MirrorStatus, Phase},
     model::{RelPath, UnixMillis},
 };
+pub use events::APART;
+pub use orders::{MOST, PauseRequest, Resumed, Retried, RetryRequest};
 use paths::escape;
 pub use paths::{Question, WITHIN};
 
@@ -177,22 +182,31 @@ pub type ReloadOrder = oneshot::Sender<Result<Reloaded, String>>;
 pub struct Registry {
     mirrors: Arc<RwLock<BTreeMap<String, Handle>>>,
     reloads: mpsc::Sender<ReloadOrder>,
+    /// How often mirrors came or went.
+    changes: Arc<watch::Sender<u64>>,
 }
 
 impl Registry {
     /// With these mirrors; whoever wants a reload is sent over `reloads`.
     pub fn new(mirrors: BTreeMap<String, Handle>, reloads: mpsc::Sender<ReloadOrder>) -> Self {
-        Self { mirrors: Arc::new(RwLock::new(mirrors)), reloads }
+        Self { mirrors: Arc::new(RwLock::new(mirrors)), reloads, changes: Arc::new(watch::Sender::new(0)) }
     }
 
     /// Adds a mirror, or takes the place of one of this name.
     pub fn add(&self, name: String, handle: Handle) {
         self.mirrors.write().unwrap_or_else(PoisonError::into_inner).insert(name, handle);
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// Forgets a mirror.
     pub fn remove(&self, name: &str) {
         self.mirrors.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// Changes whenever a mirror comes or goes.
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// The mirror of this name.
@@ -222,19 +236,31 @@ pub async fn serve(listener: UnixListener, mirrors: Registry, stop: Cancellation
 pub fn routes(mirrors: Registry) -> Router {
     Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/events", get(events::events))
         .route("/v1/reload", post(reload))
+        .route("/v1/metrics", get(metrics::metrics))
         .route("/v1/mirrors/{name}/approve", post(approve))
         .route("/v1/mirrors/{name}/overwrite", post(overwrite_all))
         .route("/v1/mirrors/{name}/overwrite/{*path}", post(overwrite))
         .route("/v1/mirrors/{name}/reject", post(reject))
         .route("/v1/mirrors/{name}/account", get(paths::account))
         .route("/v1/mirrors/{name}/undo", post(undo))
+        .route("/v1/mirrors/{name}/pause", post(orders::pause))
+        .route("/v1/mirrors/{name}/resume", post(orders::resume))
+        .route("/v1/mirrors/{name}/retry", post(orders::retry))
+        .route("/v1/mirrors/{name}/queue", get(orders::queue))
+        .route("/v1/mirrors/{name}/log", get(orders::log))
         .with_state(mirrors)
 }
 
 async fn status(State(mirrors): State<Registry>) -> Json<Status> {
+    Json(told_all(&mirrors))
+}
+
+/// What all of them say of themselves.
+fn told_all(mirrors: &Registry) -> Status {
     let mirrors = mirrors.all().values().map(told).collect();
-    Json(Status { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), mirrors })
+    Status { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), mirrors }
 }
 
 async fn reload(State(mirrors): State<Registry>) -> Response {
@@ -338,6 +364,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::{
+        index::Tally,
+        mirror::{Pause, Queue},
+    };
 
     #[tokio::test]
     async fn the_socket_is_its_owners_alone_and_replaces_a_dead_one() {
@@ -387,6 +417,14 @@ mod tests {
                     Command::Account { answer, .. } => drop(answer),
                     Command::Turn(answer) => drop(answer),
                     Command::Overwrite(_, answer) => drop(answer.send(0)),
+                    Command::Pause(span, answer) => drop(answer.send(Pause::new(UnixMillis(5), span))),
+                    Command::Resume(answer) => drop(answer.send(true)),
+                    Command::Retry(path, answer) => drop(answer.send(if path.is_none() { 4 } else { 1 })),
+                    Command::Queue(limit, answer) => {
+                        let tally = Tally { pending_files: limit as u64, ..Tally::default() };
+                        let _ = answer.send(Queue { mirror: "site".to_owned(), tally, ..Queue::default() });
+                    }
+                    Command::Log { answer, .. } => drop(answer.send(Vec::new())),
                     Command::Undo { undo, dry_run, answer } => {
                         let trashed = undo.path.map(|path| Trashed { path, size: 7, at: UnixMillis(5), replaces: true });
                         let _ = answer.send(Ok(trashed.into_iter().filter(|_| dry_run).collect()));
@@ -404,6 +442,15 @@ mod tests {
         let mut asked = UndoRequest { path: Some(b"a\xff".to_vec()), dry_run: true, ..UndoRequest::default() };
         let list = vec![Trashed { path: "a\\xff".to_owned(), size: 7, at: UnixMillis(5), replaces: true }];
         assert_eq!(client.undo("site", &asked).await.unwrap(), Undone { files: 1, bytes: 7, list });
+        let pause = client.pause("site", Some(Duration::from_secs(2))).await.unwrap();
+        assert_eq!(pause, Pause { since: UnixMillis(5), until: Some(UnixMillis(2_005)) });
+        assert_eq!(client.pause("site", None).await.unwrap().until, None);
+        assert!(client.resume("site").await.unwrap().was_paused);
+        assert_eq!(client.retry("site", None).await.unwrap().paths, 4);
+        assert_eq!(client.retry("site", RelPath::new(b"a\xff").ok().as_ref()).await.unwrap().paths, 1);
+        assert_eq!(client.queue("site", 7).await.unwrap().tally.pending_files, 7);
+        assert_eq!(client.log("site", 3, 9).await.unwrap(), []);
+        assert!(matches!(client.log("no such", 3, 9).await, Err(client::ClientError::NoSuchMirror(_))));
         asked.path = Some(b"../a".to_vec());
         assert_eq!(client.undo("site", &asked).await.unwrap_err().to_string(), "a path component is `.` or `..`");
         assert!(matches!(client.undo("no such", &asked).await, Err(client::ClientError::NoSuchMirror(_))));
@@ -418,6 +465,43 @@ mod tests {
         stop.cancel();
         server.await.unwrap().unwrap();
         mirror.abort();
+    }
+
+    #[tokio::test]
+    async fn each_change_is_an_event_and_so_is_a_mirror_that_comes_or_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let says = |phase| Arc::new(MirrorStatus { name: "site".into(), phase, ..MirrorStatus::default() });
+        let (status, rx) = tokio::sync::watch::channel(says(Phase::Starting));
+        let (commands, inbox) = tokio::sync::mpsc::channel(1);
+        let site = Handle { status: rx, commands };
+        let registry = Registry::new(BTreeMap::from([("site".to_owned(), site.clone())]), mpsc::channel(1).0);
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(serve(bind(&path).unwrap(), registry.clone(), stop.clone()));
+        let mut events = client::Client::new(&path).events().await.unwrap();
+        let mut next = async || {
+            let event = tokio::time::timeout(Duration::from_secs(60), events.next()).await.expect("an event").unwrap().unwrap();
+            event.mirrors.iter().map(|mirror| mirror.phase).collect::<Vec<_>>()
+        };
+        assert_eq!(next().await, [Phase::Starting], "how it is comes at once");
+        status.send_replace(says(Phase::Scanning));
+        assert_eq!(next().await, [Phase::Scanning]);
+        // Of what happens between two events the last is told.
+        let begun = tokio::time::Instant::now();
+        for _ in 0..50 {
+            status.send_replace(says(Phase::Syncing));
+        }
+        status.send_replace(says(Phase::InSync));
+        while next().await != [Phase::InSync] {}
+        assert!(begun.elapsed() >= APART, "events are apart");
+        registry.add("zweite".to_owned(), site.clone());
+        assert_eq!(next().await, [Phase::InSync, Phase::InSync]);
+        registry.remove("site");
+        assert_eq!(next().await, [Phase::InSync]);
+        drop(inbox);
+        assert_eq!(next().await, [Phase::Stopped], "one that ended says nothing by itself");
+        stop.cancel();
+        server.await.unwrap().unwrap();
     }
 
     /// Found by fuzzing: the command that could not be sent was kept, and with it the way for an answer.

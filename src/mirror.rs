@@ -8,11 +8,14 @@ mod books;
 mod crew;
 mod drift;
 mod engine;
+mod history;
 mod keeper;
 mod look;
 pub mod marker;
+pub mod pause;
 #[cfg(test)]
 mod properties;
+mod queue;
 mod release;
 mod restore;
 pub mod retry;
@@ -32,7 +35,10 @@ pub use account::{Account, PathState, Side};
 pub use audit::{Adopted, Adoption, AuditError, Deep, Finding, Verified, Verify, What, adopt, verify};
 pub use drift::Drift;
 pub use engine::{DryRun, DryRunError, Mirror, StartWatch, account_at_rest, dry_run, reject};
+pub use history::LogEntry;
 pub use keeper::{Keeper, OpenState, Opened};
+pub use pause::Pause;
+pub use queue::{Queue, Waits, queue_at_rest};
 pub use release::Publish;
 pub use restore::{Left, Restore, RestoreError, Restored, Why, restore};
 pub use scrub::{Scrub, ScrubStatus};
@@ -160,6 +166,23 @@ pub enum Command {
         dry_run: bool,
         /// Where to answer.
         answer: oneshot::Sender<Result<Vec<Trashed>, UndoError>>,
+    },
+    /// Start no job for so long, or until [`Command::Resume`]. Answered with what that comes to.
+    Pause(Option<Duration>, oneshot::Sender<Pause>),
+    /// Go on. Answered with whether it was paused.
+    Resume(oneshot::Sender<bool>),
+    /// Try again at once what failed at or below this path, or anywhere. Answered with how many paths that are.
+    Retry(Option<RelPath>, oneshot::Sender<u64>),
+    /// Say what is to be done; so much at most of each kind.
+    Queue(usize, oneshot::Sender<Queue>),
+    /// Say what was done.
+    Log {
+        /// Only what has a higher number.
+        after: i64,
+        /// The newest so many.
+        limit: usize,
+        /// The answer, oldest first.
+        answer: oneshot::Sender<Vec<LogEntry>>,
     },
     /// Say that the loop comes round.
     Turn(oneshot::Sender<()>),

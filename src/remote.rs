@@ -309,7 +309,7 @@ pub struct Listed {
 }
 
 /// What a failure means for what comes next; found out once, where it happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// The network, a time-out, a 4xx without a better meaning: try again later. The session is gone.

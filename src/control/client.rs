@@ -7,13 +7,23 @@ use std::{
 };
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::{net::UnixStream, time::timeout};
+use tokio::{net::UnixStream, task::AbortHandle, time::timeout};
 
-use super::{Approved, Overwritten, Question, Refusal, Rejected, Reloaded, Status, UndoRequest, Undone, escape};
-use crate::mirror::Account;
+use super::{
+    Approved, Overwritten, PauseRequest, Question, Refusal, Rejected, Reloaded, Resumed, Retried, RetryRequest, Status,
+    UndoRequest, Undone, escape,
+};
+use crate::{
+    mirror::{Account, LogEntry, Pause, Queue},
+    model::RelPath,
+};
 
 /// The whole exchange may take this long, and as much longer as a question allows for a look.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,6 +44,14 @@ pub enum ClientError {
     /// Nobody listens.
     #[error("no towline daemon listens on {socket} ({source}); start one with `towline run`")]
     NotRunning {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not ours to ask.
+    #[error("the daemon's socket {socket} is another user's ({source}); ask as that user, or with sudo")]
+    NotAllowed {
         /// The socket.
         socket: PathBuf,
         /// Why.
@@ -120,6 +138,87 @@ impl Client {
         self.ask(Method::POST, &format!("/v1/mirrors/{}/undo", escape(name.as_bytes())), body.into(), PATIENCE).await
     }
 
+    /// Has the mirror `name` start no job for `span`, or until [`Self::resume`].
+    ///
+    /// # Errors
+    /// When no daemon answers, or there is no such mirror.
+    pub async fn pause(&self, name: &str, span: Option<Duration>) -> Result<Pause, ClientError> {
+        self.tell(name, "pause", &PauseRequest { seconds: span.map(|span| span.as_secs()) }).await
+    }
+
+    /// Has the mirror `name` go on.
+    ///
+    /// # Errors
+    /// As [`Self::pause`].
+    pub async fn resume(&self, name: &str) -> Result<Resumed, ClientError> {
+        self.ask(Method::POST, &format!("/v1/mirrors/{}/resume", escape(name.as_bytes())), Bytes::new(), PATIENCE).await
+    }
+
+    /// Has the mirror `name` try again at once what failed at or below `path`, or anywhere.
+    ///
+    /// # Errors
+    /// As [`Self::pause`].
+    pub async fn retry(&self, name: &str, path: Option<&RelPath>) -> Result<Retried, ClientError> {
+        let path = path.map(|path| path.as_bytes().to_vec());
+        self.tell(name, "retry", &RetryRequest { path, name: None }).await
+    }
+
+    /// What the mirror `name` has to do; each list with `limit` entries at most.
+    ///
+    /// # Errors
+    /// As [`Self::pause`].
+    pub async fn queue(&self, name: &str, limit: usize) -> Result<Queue, ClientError> {
+        let path = format!("/v1/mirrors/{}/queue?limit={limit}", escape(name.as_bytes()));
+        self.ask(Method::GET, &path, Bytes::new(), PATIENCE).await
+    }
+
+    /// The newest `limit` things that the mirror `name` did with a number above `after`, oldest first.
+    ///
+    /// # Errors
+    /// As [`Self::pause`].
+    pub async fn log(&self, name: &str, after: i64, limit: usize) -> Result<Vec<LogEntry>, ClientError> {
+        let path = format!("/v1/mirrors/{}/log?after={after}&limit={limit}", escape(name.as_bytes()));
+        self.ask(Method::GET, &path, Bytes::new(), PATIENCE).await
+    }
+
+    /// How everything is, as Prometheus reads it.
+    ///
+    /// # Errors
+    /// When no daemon answers.
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        let asked = async {
+            let (response, driver) = send(self.connect().await?, Method::GET, "/v1/metrics", Bytes::new()).await?;
+            let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(ClientError::Broken)?.to_bytes();
+            drop(driver);
+            String::from_utf8(body.into()).map_err(broken)
+        };
+        timeout(PATIENCE, asked).await.map_err(|_| ClientError::Timeout(PATIENCE))?
+    }
+
+    async fn tell<T: DeserializeOwned>(&self, name: &str, verb: &str, body: &impl serde::Serialize) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(broken)?;
+        self.ask(Method::POST, &format!("/v1/mirrors/{}/{verb}", escape(name.as_bytes())), body.into(), PATIENCE).await
+    }
+
+    /// How everything is, and then each time that it is another way.
+    ///
+    /// # Errors
+    /// When no daemon answers.
+    pub async fn events(&self) -> Result<Events, ClientError> {
+        let stream = self.connect().await?;
+        let asked = send(stream, Method::GET, "/v1/events", Bytes::new());
+        let (response, driver) = timeout(PATIENCE, asked).await.map_err(|_| ClientError::Timeout(PATIENCE))??;
+        Ok(Events { body: response.into_body(), heard: Vec::new(), _driver: driver })
+    }
+
+    async fn connect(&self) -> Result<UnixStream, ClientError> {
+        let socket = || self.socket.clone();
+        UnixStream::connect(&self.socket).await.map_err(|source| match source.kind() {
+            io::ErrorKind::PermissionDenied => ClientError::NotAllowed { socket: socket(), source },
+            _ => ClientError::NotRunning { socket: socket(), source },
+        })
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -127,23 +226,88 @@ impl Client {
         body: Bytes,
         patience: Duration,
     ) -> Result<T, ClientError> {
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|source| ClientError::NotRunning { socket: self.socket.clone(), source })?;
+        let stream = self.connect().await?;
         timeout(patience, exchange(stream, method, path, body)).await.map_err(|_| ClientError::Timeout(patience))?
     }
 }
 
-async fn exchange<T: DeserializeOwned>(stream: UnixStream, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
+/// What the daemon tells, as long as it runs.
+#[derive(Debug)]
+pub struct Events {
+    body: Incoming,
+    heard: Vec<u8>,
+    _driver: Driver,
+}
+
+/// The asking end of a connection, and the task that moves its bytes; they end with this.
+#[derive(Debug)]
+struct Driver(
+    AbortHandle,
+    #[expect(dead_code, reason = "without it the connection would end early")] http1::SendRequest<Full<Bytes>>,
+);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Events {
+    /// The next event; nothing when the daemon has ended. Cancel-safe.
+    ///
+    /// # Errors
+    /// When what is said is no status.
+    pub async fn next(&mut self) -> Result<Option<Status>, ClientError> {
+        loop {
+            if let Some(data) = take_event(&mut self.heard) {
+                return serde_json::from_slice(&data).map(Some).map_err(broken);
+            }
+            if self.heard.len() > LARGEST {
+                return Err(broken(io::Error::other("an event without an end")));
+            }
+            match self.body.frame().await {
+                // However it ends.
+                None | Some(Err(_)) => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.heard.extend_from_slice(&data);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Takes the data of the first event that is there as a whole; comments are left out. As this program's own daemon writes them: lines
+/// end with LF, and an event ends with an empty one.
+fn take_event(heard: &mut Vec<u8>) -> Option<Vec<u8>> {
+    loop {
+        let end = heard.windows(2).position(|two| two == b"\n\n")?;
+        let event: Vec<u8> = heard.drain(..end + 2).collect();
+        let lines = event.split(|b| *b == b'\n').filter_map(|line| line.strip_prefix(b"data:"));
+        let data: Vec<&[u8]> = lines.map(|line| line.strip_prefix(b" ").unwrap_or(line)).collect();
+        if !data.is_empty() {
+            return Some(data.join(&b'\n'));
+        }
+    }
+}
+
+/// Sends a request; the answer's body is moved as long as the driver is there.
+async fn send(stream: UnixStream, method: Method, path: &str, body: Bytes) -> Result<(Response<Incoming>, Driver), ClientError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let driver = tokio::spawn(connection);
+    let driver = tokio::spawn(connection).abort_handle();
     let request = Request::builder().method(method).uri(path).header("host", "towline");
     let request = if body.is_empty() { request } else { request.header("content-type", "application/json") };
     let request = request.body(Full::new(body)).map_err(broken)?;
     let response = sender.send_request(request).await.map_err(broken)?;
+    Ok((response, Driver(driver, sender)))
+}
+
+async fn exchange<T: DeserializeOwned>(stream: UnixStream, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
+    let (response, driver) = send(stream, method, path, body).await?;
     let status = response.status();
     let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(ClientError::Broken)?.to_bytes();
-    driver.abort();
+    drop(driver);
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(broken);
     }
@@ -154,4 +318,21 @@ async fn exchange<T: DeserializeOwned>(stream: UnixStream, method: Method, path:
 
 fn broken(e: impl std::error::Error + Send + Sync + 'static) -> ClientError {
     ClientError::Broken(Box::new(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_taken_whole_and_in_order() {
+        let mut heard = b"event: status\ndata: {\"a\":1}\n\n:\n\ndata:x\ndata: y\n\nda".to_vec();
+        assert_eq!(take_event(&mut heard).as_deref(), Some(&br#"{"a":1}"#[..]));
+        assert_eq!(take_event(&mut heard).as_deref(), Some(&b"x\ny"[..]));
+        assert_eq!(take_event(&mut heard), None);
+        assert_eq!(heard, b"da");
+        heard.extend_from_slice(b"ta: z\n\n");
+        assert_eq!(take_event(&mut heard).as_deref(), Some(&b"z"[..]));
+        assert!(heard.is_empty());
+    }
 }

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     index::{Ledger, Trouble},
-    mirror::status::{InFlight, Withheld},
+    mirror::{
+        pause::Pause,
+        status::{InFlight, Withheld},
+    },
     model::{Entry, Kind, Proof, RelPath, UnixMillis},
     scan::Sighting,
 };
@@ -159,6 +162,8 @@ pub(super) struct Live {
     pub(super) halt: Option<(String, String)>,
     /// Why the server cannot be used.
     pub(super) link: Option<LinkTrouble>,
+    /// No job starts.
+    pub(super) paused: Option<Pause>,
 }
 
 /// Why the server cannot be used.
@@ -263,6 +268,11 @@ fn find(evidence: &Evidence) -> Finding {
     let Some(live) = live else { return at_rest(evidence, owed) };
     if !live.in_flight.is_empty() {
         return Finding::plain(PathState::InFlight);
+    }
+    if let (Some(pause), true) = (&live.paused, owed) {
+        let state = if pause.until.is_some() { PathState::Waiting } else { PathState::Held };
+        let hint = format!("`towline resume {}` ends that", evidence.mirror);
+        return Finding::new(state, "the mirror is paused: nothing is sent").with_hint(hint);
     }
     if live.doubtful {
         return Finding::new(PathState::InDoubt, "nobody knows what became of an attempt; the server is asked");

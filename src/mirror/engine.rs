@@ -2,6 +2,7 @@
 //! for the first of an event, an ended job, a command, an alarm.
 
 mod asking;
+mod attending;
 mod dry;
 mod ending;
 mod guarding;
@@ -35,14 +36,14 @@ pub use guarding::reject;
 use waiting::{finished, hear, listen};
 
 use super::{
-    Command, Event, Handle, MirrorError, Settings, Until,
+    Command, Event, Handle, MirrorError, Pause, Settings, Until,
     books::Books,
     crew::{Crew, Task},
     look::Seen,
     marker::{Bond, Stand},
     retry::Link,
     schedule::Schedule,
-    status::{Counters, HaltNote, MirrorStatus, WatchStatus},
+    status::{Counters, Errors, HaltNote, MirrorStatus, WatchStatus},
     unseen::Unseen,
     worker::put::{self, Load},
 };
@@ -130,6 +131,8 @@ pub struct Mirror<R: Remote, W> {
     renamed: bool,
     /// The index knows by which name it is configured.
     named: bool,
+    /// Somebody said that no job is to start.
+    pause: Option<Pause>,
     halt: Option<HaltNote>,
     approval: Option<Approval>,
     /// Deletes done under the approval since it was last reckoned up.
@@ -181,6 +184,7 @@ pub struct Mirror<R: Remote, W> {
     // What is told.
     tally: Tally,
     counters: Counters,
+    errors: Errors,
     skipped: Skipped,
     unseen: Unseen,
     last_success: Option<UnixMillis>,
@@ -258,6 +262,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             known_root: None,
             renamed: false,
             named: false,
+            pause: None,
             halt: None,
             approval: None,
             approved_done: 0,
@@ -282,6 +287,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             commands,
             tally: Tally::default(),
             counters: Counters::default(),
+            errors: Errors::default(),
             skipped: Skipped::default(),
             unseen: Unseen::default(),
             last_success: None,
@@ -374,6 +380,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if self.yields_scrub(now) {
             self.scrub.stop(now);
         }
+        if self.is_paused().await? {
+            self.crew.make_way();
+            return Ok(());
+        }
         if self.crew.len() == 0 && self.crew.marking().stand() == Stand::Elsewhere {
             self.move_house().await?;
         }
@@ -462,16 +472,19 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let now = Instant::now();
         let retry = self.next_retry.filter(|_| !self.stale).map(|at| now + at.since(self.wall()));
         let doubt = self.doubts.iter().map(|doubt| doubt.ask_at).min().filter(|at| *at > now);
+        // What is overdue waits for the end of the pause.
+        let acts = self.pause.is_none();
         [
             Some(self.next_full).filter(|_| self.may_look()),
             self.settle.deadline().filter(|_| self.may_look()),
             self.unseen.wakes_at().filter(|_| self.may_look()),
-            self.link.wakes_at(),
+            self.pause_ends(now),
+            self.link.wakes_at().filter(|_| acts),
             self.crew.trims_at(),
             retry,
             doubt,
             self.trash.wakes_at(now),
-            self.release.again,
+            self.release.again.filter(|_| acts),
             self.scrub.wakes_at(now).filter(|_| self.settings.scrub.every.is_some() && self.start_watch.is_some()),
             Some(self.glance_at).filter(|_| self.glance.is_none() && self.start_watch.is_some()),
             Some(self.watch_again).filter(|_| self.start_watch.is_some() && self.watcher.is_none() && self.starting.is_none()),

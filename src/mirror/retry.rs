@@ -61,7 +61,7 @@ pub enum State {
 }
 
 /// The state of one mirror's link to its server, which backs off as a whole.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Link {
     state: State,
     attempts: u32,
@@ -159,6 +159,13 @@ impl Link {
         }
     }
 
+    /// Somebody wants it tried now: a wait is over. An account that was refused is not tried again for that.
+    pub fn hurry(&mut self, now: Instant) {
+        if let State::Waiting { until, .. } = &mut self.state {
+            *until = now.min(*until);
+        }
+    }
+
     /// A job reached the server and came back, well or refused: the link works. Returns whether it had not. While it waits,
     /// that was a job of before: it proves nothing, the probe does.
     pub fn works(&mut self) -> bool {
@@ -229,6 +236,20 @@ mod tests {
         assert_eq!(link.allowance(5, 8, until), 1, "jobs that still run do not put the probe off");
         assert!(link.works());
         assert_eq!(link.allowance(0, 8, until), 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_in_a_hurry_need_not_wait() {
+        let mut link = Link::new();
+        let now = Instant::now();
+        link.hurry(now);
+        assert_eq!(link, Link::new());
+        link.failed(Class::Transient, "connection refused", None, now, 1.0);
+        link.hurry(now);
+        assert_eq!((link.allowance(0, 8, now), link.attempts()), (1, 1), "one job shows whether it works");
+        link.failed(Class::Auth, "530", None, now, 1.0);
+        link.hurry(now);
+        assert_eq!(link.allowance(0, 8, now), 0);
     }
 
     /// Jobs that were running when the server said that it is full once ended the pause.

@@ -1,12 +1,14 @@
 //! What a mirror says of itself: one snapshot, made by the engine, read by the command line, the socket and the service
 //! manager. It says `in-sync` only when it is.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::scrub::ScrubStatus;
+use super::{pause::Pause, scrub::ScrubStatus};
 use crate::{
     index::Tally,
-    model::{Operation, UnixMillis},
+    model::{Operation, Reason, UnixMillis},
     plan::Halt,
     remote::Class,
     scan::Skipped,
@@ -32,6 +34,8 @@ pub enum Phase {
     AsScanned,
     /// Something is left to do; it waits for its next attempt.
     Waiting,
+    /// Somebody said that no job is to start.
+    Paused,
     /// Removals wait for `towline approve`; everything else is on the server or waits.
     Halted,
     /// What is to be published together is not, since something keeps it from being whole.
@@ -54,6 +58,7 @@ impl Phase {
             Self::InSync => "in sync",
             Self::AsScanned => "in sync at the last scan",
             Self::Waiting => "waiting",
+            Self::Paused => "paused",
             Self::Halted => "halted",
             Self::Parked => "parked",
             Self::Stopped => "stopped",
@@ -80,6 +85,9 @@ pub struct MirrorStatus {
     pub last_full_scan: Option<UnixMillis>,
     /// Transfers and other jobs that run now.
     pub in_flight: Vec<InFlight>,
+    /// Until when no job starts, if somebody said so.
+    #[serde(default)]
+    pub paused: Option<Pause>,
     /// Why removals wait, if they do.
     pub halt: Option<HaltStatus>,
     /// The link to the server.
@@ -97,6 +105,12 @@ pub struct MirrorStatus {
     pub unseen: Vec<UnseenStatus>,
     /// What was done since the start.
     pub counters: Counters,
+    /// What failed since the start, by its kind.
+    #[serde(default)]
+    pub errors: Errors,
+    /// The number of what was done last, as the log has it.
+    #[serde(default)]
+    pub logged: i64,
     /// Why the mirror stopped, if it did.
     pub stopped: Option<String>,
     /// What needs attention though nothing waits for it: certificates that expire within 30 days, permissions that the server
@@ -238,6 +252,9 @@ pub struct Counters {
     pub puts: u64,
     /// Bytes of body sent.
     pub bytes_sent: u64,
+    /// Bytes that did not need to be sent: of files that were renamed, found unchanged, or went on where they were cut off.
+    #[serde(default)]
+    pub bytes_saved: u64,
     /// Files that were touched and found unchanged: nothing was sent.
     pub unchanged: u64,
     /// Files renamed on the server.
@@ -263,6 +280,15 @@ pub struct Counters {
     pub left: u64,
     /// Jobs that failed or were left in doubt.
     pub failures: u64,
+}
+
+/// What failed since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Errors {
+    /// Attempts at single paths, by the kind of their problem.
+    pub paths: BTreeMap<Reason, u64>,
+    /// Attempts to use the server at all, by the class of their failure.
+    pub link: BTreeMap<Class, u64>,
 }
 
 /// A note in the index: why removals were halted, and since when.

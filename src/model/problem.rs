@@ -10,7 +10,7 @@ pub struct Problem {
 }
 
 /// The classes of [`Problem`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// The name holds a byte that FTP cannot carry (CR, LF).

@@ -125,6 +125,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             staged: self.release.holds(path),
             withheld: self.release.withheld.clone(),
             halt: self.halt.as_ref().map(|note| (note.halt.to_string(), note.halt.hint(&self.settings.name))),
+            paused: self.pause,
             link: link.map(|(why, hint, stopped)| LinkTrouble { why: why.clone(), hint: hint.map(str::to_owned), stopped }),
         }
     }

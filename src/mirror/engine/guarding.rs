@@ -117,6 +117,13 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 let _ = answer.send(());
             }
             Command::Account { path, look, answer } => return self.asked(path, look, answer).await,
+            command @ (Command::Pause(..)
+            | Command::Resume(_)
+            | Command::Retry(..)
+            | Command::Queue(..)
+            | Command::Log { .. }) => {
+                return self.attend(command).await;
+            }
             Command::Reject(answer) => {
                 let result = self.reject().await?;
                 let _ = answer.send(result);

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::Mirror;
 use crate::{
     index::{IndexError, Note},
-    mirror::{Until, marker::Bond},
+    mirror::{Until, marker::Bond, pause},
     remote::Remote,
     watch::Watcher,
 };
@@ -18,7 +18,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let turn = fastrand::u64(1..);
         let unused = Bond::new(self.settings.identity.clone(), self.remote.target());
         let source = self.settings.source_name();
-        let (doubts, link, renamed, root, halt, approval, last_success, last_full_scan, tally, bond) = self
+        let (doubts, link, renamed, root, halt, approval, last_success, last_full_scan, tally, bond, pause) = self
             .books
             .with(move |index| {
                 // Somebody who asks for a single pass wants everything tried; a daemon only what waits for nothing else.
@@ -41,6 +41,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                     index.note(Note::LastFullScan)?,
                     index.tally(wall)?,
                     bond,
+                    pause::paused(index, wall)?,
                 ))
             })
             .await?;
@@ -54,6 +55,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if let Some(note) = link.filter(|_| until == Until::Stopped) {
             self.link.restore(note, self.wall(), Instant::now());
         }
+        // A single pass was not told of by whoever paused; whoever asks for it is.
+        self.pause = pause.filter(|_| until == Until::Stopped);
         (self.known_root, self.renamed, self.halt, self.approval) = (root, renamed, halt, approval);
         (self.last_success, self.last_full_scan) = (last_success, last_full_scan);
         self.fresh = tally.recorded_files == 0 && tally.pending_removals == 0;

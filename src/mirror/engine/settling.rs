@@ -9,6 +9,7 @@ use crate::{
         Event,
         crew::{End, Task},
         drift::Aside,
+        history,
         retry::{self, LinkNote, State},
         worker::{self, Answers, Report, row},
     },
@@ -201,6 +202,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     pub(super) fn count(&mut self, operation: &Operation, outcome: &Outcome) {
         let counters = &mut self.counters;
+        counters.bytes_saved += history::saved(operation, outcome);
+        if let Outcome::Failed(problem) | Outcome::InDoubt(problem) = outcome {
+            *self.errors.paths.entry(problem.reason).or_default() += 1;
+        }
         match outcome {
             // It counts when it is published.
             Outcome::Done(Done::Staged { .. }) => return,
@@ -263,6 +268,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     }
 
     pub(super) fn link_failed(&mut self, error: &RemoteError) {
+        *self.errors.link.entry(error.class).or_default() += 1;
         if error.class == Class::Busy && self.crew.turned_away() {
             self.link.turned_away();
         } else {
@@ -271,15 +277,16 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     }
 
     async fn write(&mut self, turn: Turn) -> Result<(), IndexError> {
-        let mut told = Vec::new();
+        let (mut told, mut done) = (Vec::new(), Vec::new());
+        let wall = self.wall();
         for (job, outcome) in &turn.settled {
+            done.extend(history::logged(&job.operation, outcome, wall));
             if *outcome != Outcome::Untouched {
                 self.log(&job.operation, outcome);
                 told.push(Event::Settled { operation: job.operation.clone(), outcome: outcome.clone() });
             }
         }
         let chances: Vec<f64> = turn.settled.iter().map(|_| fastrand::f64()).collect();
-        let wall = self.wall();
         self.books
             .with(move |index| {
                 let mut settlements = Vec::with_capacity(turn.settled.len());
@@ -296,6 +303,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 if !settlements.is_empty() {
                     index.settle(&settlements, wall)?;
                 }
+                index.log(&done)?;
                 for aside in turn.aside {
                     match aside {
                         Aside::Parked(path, problem) => index.park(&[(path, problem)])?,

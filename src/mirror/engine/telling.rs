@@ -54,24 +54,16 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 // Kept here and not with each job: one more transaction for every one would double what they cost.
                 index.set_note(Note::LastSuccess, success.as_ref())?;
             }
-            Ok((index.tally(wall)?, index.problems(PROBLEMS)?, index.next_retry(planned_at)?, index.proofs()?))
+            let (tally, problems, logged) = (index.tally(wall)?, index.problems(PROBLEMS)?, index.last_logged()?);
+            Ok((tally, problems, index.next_retry(planned_at)?, index.proofs()?, logged))
         };
-        let (tally, problems, next_retry, proofs) = self.books.with(read).await?;
+        let (tally, problems, next_retry, proofs, logged) = self.books.with(read).await?;
         self.tally = tally;
         self.next_retry = next_retry;
         self.untold = false;
         self.told = now;
-        let problems = problems
-            .into_iter()
-            .map(|p| PathStatus {
-                path: p.path.to_string(),
-                why: p.problem.to_string(),
-                hint: p.problem.hint().to_owned(),
-                attempts: p.attempts,
-                retry_at: p.retry_at,
-            })
-            .collect();
-        let status = MirrorStatus { scrub: self.scrub_status(proofs), ..self.snapshot(problems, wall, now) };
+        let problems = problems.into_iter().map(PathStatus::from).collect();
+        let status = MirrorStatus { scrub: self.scrub_status(proofs), logged, ..self.snapshot(problems, wall, now) };
         self.status.send_replace(Arc::new(status));
         Ok(())
     }
@@ -92,6 +84,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             last_success: self.last_success,
             last_full_scan: self.last_full_scan,
             in_flight: self.in_flight(),
+            paused: self.pause,
             halt,
             link: self.link_status(wall, now),
             watch: self.watch.clone(),
@@ -100,6 +93,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             problems,
             unseen: self.unseen.shown().collect(),
             counters: self.counters,
+            errors: self.errors.clone(),
+            logged: 0,
             stopped: match self.link.state() {
                 State::Stopped { why, .. } => Some(why.clone()),
                 _ => None,
@@ -124,6 +119,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let pending = self.tally.pending_files + self.tally.pending_dirs + self.tally.pending_removals;
         if matches!(self.link.state(), State::Stopped { .. }) {
             Phase::Stopped
+        } else if self.pause.is_some() && self.crew.len() == 0 {
+            Phase::Paused
         } else if self.halt.is_some() && self.crew.len() == 0 && self.looking.is_none() {
             Phase::Halted
         } else if !self.looked {
@@ -147,7 +144,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
     }
 
-    fn in_flight(&self) -> Vec<InFlight> {
+    pub(super) fn in_flight(&self) -> Vec<InFlight> {
         let mut jobs: Vec<_> = self.crew.running().flat_map(Running::jobs).collect();
         jobs.sort_by_key(|(job, _)| job.id);
         jobs.into_iter().map(|(job, sent)| InFlight::of(&job.operation, sent.load(Ordering::Relaxed))).collect()

@@ -118,6 +118,10 @@ impl Life {
         found.unwrap_or_else(|_| panic!("it did not come")).unwrap().clone()
     }
 
+    pub(super) async fn tell(&self, command: Command) {
+        self.handle.commands.send(command).await.unwrap();
+    }
+
     pub(super) async fn ask(&self, name: Option<&str>, look: bool) -> Account {
         let (answer, account) = oneshot::channel();
         self.handle.commands.send(Command::Account { path: name.map(path), look, answer }).await.unwrap();

@@ -8,7 +8,8 @@ use tokio::{
 };
 use towline::{
     control::{self, Approved, Refusal, Status},
-    mirror::{ApproveError, Command, Handle, MirrorStatus},
+    mirror::{ApproveError, Command, Handle, MirrorStatus, Pause, Queue},
+    model::UnixMillis,
 };
 
 /// So often the server may run before the client hangs up.
@@ -38,10 +39,14 @@ pub async fn control(data: &[u8]) {
     let (status, body) = ask("POST", "/v1/mirrors/site/approve", data.len()).await;
     assert!(matches!(status, 200 | 409 | 503) && !body.is_empty());
     let query: String = data.iter().take(1024).map(|b| format!("%{b:02X}")).collect();
-    for query in [format!("look=1&within=0&path={query}"), query] {
+    for query in [format!("look=1&within=0&path={query}"), query.clone()] {
         let (status, body) = ask("GET", &format!("/v1/mirrors/site/account?{query}"), 0).await;
         assert!(matches!(status, 400 | 503), "{status} for {query}");
         drop(serde_json::from_slice::<Refusal>(&body).expect("a refusal"));
+    }
+    for list in ["queue", "log"] {
+        let (status, _) = ask("GET", &format!("/v1/mirrors/site/{list}?{query}"), 0).await;
+        assert!(matches!(status, 200 | 400), "{status} for {query}");
     }
     let (status, body) = ask("GET", "/v1/status", 0).await;
     assert_eq!(status, 200);
@@ -105,6 +110,12 @@ async fn obey(mut inbox: mpsc::Receiver<Command>, mood: usize) {
             (Some(Command::Overwrite(_, sender)), Some(_)) => drop(sender.send(2)),
             (Some(Command::Overwrite(_, sender)), None) => drop(sender),
             (Some(Command::Turn(sender)), _) => drop(sender),
+            (Some(Command::Pause(span, sender)), Some(_)) => drop(sender.send(Pause::new(UnixMillis(0), span))),
+            (Some(Command::Pause(_, sender)), None) => drop(sender),
+            (Some(Command::Resume(sender)), _) => drop(sender.send(mood.is_multiple_of(2))),
+            (Some(Command::Retry(_, sender)), _) => drop(sender.send(1)),
+            (Some(Command::Queue(_, sender)), _) => drop(sender.send(Queue::default())),
+            (Some(Command::Log { answer, .. }), _) => drop(answer.send(Vec::new())),
             (None, _) => return,
         }
     }
