@@ -8,13 +8,18 @@ mod check;
 mod demo;
 mod doctor;
 mod exit;
+mod log;
+mod metrics;
 mod out;
 mod pages;
+mod pause;
 mod place;
 mod plan;
+mod queue;
 mod reject;
 mod reload;
 mod restore;
+mod retry;
 mod run;
 mod service;
 mod show;
@@ -89,6 +94,18 @@ enum Verb {
     Service(service::Args),
     /// Show what the running daemon does, or how one path is
     Status(status::Args),
+    /// Show what is to be done, in order
+    Queue(queue::Args),
+    /// Show what was done, and what failed
+    Log(log::Args),
+    /// Print what Prometheus reads
+    Metrics(metrics::Args),
+    /// Start no job for a while, or until `resume`
+    Pause(pause::PauseArgs),
+    /// Go on after `pause`
+    Resume(pause::ResumeArgs),
+    /// Try again at once what failed
+    Retry(retry::Args),
     /// Wait until a path, or everything, is on the server as it is here
     Wait(wait::Args),
     /// Say why a path is on the server, waits, is ignored or is skipped
@@ -162,6 +179,12 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Reload(args) => reload::reload(context, args).await,
             Verb::Service(args) => service::service(context, args).await,
             Verb::Status(args) => status::status(context, args).await,
+            Verb::Queue(args) => queue::queue(context, args).await,
+            Verb::Log(args) => log::log(context, args).await,
+            Verb::Metrics(args) => metrics::metrics(context, args).await,
+            Verb::Pause(args) => pause::pause(context, args).await,
+            Verb::Resume(args) => pause::resume(context, args).await,
+            Verb::Retry(args) => retry::retry(context, args).await,
             Verb::Wait(args) => wait::wait(context, args).await,
             Verb::Why(args) => why::why(context, args).await,
             Verb::Reject(args) => reject::reject(context, args).await,

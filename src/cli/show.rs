@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount};
-use towline::model::UnixMillis;
+use towline::{clock, mirror::Pause, model::UnixMillis};
 
 pub(super) fn bytes(n: u64) -> String {
     HumanBytes(n).to_string()
@@ -11,6 +11,24 @@ pub(super) fn bytes(n: u64) -> String {
 
 pub(super) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", HumanCount(n), if n == 1 { one } else { many })
+}
+
+/// A figure with its thousands.
+pub(super) fn figure(n: u64) -> String {
+    HumanCount(n).to_string()
+}
+
+/// A moment, as the clocks on this machine's walls show it.
+pub(super) fn time(at: UnixMillis) -> String {
+    clock::shown(at)
+}
+
+/// Until when a mirror is paused.
+pub(super) fn paused(mirror: &str, pause: &Pause, now: UnixMillis) -> String {
+    match pause.until {
+        Some(until) => format!("paused until {}, for {}; `towline resume {mirror}` ends it", time(until), span(until.since(now))),
+        None => format!("paused until `towline resume {mirror}`"),
+    }
 }
 
 /// A duration in its two largest units.
@@ -37,6 +55,16 @@ mod tests {
         for (seconds, shown) in [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3_660, "1 h 1 min"), (90_000, "1 d 1 h")] {
             assert_eq!(span(Duration::from_secs(seconds)), shown);
         }
+    }
+
+    #[test]
+    fn a_pause_says_when_it_ends_and_how() {
+        let at = UnixMillis;
+        let open = Pause { since: at(0), until: None };
+        assert_eq!(paused("site", &open, at(0)), "paused until `towline resume site`");
+        let two = Pause { since: at(0), until: Some(at(7_200_000)) };
+        let shown = format!("paused until {}, for 1 h 0 min; `towline resume site` ends it", time(at(7_200_000)));
+        assert_eq!(paused("site", &two, at(3_600_000)), shown);
     }
 
     #[test]

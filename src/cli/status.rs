@@ -1,13 +1,14 @@
 //! `towline status`: what the running daemon does; `towline status PATH`: how one path is.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::PathBuf,
+    time::Duration,
 };
 
 use towline::{
     clock,
-    control::client::Client,
+    control::{self, client::Client},
     mirror::{MirrorStatus, Phase, ScrubStatus},
     model::UnixMillis,
 };
@@ -15,24 +16,35 @@ use towline::{
 use super::{Context, Exit, Failure, assemble, show, why};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  towline status --json | jq '.mirrors[].phase'\n  towline status ~/site/index.html")]
+#[command(
+    after_help = "Example:\n  towline status --json | jq '.mirrors[].phase'\n  towline status ~/site/index.html\n  towline status --watch           until Ctrl-C"
+)]
 pub(super) struct Args {
     /// A path here, or below the mirror's directory [default: every mirror as a whole]
     path: Option<PathBuf>,
     /// The mirror that holds the path, where that is not clear from the path
     #[arg(long, value_name = "NAME", requires = "path")]
     mirror: Option<String>,
+    /// Go on, and show each change; with --json one object a line
+    #[arg(long, conflicts_with = "path")]
+    watch: bool,
     /// Everything, as JSON
     #[arg(long)]
     json: bool,
 }
 
+/// How often ages are counted on while nothing happens.
+const TICK: Duration = Duration::from_secs(1);
+
 pub(super) async fn status(mut context: Context, args: Args) -> Result<Exit, Failure> {
     if let Some(path) = &args.path {
         return why::tell(context, path, args.mirror.as_deref(), args.json, false).await;
     }
-    let socket = assemble::socket(&context)?;
-    let status = Client::new(&socket).status().await.map_err(|e| Failure::new(Exit::Unavailable, e))?;
+    let client = Client::new(&assemble::socket(&context)?);
+    if args.watch {
+        return watch(context, &client, args.json).await;
+    }
+    let status = client.status().await.map_err(|e| Failure::new(Exit::Unavailable, e))?;
     if args.json {
         let json = serde_json::to_string_pretty(&status).map_err(Failure::failed)?;
         writeln!(context.out, "{json}")?;
@@ -43,6 +55,41 @@ pub(super) async fn status(mut context: Context, args: Args) -> Result<Exit, Fai
     }
     Ok(Exit::Done)
 }
+
+/// Shows how everything is, and each change of that, until the daemon ends.
+async fn watch(mut context: Context, client: &Client, json: bool) -> Result<Exit, Failure> {
+    let unavailable = |e| Failure::new(Exit::Unavailable, e);
+    let screen = !json && io::stdout().is_terminal();
+    let mut events = client.events().await.map_err(unavailable)?;
+    let mut last: Option<control::Status> = None;
+    loop {
+        let event = tokio::select! {
+            event = events.next() => Some(event.map_err(unavailable)?),
+            () = tokio::time::sleep(TICK), if screen => None,
+        };
+        match event {
+            Some(None) => return Err(Failure::said(Exit::Unavailable, "the daemon has ended")),
+            Some(Some(status)) => last = Some(status),
+            None => {}
+        }
+        let Some(status) = &last else { continue };
+        let shown = if json {
+            serde_json::to_vec(status).map_err(Failure::failed)?
+        } else {
+            let mut shown = if screen { CLEAR.to_vec() } else { Vec::new() };
+            status.mirrors.iter().try_for_each(|mirror| write_mirror(&mut shown, mirror, clock::now()))?;
+            shown
+        };
+        context.out.write_all(&shown)?;
+        if !screen {
+            writeln!(context.out)?;
+        }
+        context.out.flush()?;
+    }
+}
+
+/// Home, and nothing below.
+const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
 /// One mirror, for people.
 pub(super) fn write_mirror(out: &mut impl Write, mirror: &MirrorStatus, now: UnixMillis) -> io::Result<()> {
@@ -102,6 +149,11 @@ pub(super) fn write_details(out: &mut impl Write, mirror: &MirrorStatus, now: Un
     // That the account was refused is said with the server.
     if let (Some(why), None) = (&mirror.stopped, &mirror.link.why) {
         writeln!(out, "  stopped    {why}")?;
+    }
+    if let Some(pause) = &mirror.paused {
+        // It begins with the word.
+        let words = show::paused(&mirror.name, pause, now);
+        writeln!(out, "  paused     {}", words.strip_prefix("paused ").unwrap_or(&words))?;
     }
     if let Some(halt) = &mirror.halt {
         writeln!(out, "  halted     {} (since {})", halt.why, show::ago(halt.since, now))?;

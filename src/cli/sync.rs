@@ -7,7 +7,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use towline::{
     clock, config,
-    mirror::{Mirror, MirrorError, MirrorStatus, Until},
+    index::Index,
+    mirror::{Mirror, MirrorError, MirrorStatus, Until, index_file, pause},
     plan::Halt,
     watch::KernelWatcher,
 };
@@ -33,7 +34,15 @@ pub(super) async fn sync(mut context: Context, args: Args) -> Result<Exit, Failu
     });
     let mut worst = Exit::Done;
     for mirror in house.mirrors(&args.mirrors)? {
-        let last = one(&house, mirror, &stop).await?;
+        let file = index_file(&house.state_dir, &mirror.name);
+        let index = house.index(mirror)?;
+        let paused = pause::paused(&index, clock::now()).map_err(|e| Failure::state(&file, e))?;
+        if let Some(paused) = paused {
+            let _ = writeln!(std::io::stderr(), "{}: {}", mirror.name, show::paused(&mirror.name, &paused, clock::now()));
+            worst = worst.max(Exit::Failed);
+            continue;
+        }
+        let last = one(&house, mirror, index, &stop).await?;
         let exit = if stop.is_cancelled() { Exit::Failed } else { verdict(&last) };
         match report(&mut context.out, &last, exit) {
             // How it ended counts, whether or not somebody reads of it.
@@ -48,12 +57,16 @@ pub(super) async fn sync(mut context: Context, args: Args) -> Result<Exit, Failu
     Ok(worst)
 }
 
-async fn one(house: &assemble::House, mirror: &config::Mirror, stop: &CancellationToken) -> Result<Arc<MirrorStatus>, Failure> {
+async fn one(
+    house: &assemble::House,
+    mirror: &config::Mirror,
+    index: Index,
+    stop: &CancellationToken,
+) -> Result<Arc<MirrorStatus>, Failure> {
     let remote = tokio::select! {
         remote = house.remote(mirror) => remote?,
         () = stop.cancelled() => return Err(Failure::said(Exit::Failed, "interrupted")),
     };
-    let index = house.index(mirror)?;
     let (engine, handle) =
         Mirror::<_, KernelWatcher>::new(house.settings(mirror)?, index, remote, None).map_err(Failure::config)?;
     let bar = tokio::spawn(progress(mirror.name.clone(), handle.status));

@@ -46,7 +46,7 @@ pub(super) struct Args {
 /// How far back it goes where nobody says what.
 const LATELY: Duration = Duration::from_secs(600);
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::Span = text.parse().map_err(|e| format!("{e}; write it like 10m, 2h or 3d"))?;
     let duration = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|e| e.to_string())?;
     Duration::try_from(duration).map_err(|_| "a duration cannot be negative".to_owned())

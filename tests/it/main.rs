@@ -38,6 +38,7 @@ mod reload;
 mod resume;
 mod rig;
 mod saves;
+mod seen;
 mod servers;
 mod service;
 mod support;
@@ -77,6 +78,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(mirror::trials());
     trials.extend(audit::trials());
     trials.extend(saves::trials());
+    trials.extend(seen::trials());
     trials.extend(deletes::trials());
     trials.extend(lost::trials());
     trials.extend(mixed::trials());
