@@ -30,6 +30,7 @@ mod trust;
 mod undo;
 mod verify;
 mod wait;
+mod web;
 mod why;
 
 use std::{
@@ -98,6 +99,8 @@ enum Verb {
     Queue(queue::Args),
     /// Show what was done, and what failed
     Log(log::Args),
+    /// Open the web page: what the mirrors do, and buttons
+    Web(web::Args),
     /// Print what Prometheus reads
     Metrics(metrics::Args),
     /// Start no job for a while, or until `resume`
@@ -181,6 +184,7 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Status(args) => status::status(context, args).await,
             Verb::Queue(args) => queue::queue(context, args).await,
             Verb::Log(args) => log::log(context, args).await,
+            Verb::Web(args) => web::web(context, args).await,
             Verb::Metrics(args) => metrics::metrics(context, args).await,
             Verb::Pause(args) => pause::pause(context, args).await,
             Verb::Resume(args) => pause::resume(context, args).await,

@@ -6,6 +6,7 @@ mod events;
 pub mod metrics;
 mod orders;
 mod paths;
+pub mod web;
 
 use std::{
     collections::BTreeMap,

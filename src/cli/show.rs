@@ -26,7 +26,11 @@ pub(super) fn time(at: UnixMillis) -> String {
 /// Until when a mirror is paused.
 pub(super) fn paused(mirror: &str, pause: &Pause, now: UnixMillis) -> String {
     match pause.until {
-        Some(until) => format!("paused until {}, for {}; `towline resume {mirror}` ends it", time(until), span(until.since(now))),
+        Some(until) => {
+            // Two hours that have just begun are two hours.
+            let left = span(until.since(now) + Duration::from_millis(999));
+            format!("paused until {}, for {left}; `towline resume {mirror}` ends it", time(until))
+        }
         None => format!("paused until `towline resume {mirror}`"),
     }
 }

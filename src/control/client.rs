@@ -9,8 +9,9 @@ use std::{
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::{Bytes, Incoming},
+    body::{Body, Bytes, Incoming},
     client::conn::http1,
+    header::{CONTENT_TYPE, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -209,6 +210,27 @@ impl Client {
         let asked = send(stream, Method::GET, "/v1/events", Bytes::new());
         let (response, driver) = timeout(PATIENCE, asked).await.map_err(|_| ClientError::Timeout(PATIENCE))??;
         Ok(Events { body: response.into_body(), heard: Vec::new(), _driver: driver })
+    }
+
+    /// Passes a request on; the answer's body comes as the daemon writes it, with what kind it is.
+    pub(super) async fn forward(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<
+        (StatusCode, Option<HeaderValue>, impl Body<Data = Bytes, Error = hyper::Error> + Send + 'static + use<>),
+        ClientError,
+    > {
+        let asked = send(self.connect().await?, method, path, body);
+        let (response, driver) = timeout(PATIENCE, asked).await.map_err(|_| ClientError::Timeout(PATIENCE))??;
+        let (status, kind) = (response.status(), response.headers().get(CONTENT_TYPE).cloned());
+        // The connection lives as long as its body.
+        let body = response.into_body().map_frame(move |frame| {
+            let _ = &driver;
+            frame
+        });
+        Ok((status, kind, body))
     }
 
     async fn connect(&self) -> Result<UnixStream, ClientError> {

@@ -100,6 +100,7 @@ fn help() {
         "queue",
         "log",
         "metrics",
+        "web",
         "pause",
         "resume",
         "retry",

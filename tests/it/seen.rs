@@ -3,7 +3,8 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     process::{Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
@@ -24,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("what_the_server_refused_is_tried_again_when_told", retries),
         ("status_watch_and_log_follow_tell_of_changes", follows),
         ("metrics_are_what_the_daemon_says", metrics),
+        ("the_web_page_is_for_whoever_has_the_token", page),
     ]
     .into_iter()
     .map(|(name, test)| servers::trial(Kind::ProFtpd, format!("seen::{name}"), move || async move { test() }))
@@ -81,7 +83,7 @@ fn pauses() {
     let daemon = rig.run();
     rig.await_sync();
     says(&rig, &["pause", "nobody"], 2, &["there is no mirror called"]);
-    says(&rig, &["pause", "site", "--for", "2h"], 0, &["site: paused until 20", "for 1 h 59 min; `towline resume site` ends it"]);
+    says(&rig, &["pause", "site", "--for", "2h"], 0, &["site: paused until 20", "for 2 h 0 min; `towline resume site` ends it"]);
     rig.await_status("a pause", |status| status["phase"] == "paused");
     rig.write("b", "y");
     rig.await_status("what was noted", |status| status["tally"]["pending_files"] == 1 && status["phase"] == "paused");
@@ -200,4 +202,81 @@ fn metrics() {
         0,
         &["towline_renames_total{mirror=\"site\"} 1\n", "towline_bytes_saved_total{mirror=\"site\"} 4\n"],
     );
+}
+
+/// One request to the page's server, with these lines in its head; status, head and body of the answer.
+fn http(port: u16, first: &str, head: &[&str], body: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head: String = head.iter().map(|line| format!("{line}\r\n")).collect();
+    let length = body.len();
+    write!(stream, "{first} HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n{head}\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {first}: {answer:?}"));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{head}"));
+    (status, head.to_lowercase(), body.to_owned())
+}
+
+fn page() {
+    let rig = Rig::new(Kind::ProFtpd, Tls::Both);
+    rig.write("a", "x");
+    says(&rig, &["web", "--no-open"], 69, &["start one with `towline run`"]);
+    let daemon = rig.run();
+    rig.await_sync();
+    let web = Lines::of(&rig, &["web", "--no-open"]);
+    let address = web.until("http://127.0.0.1:");
+    let (port, token) = address.strip_prefix("http://127.0.0.1:").unwrap().trim_end_matches('/').split_once('/').unwrap();
+    let (port, host) = (port.parse::<u16>().unwrap(), format!("host: 127.0.0.1:{port}"));
+    let (here, own) = ([host.as_str()], format!("x-towline-token: {token}"));
+    let get = |path: &str, head: &[&str]| http(port, &format!("GET {path}"), head, "");
+
+    // For whoever has the token: the page, its files, and what the daemon says.
+    for (file, kind, words) in [
+        ("", "text/html", "<title>Towline</title>"),
+        ("app.js", "text/javascript", "EventSource"),
+        ("style.css", "text/css", "prefers-color-scheme"),
+        ("v1/status", "application/json", "\"in-sync\""),
+        ("v1/mirrors/site/log", "application/json", "\"published\""),
+    ] {
+        let (status, head, body) = get(&format!("/{token}/{file}"), &here);
+        assert!(status == 200 && head.contains(kind) && body.contains(words), "{file}: {status}\n{head}\n{body}");
+        for always in ["default-src 'none'", "nosniff", "no-referrer", "no-store", "frame-ancestors 'none'"] {
+            assert!(head.contains(always), "{file}: {always} is missing\n{head}");
+        }
+        assert!(!head.contains("access-control") && !head.contains("set-cookie"), "{head}");
+    }
+    // For nobody else.
+    let wrong = "0".repeat(32);
+    for path in ["/", "/app.js", "/v1/status", &format!("/{wrong}/"), &format!("/{wrong}/v1/status"), &format!("/{token}")] {
+        let (status, _, body) = get(path, &here);
+        assert_eq!(status, 401, "{path}: {body}");
+    }
+    assert_eq!(get(&format!("/{token}/"), &["host: evil.example"]).0, 403, "a name that was made to point here");
+    assert_eq!(get(&format!("/{token}/v1/status"), &[&host, "origin: http://evil.example"]).0, 403);
+    assert_eq!(get(&format!("/{token}/v1/mirrors/site/account"), &here).0, 404, "no more of the API than the page needs");
+    let pause = |head: &[&str], body: &str| http(port, &format!("POST /{token}/v1/mirrors/site/pause"), head, body);
+    assert_eq!(pause(&here, "{}").0, 401, "what changes something brings the token in a header");
+    assert_eq!(pause(&[&host, &own, "origin: http://evil.example"], "{}").0, 403);
+    assert_eq!(pause(&[&host, &own], &" ".repeat(100_000)).0, 413);
+    assert!(rig.status().unwrap()["paused"].is_null(), "nothing of that went through");
+
+    let origin = format!("origin: http://127.0.0.1:{port}");
+    let (status, _, body) = pause(&[&host, &own, &origin, "content-type: application/json"], "{\"seconds\":3600}");
+    assert!(status == 200 && body.contains("\"until\":"), "{status}: {body}");
+    rig.await_status("the pause", |status| status["phase"] == "paused");
+    let (status, _, body) = http(port, &format!("POST /{token}/v1/mirrors/nobody/resume"), &[&host, &own], "");
+    assert!(status == 404 && body.contains("there is no mirror called"), "{status}: {body}");
+
+    // Events come as they are told.
+    let mut events = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    events.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(events, "GET /{token}/v1/events HTTP/1.1\r\n{host}\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(events).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("\"phase\":\"paused\"")));
+    assert_eq!(http(port, &format!("POST /{token}/v1/mirrors/site/resume"), &[&host, &own], "").0, 200);
+    assert!(lines.any(|line| line.contains("\"phase\":\"in-sync\"")));
+    drop(daemon);
+    let (status, _, body) = get(&format!("/{token}/v1/status"), &here);
+    assert!(status == 502 && body.contains("start one with"), "{status}: {body}");
 }
