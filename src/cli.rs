@@ -26,6 +26,7 @@ mod show;
 mod signals;
 mod status;
 mod sync;
+mod top;
 mod trust;
 mod undo;
 mod verify;
@@ -73,7 +74,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// See it work: an embedded FTPS server, a sample directory, edits and what becomes of them
+    /// See it work: an embedded FTPS server, a sample directory, and edits
     #[cfg(feature = "demo")]
     Demo(demo::Args),
     /// Check the configuration, and with --online each server
@@ -95,6 +96,8 @@ enum Verb {
     Service(service::Args),
     /// Show what the running daemon does, or how one path is
     Status(status::Args),
+    /// Watch all mirrors on one screen
+    Top(top::Args),
     /// Show what is to be done, in order
     Queue(queue::Args),
     /// Show what was done, and what failed
@@ -182,6 +185,7 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
             Verb::Reload(args) => reload::reload(context, args).await,
             Verb::Service(args) => service::service(context, args).await,
             Verb::Status(args) => status::status(context, args).await,
+            Verb::Top(args) => top::top(context, args).await,
             Verb::Queue(args) => queue::queue(context, args).await,
             Verb::Log(args) => log::log(context, args).await,
             Verb::Web(args) => web::web(context, args).await,

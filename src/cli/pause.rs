@@ -59,7 +59,7 @@ pub(super) async fn pause(mut context: Context, args: PauseArgs) -> Result<Exit,
         })?,
     };
     for (name, pause) in told {
-        writeln!(context.out, "{name}: {}", show::paused(&name, &pause, clock::now()))?;
+        writeln!(context.out, "{name}: paused {}", show::paused(&name, &pause, clock::now()))?;
     }
     Ok(Exit::Done)
 }

@@ -29,9 +29,9 @@ pub(super) fn paused(mirror: &str, pause: &Pause, now: UnixMillis) -> String {
         Some(until) => {
             // Two hours that have just begun are two hours.
             let left = span(until.since(now) + Duration::from_millis(999));
-            format!("paused until {}, for {left}; `towline resume {mirror}` ends it", time(until))
+            format!("until {}, for {left}; `towline resume {mirror}` ends it", time(until))
         }
-        None => format!("paused until `towline resume {mirror}`"),
+        None => format!("until `towline resume {mirror}`"),
     }
 }
 
@@ -65,9 +65,9 @@ mod tests {
     fn a_pause_says_when_it_ends_and_how() {
         let at = UnixMillis;
         let open = Pause { since: at(0), until: None };
-        assert_eq!(paused("site", &open, at(0)), "paused until `towline resume site`");
+        assert_eq!(paused("site", &open, at(0)), "until `towline resume site`");
         let two = Pause { since: at(0), until: Some(at(7_200_000)) };
-        let shown = format!("paused until {}, for 1 h 0 min; `towline resume site` ends it", time(at(7_200_000)));
+        let shown = format!("until {}, for 1 h 0 min; `towline resume site` ends it", time(at(7_200_000)));
         assert_eq!(paused("site", &two, at(3_600_000)), shown);
     }
 

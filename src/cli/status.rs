@@ -151,9 +151,7 @@ pub(super) fn write_details(out: &mut impl Write, mirror: &MirrorStatus, now: Un
         writeln!(out, "  stopped    {why}")?;
     }
     if let Some(pause) = &mirror.paused {
-        // It begins with the word.
-        let words = show::paused(&mirror.name, pause, now);
-        writeln!(out, "  paused     {}", words.strip_prefix("paused ").unwrap_or(&words))?;
+        writeln!(out, "  paused     {}", show::paused(&mirror.name, pause, now))?;
     }
     if let Some(halt) = &mirror.halt {
         writeln!(out, "  halted     {} (since {})", halt.why, show::ago(halt.since, now))?;

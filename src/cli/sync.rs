@@ -38,7 +38,7 @@ pub(super) async fn sync(mut context: Context, args: Args) -> Result<Exit, Failu
         let index = house.index(mirror)?;
         let paused = pause::paused(&index, clock::now()).map_err(|e| Failure::state(&file, e))?;
         if let Some(paused) = paused {
-            let _ = writeln!(std::io::stderr(), "{}: {}", mirror.name, show::paused(&mirror.name, &paused, clock::now()));
+            let _ = writeln!(std::io::stderr(), "{}: paused {}", mirror.name, show::paused(&mirror.name, &paused, clock::now()));
             worst = worst.max(Exit::Failed);
             continue;
         }

@@ -38,6 +38,7 @@ const OWNED: &[(&str, &str)] = &[
     ("clap_complete", "cli"),
     ("clap_mangen", "cli"),
     ("indicatif", "cli"),
+    ("ratatui", "cli"),
     ("anyhow", "cli"),
     ("libunftp", "cli"),
 ];

@@ -219,17 +219,19 @@ function chart(known) {
   draw("rate", line((point) => point.rate / peak));
   const point = points[points.length - 1] || { rate: 0, left: 0 };
   $("[data-rate]", root).textContent = bytes(Math.round(point.rate)) + "/s";
-  $("[data-peak]", root).textContent = "at most " + bytes(Math.round(peak)) + "/s";
-  $("[data-most]", root).textContent = "at most " + most.toLocaleString();
+  const [fastest, longest] = [Math.max(0, ...points.map((one) => one.rate)), Math.max(0, ...points.map((one) => one.left))];
+  $("[data-peak]", root).textContent = "(at most " + bytes(Math.round(fastest)) + ")";
+  $("[data-most]", root).textContent = "(at most " + longest.toLocaleString() + ")";
   svg.setAttribute("aria-label",
-    `Now ${bytes(Math.round(point.rate))} a second and ${count(point.left, "change", "changes")} to do; at most ${bytes(Math.round(peak))} a second and ${most} changes since this page was opened.`);
+    `Now ${bytes(Math.round(point.rate))} a second and ${count(point.left, "change", "changes")} to do; at most ${bytes(Math.round(fastest))} a second and ${longest} changes since this page was opened.`);
 }
 
 async function log(known) {
   if (!$("[data-log-part]", known.root).open) return;
   try {
     const entries = await ask(known.name, `log?limit=${SHOWN}`, null, "GET");
-    fill($("[data-log]", known.root), entries.reverse(), (entry) => {
+    fill($("[data-log]", known.root), entries.length ? entries.reverse() : ["none"], (entry) => {
+      if (entry === "none") return make("li", "Nothing yet.", "dim");
       const item = make("li");
       const time = make("time", new Date(entry.at).toLocaleTimeString());
       time.dateTime = new Date(entry.at).toISOString();
