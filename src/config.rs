@@ -18,6 +18,7 @@ mod tests;
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    fmt,
     net::IpAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -41,6 +42,31 @@ pub struct Config {
     pub remotes: BTreeMap<String, Remote>,
     /// The mirrors, in the order in which they were written; names are unique.
     pub mirrors: Vec<Mirror>,
+    /// Who is told when the state of a mirror is another one.
+    pub notify: Notify,
+}
+
+/// Who is told of states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notify {
+    /// Is run with the words as its last argument.
+    pub command: Option<Program>,
+    /// A state is told when it has lasted so long.
+    pub after: Duration,
+    /// Is run as long as all is well.
+    pub ping: Option<Program>,
+    /// This often.
+    pub ping_every: Duration,
+}
+
+/// A program and its arguments. What is in them is not shown: it may be an address that is a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Program(pub Vec<String>);
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Program")
+    }
 }
 
 /// An account on a server and how to talk to it.
@@ -395,6 +421,12 @@ impl Mirror {
 impl Default for Timeouts {
     fn default() -> Self {
         Self { connect: Duration::from_secs(10), reply: Duration::from_secs(25), stall: Duration::from_secs(25) }
+    }
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Self { command: None, after: Duration::from_secs(60), ping: None, ping_every: Duration::from_secs(300) }
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod client;
 mod events;
 pub mod metrics;
+pub mod notices;
 mod orders;
 mod paths;
 pub mod web;

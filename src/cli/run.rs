@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tokio::sync::mpsc;
 use towline::{
     config::{self, Config},
-    control::{self, Registry, ReloadOrder, Reloaded},
+    control::{
+        self, Registry, ReloadOrder, Reloaded,
+        notices::{self, Tellers},
+    },
     daemon::{Daemon, DaemonError},
     mirror::{Keeper, MirrorError, Opened, Phase, Settings},
     remote::ftps::FtpsRemote,
@@ -33,6 +36,7 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failure> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %socket.display(), "towline runs");
     let registry = fleet.registry.clone();
     daemon.task(SOCKET, |stop| async move { Ok(control::serve(listener, registry, stop).await?) });
+    fleet.tell(&mut daemon);
     let registry = fleet.registry.clone();
     daemon.watchdog(move || {
         let mirrors = registry.all();
@@ -49,6 +53,9 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failure> {
     })?;
     Ok(Exit::Done)
 }
+
+/// The name of the task that tells of states.
+const NOTICES: &str = "the notices";
 
 /// The mirrors that run.
 struct Fleet {
@@ -87,6 +94,21 @@ impl Fleet {
             Ok(())
         });
         tracing::info!(mirror = %mirror.name, source = %mirror.source.display(), remote = %mirror.remote, path = %mirror.path, "started");
+    }
+
+    /// Has somebody told of states, if anybody is to be.
+    fn tell(&self, daemon: &mut Daemon) {
+        let config::Notify { command, after, ping, ping_every } = self.house.config.notify.clone();
+        if command.is_none() && ping.is_none() {
+            return;
+        }
+        let words = |program: Option<config::Program>| program.map(|program| program.0);
+        let tellers = Tellers { command: words(command), after, ping: words(ping), ping_every };
+        let registry = self.registry.clone();
+        daemon.task(NOTICES, |stop| async move {
+            notices::run(registry, tellers, stop).await;
+            Ok(())
+        });
     }
 
     /// Reads the configuration anew. It is read whole and everything that it needs is made before the first mirror is stopped: what
@@ -134,7 +156,12 @@ impl Fleet {
         let ending: Vec<String> = change.stopped.iter().chain(&change.restarted).map(|name| task(name)).collect();
         daemon.end(&ending).await;
         change.stopped.iter().for_each(|name| self.registry.remove(name));
+        let tells_as_before = self.house.config.notify == next.config.notify;
         self.house = next;
+        if !tells_as_before {
+            daemon.end(&[NOTICES.to_owned()]).await;
+            self.tell(daemon);
+        }
         for (mirror, ready) in fresh {
             let opens = self.house.opens(&mirror);
             let opened = towline::blocking::run(move || opens(false)).await.unwrap_or(Err(towline::index::IndexError::Lost));

@@ -22,6 +22,17 @@ pub(super) struct Document {
     pub(super) remote: BTreeMap<Spanned<String>, Table<RemoteTable>>,
     #[serde(default)]
     pub(super) mirror: Vec<Spanned<Table<MirrorTable>>>,
+    pub(super) notify: Option<Spanned<Table<NotifyTable>>>,
+}
+
+/// `[notify]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NotifyTable {
+    pub(super) command: Field<Vec<String>>,
+    pub(super) after: Field<String>,
+    pub(super) ping: Field<Vec<String>>,
+    pub(super) ping_every: Field<String>,
 }
 
 /// `[remote.NAME]`
@@ -264,6 +275,7 @@ impl Described for TimeoutsTable {}
 impl Described for MirrorTable {}
 impl Described for BudgetTable {}
 impl Described for TrashTable {}
+impl Described for NotifyTable {}
 impl Described for VerifyTable {
     const EXPECTED: &str = "a table such as { every = \"30d\" }, or { every = \"never\" }";
 }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{
-    Config, ConfigError, Fault, Remote,
+    Config, ConfigError, Fault, Notify, Remote,
     error::Place,
     suggest,
     validate::{Part, PlacedMirror},
@@ -18,6 +18,7 @@ pub(super) type PlainFiles = Vec<(&'static str, PathBuf, Place)>;
 pub(super) fn merge(parts: Vec<Part>) -> Result<(Config, PlainFiles), ConfigError> {
     let (mut names, mut remotes, mut mirrors) = (BTreeMap::<String, Place>::new(), BTreeMap::new(), Vec::new());
     let (mut plain_files, mut faults) = (Vec::new(), Vec::new());
+    let mut notify: Option<(Notify, Place)> = None;
     for part in parts {
         faults.extend(part.faults);
         plain_files.extend(part.plain_files);
@@ -30,6 +31,11 @@ pub(super) fn merge(parts: Vec<Part>) -> Result<(Config, PlainFiles), ConfigErro
         }
         remotes.extend(part.remotes.into_iter().map(|remote| (remote.name.clone(), remote)));
         mirrors.extend(part.mirrors);
+        match (&notify, part.notify) {
+            (Some((_, first)), Some((_, at))) => faults.push(Fault::new(&at, format!("[notify] exists already, at {first}"))),
+            (None, found @ Some(_)) => notify = found,
+            (_, None) => {}
+        }
     }
     faults.extend(same_names(&mirrors));
     faults.extend(mirrors.iter().filter_map(|mirror| unknown_remote(mirror, &names)));
@@ -38,7 +44,8 @@ pub(super) fn merge(parts: Vec<Part>) -> Result<(Config, PlainFiles), ConfigErro
         return Err(ConfigError::Invalid { faults });
     }
     let mirrors = mirrors.into_iter().map(|placed| placed.mirror).collect();
-    Ok((Config { remotes, mirrors }, plain_files))
+    let notify = notify.map(|(notify, _)| notify).unwrap_or_default();
+    Ok((Config { remotes, mirrors, notify }, plain_files))
 }
 
 fn same_names(mirrors: &[PlacedMirror]) -> Vec<Fault> {

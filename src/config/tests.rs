@@ -106,7 +106,7 @@ fn all_of_it() {
         symlinks: Symlinks::Follow,
         permissions: Permissions::Fixed { files: Some(0o640), directories: None },
     };
-    assert_eq!(config, Config { remotes: [("web".to_owned(), remote)].into(), mirrors: vec![mirror] });
+    assert_eq!(config, Config { remotes: [("web".to_owned(), remote)].into(), mirrors: vec![mirror], notify: Notify::default() });
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn what_is_said_of_a_wrong_remote() {
         ("a = 1\na = 2", "2:1: not valid TOML: duplicate key"),
         ("[remote.web]\n[remote.web]", "2:9: not valid TOML: duplicate key"),
         ("[remot.web]", "1:2: unknown key `remot`; did you mean `remote`?"),
-        ("zzzz = 1", "1:1: unknown key; expected one of `remote`, `mirror`"),
+        ("zzzz = 1", "1:1: unknown key; expected one of `remote`, `mirror`, `notify`"),
         ("remote = 5", "1:10: found a whole number, expected a table"),
         ("remote.web = [1]", "1:14: found a list, expected a table"),
         (
@@ -383,6 +383,20 @@ fn nothing_shows_the_arguments_of_a_command() {
     let text = "[remote.web]\nhost = \"h\"\nuser = \"u\"\npassword = { command = [\"echo\", \"hunter2\"] }";
     let config = parse(text).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
+    let config = parse(&format!("{text}\n[notify]\nping = [\"curl\", \"hunter2\"]")).unwrap();
+    assert_eq!(config.notify.ping, Some(Program(vec!["curl".to_owned(), "hunter2".to_owned()])));
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn who_is_told_of_states() {
+    let notify = parse("[notify]\ncommand = [\"./tell\", \"me\"]\nafter = \"10s\"\nping_every = \"1h\"").unwrap().notify;
+    let command = Some(Program(vec!["/etc/towline/tell".to_owned(), "me".to_owned()]));
+    let expected = Notify { command, after: Duration::from_secs(10), ping: None, ping_every: Duration::from_secs(3600) };
+    assert_eq!(notify, expected);
+    for wrong in ["command = []", "ping = [\"\"]", "after = \"0s\"", "ping_every = \"2d\"", "webhook = \"x\""] {
+        parse(&format!("[notify]\n{wrong}")).unwrap_err();
+    }
 }
 
 /// The example with every key in force but `active`, which goes together with neither `data` nor `proxy` as they are there.
@@ -411,6 +425,8 @@ fn the_example_shows_the_defaults() {
     assert_eq!((client.cert, client.key), ("/etc/towline/me.pem".into(), "/etc/towline/me.key".into()));
     assert_eq!(client.key_password, Some(PasswordSource::File("/etc/towline/me.pass".into())));
     assert_eq!(std::mem::take(&mut full.mirrors[0].ignore), ["*.tmp", ".git/"]);
+    assert_eq!(full.notify.command.take(), Some(Program(vec!["notify-send".to_owned(), "Towline".to_owned()])));
+    assert!(full.notify.ping.take().is_some_and(|Program(words)| words[0] == "curl"));
 
     assert_eq!(full, plain);
     assert_eq!(plain.remotes["web"].port, Remote::DEFAULT_PORT);
@@ -444,6 +460,7 @@ fn the_example_shows_every_key() {
     for key in keys("[remote.web]\n[remote.web.bandwidth]\n").iter().chain(&keys("[remote.web]\n[[remote.web.bandwidth.at]]\n")) {
         assert!(EXAMPLE.contains(&format!(" {key} = ")), "{key}");
     }
+    assert_eq!(shown(&full["notify"]), keys("[notify]\n"));
     assert_eq!(shown(mirror), keys("[[mirror]]\n"));
     assert_eq!(shown(&mirror["trash"]), keys("[[mirror]]\n[mirror.trash]\n"));
     assert_eq!(shown(&mirror["delete_budget"]), keys("[[mirror]]\n[mirror.delete_budget]\n"));

@@ -9,12 +9,12 @@ use std::{ops::Range, path::Path, path::PathBuf, sync::Arc};
 use toml::Spanned;
 
 use super::{
-    ClientCertificate, DeleteBudget, Fault, Mirror, Mode, Origin, PasswordSource, Permissions, Remote, Symlinks, Timeouts, Tls,
-    Trust,
+    ClientCertificate, DeleteBudget, Fault, Mirror, Mode, Notify, Origin, PasswordSource, Permissions, Program, Remote, Symlinks,
+    Timeouts, Tls, Trust,
     error::Place,
     file::{
-        self, BudgetTable, Document, Field, MirrorTable, PasswordTable, PermissionsTable, RemoteTable, Table, TimeoutsTable,
-        TlsTable, TrashTable, VerifyTable, WordOr,
+        self, BudgetTable, Document, Field, MirrorTable, NotifyTable, PasswordTable, PermissionsTable, RemoteTable, Table,
+        TimeoutsTable, TlsTable, TrashTable, VerifyTable, WordOr,
     },
     value::{self, Bounds, Expected},
 };
@@ -30,6 +30,8 @@ pub(super) struct Part {
     pub(super) mirrors: Vec<PlacedMirror>,
     /// Files that have to be files and not directories, and by which key they are named.
     pub(super) plain_files: Vec<(&'static str, PathBuf, Place)>,
+    /// Who is told of states, and where that is written.
+    pub(super) notify: Option<(Notify, Place)>,
     /// What is wrong.
     pub(super) faults: Vec<Fault>,
 }
@@ -86,6 +88,21 @@ impl Reader<'_> {
                 self.part.mirrors.push(mirror);
             }
         }
+        if let Some(table) = document.notify {
+            let place = self.place(&table.span());
+            self.part.notify = self.notify(table.into_inner().0).map(|notify| (notify, place));
+        }
+    }
+
+    fn notify(&mut self, table: NotifyTable) -> Option<Notify> {
+        let (origin, default) = (self.origin, Notify::default());
+        let program = |words| value::command(words, origin).map(|words| Some(Program(words)));
+        let command = self.optional("command", table.command, None, program);
+        let ping = self.optional("ping", table.ping, None, program);
+        let after = self.optional("after", table.after, default.after, |text| value::duration(&text, &Bounds::NOTIFY));
+        let every =
+            self.optional("ping_every", table.ping_every, default.ping_every, |text| value::duration(&text, &Bounds::NOTIFY));
+        Some(Notify { command: command?, after: after?, ping: ping?, ping_every: every? })
     }
 
     fn remote(&mut self, name: String, table: RemoteTable, at: &Range<usize>) -> Option<Remote> {

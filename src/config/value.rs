@@ -289,6 +289,12 @@ impl Bounds {
         max: Duration::from_secs(3650 * 24 * 60 * 60),
         words: "a duration from 1s to 3650d, such as \"30d\", or \"never\"",
     };
+    /// What concerns the telling of states.
+    pub(super) const NOTIFY: Self = Self {
+        min: Duration::from_secs(1),
+        max: Duration::from_secs(24 * 60 * 60),
+        words: "a duration from 1s to 24h, such as \"5m\"",
+    };
     /// The interval of full scans.
     pub(super) const FULL_SCAN: Self = Self {
         min: Duration::from_secs(10),

@@ -39,7 +39,7 @@ pub(super) async fn events(State(mirrors): State<Registry>) -> Response {
 }
 
 /// Somebody who is told of changes.
-struct Listener {
+pub(super) struct Listener {
     mirrors: Registry,
     /// Which mirrors there are.
     change: watch::Receiver<u64>,
@@ -58,13 +58,14 @@ struct Heard {
 }
 
 impl Listener {
-    fn new(mirrors: Registry) -> Self {
+    pub(super) fn new(mirrors: Registry) -> Self {
         let change = mirrors.changes();
         Self { mirrors, change, heard: Vec::new(), next: Instant::now(), first: true }
     }
 
-    /// How everything is, as soon as that is another way than it was told last.
-    async fn next(&mut self) -> Status {
+    /// How everything is, as soon as that is another way than it was told last. Who drops this looks by himself: the change that it was
+    /// about is not told again.
+    pub(super) async fn next(&mut self) -> Status {
         if !std::mem::take(&mut self.first) {
             self.changed().await;
             sleep_until(self.next).await;

@@ -25,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("what_the_server_refused_is_tried_again_when_told", retries),
         ("status_watch_and_log_follow_tell_of_changes", follows),
         ("metrics_are_what_the_daemon_says", metrics),
+        ("states_are_told_and_silence_is_the_alarm", notices),
         ("the_web_page_is_for_whoever_has_the_token", page),
     ]
     .into_iter()
@@ -216,6 +217,39 @@ fn http(port: u16, first: &str, head: &[&str], body: &str) -> (u16, String, Stri
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {first}: {answer:?}"));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{head}"));
     (status, head.to_lowercase(), body.to_owned())
+}
+
+fn notices() {
+    let rig = Rig::new(Kind::ProFtpd, Tls::Both);
+    let (told, pinged) = (rig.dir.path().join("told"), rig.dir.path().join("pinged"));
+    let file = rig.dir.path().join("towline.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    let script = r#"echo \"$TOWLINE_WAS $TOWLINE_STATE $1\" >> told"#;
+    let notify = format!(
+        "[notify]\nafter = \"1s\"\nping_every = \"1s\"\ncommand = [\"sh\", \"-c\", \"cd {dir} && {script}\", \"sh\"]\n\
+         ping = [\"sh\", \"-c\", \"echo . >> {dir}/pinged\"]\n",
+        dir = rig.dir.path().display()
+    );
+    fs::write(&file, format!("{config}\n{notify}")).unwrap();
+    (0..5).for_each(|i| rig.write(&format!("{i}"), "x"));
+    let _daemon = rig.run();
+    rig.await_sync();
+    assert!(wait_until(PATIENCE, || pinged.exists()), "all is well, and that is said\n{}", rig.log());
+    let lines = || fs::read_to_string(&told).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines(), [""; 0], "that all is well from the start is no news");
+    (0..5).for_each(|i| fs::remove_file(rig.source.join(i.to_string())).unwrap());
+    assert!(wait_until(PATIENCE, || !lines().is_empty()), "nothing was told\n{}", rig.log());
+    let first = lines()[0].clone();
+    assert!(first.starts_with("fine held site: removals wait: ") && first.contains("towline approve site"), "{first}");
+    let pings = || fs::metadata(&pinged).unwrap().len();
+    let before = pings();
+    says(&rig, &["approve", "site"], 0, &["the removal of 5 files goes on"]);
+    assert!(wait_until(PATIENCE, || lines().len() == 2), "its end was not told\n{}", rig.log());
+    assert_eq!(lines()[1], "held fine site: everything is on the server again");
+    assert!(wait_until(PATIENCE, || pings() > before), "all is well again, and that is said");
+    // Another teller is taken up without a restart.
+    fs::write(&file, config).unwrap();
+    says(&rig, &["reload"], 0, &["site: as it was"]);
 }
 
 fn page() {
