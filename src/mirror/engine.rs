@@ -12,6 +12,7 @@ mod recovering;
 mod releasing;
 mod scrubbing;
 mod settling;
+mod studying;
 mod telling;
 mod trashing;
 #[cfg(test)]
@@ -169,6 +170,8 @@ pub struct Mirror<R: Remote, W> {
     trash: trashing::Trash,
     release: releasing::Releasing,
     scrub: scrubbing::Scrubbing<R::Session>,
+    /// When the server may be studied, if it is to be.
+    study_at: Instant,
     crew: Crew<R>,
     /// Directories that looked moved when the pass began.
     moved: Vec<MovedDir>,
@@ -233,6 +236,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             trash: trashing::Trash::new(now),
             release: releasing::Releasing::default(),
             scrub: scrubbing::Scrubbing::new(settings.scrub, now),
+            study_at: now,
             crew,
             bond: None,
             readied,
@@ -403,6 +407,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
             self.tend_trash(now).await?;
             self.tend_scrub(now).await?;
+            self.tend_study(now);
         }
         while self.allowance(now) > 0
             && let Some(job) = self.next_job()

@@ -97,6 +97,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 }
                 self.not_tried(work);
             }
+            (Task::Study, End::NoSession(e)) => self.link_failed(&e),
+            (Task::Study, End::Unbound) => {
+                turn.unbound = true;
+                self.link_works();
+            }
+            (Task::Study, _) => self.link_works(),
             (Task::Run(job), End::NotBegun) => self.ended(job, Outcome::Untouched, turn),
             (Task::Run(job), End::NoSession(e)) => {
                 self.link_failed(&e);
@@ -112,7 +118,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.link_works();
                 self.doubts.push_back(Doubt { job, asked, ask_at: Instant::now() });
             }
-            (Task::Run(job), End::Died | End::Answered(_) | End::Unanswered(_) | End::Told(_)) => {
+            (Task::Run(job), End::Died | End::Answered(_) | End::Unanswered(_) | End::Told(_) | End::Studied) => {
                 let problem = Problem::new(Reason::Connection, "the task that did it ended unexpectedly");
                 self.ended(job, Outcome::InDoubt(problem), turn);
             }
@@ -136,7 +142,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 let problem = worker::problem(&e);
                 self.ask_later(job, asked, problem, turn);
             }
-            (Task::Resolve(job, asked), End::Died | End::Told(_) | End::NotBegun) => {
+            (Task::Resolve(job, asked), End::Died | End::Told(_) | End::NotBegun | End::Studied) => {
                 let problem = Problem::new(Reason::Connection, "the question about it ended unexpectedly");
                 self.ask_later(job, asked, problem, turn);
             }
@@ -244,7 +250,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         // Another job in doubt may touch the same path.
         let asking = self.crew.running().filter_map(|running| match &running.task {
             Task::Resolve(job, _) => Some(job),
-            Task::Run(_) | Task::Release(_) => None,
+            Task::Run(_) | Task::Release(_) | Task::Study => None,
         });
         let doubted = self.doubts.iter().map(|doubt| &doubt.job).chain(asking);
         let others: Vec<RelPath> = doubted.flat_map(|job| job.operation.touches().cloned()).collect();
