@@ -157,7 +157,7 @@ pub struct Mirror<R: Remote, W> {
     unsure: PathSet,
     /// Those of them that the running scan looks at.
     reviewed: PathSet,
-    /// Directories that the running look has seen, with their inodes.
+    /// Directories that the running look has seen while there was another name for them, with their inodes.
     met: Vec<(RelPath, u64)>,
     /// Those that seemed to have two names, and were looked at once more.
     doubled: PathSet,
