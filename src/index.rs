@@ -13,6 +13,7 @@ mod fold;
 mod held;
 mod jobs;
 mod ledger;
+mod likes;
 mod lock;
 mod moves;
 mod notes;
@@ -35,6 +36,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use error::IndexError;
 pub use held::FURTHEST_RETRY;
 pub use ledger::{Ledger, Trouble};
+pub use likes::{LARGEST as LARGEST_COPY, LEAST as LEAST_COPY};
 pub use lock::StateLock;
 pub use moves::{Changes, Deletes};
 pub use notes::Note;
@@ -51,7 +53,7 @@ use crate::model::{
 };
 use books::Books;
 
-const SCHEMA: [&str; 7] = [
+const SCHEMA: [&str; 8] = [
     include_str!("index/schema/0001.sql"),
     include_str!("index/schema/0002.sql"),
     include_str!("index/schema/0003.sql"),
@@ -59,6 +61,7 @@ const SCHEMA: [&str; 7] = [
     include_str!("index/schema/0005.sql"),
     include_str!("index/schema/0006.sql"),
     include_str!("index/schema/0007.sql"),
+    include_str!("index/schema/0008.sql"),
 ];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.

@@ -332,7 +332,7 @@ impl Promise {
             "put" if row.get_ref(3)? != ValueRef::Null => {
                 Operation::Keep { path, place: rows::path(row, 3)?, print: rows::print(row, 5)?, unless: rows::digest(row, 10)? }
             }
-            "put" => Operation::Put { path, print: rows::print(row, 5)?, equal_to: rows::digest(row, 10)?, mode },
+            "put" => Operation::Put { path, print: rows::print(row, 5)?, equal_to: rows::digest(row, 10)?, mode, like: None },
             "link" => Operation::Link {
                 path,
                 target: rows::digest(row, 9)?.ok_or_else(|| IndexError::corrupt("a link without a target"))?,

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Index, IndexError, NO_TIME, Reader, books::Books, held::FURTHEST_RETRY, rows};
+use super::{Index, IndexError, NO_TIME, Reader, books::Books, held::FURTHEST_RETRY, likes::LARGEST, rows};
 use crate::model::{Digest, Entry, Fingerprint, Kind, Operation, RelPath, Retention, UnixMillis};
 
 /// So many things are put back at most by one undo.
@@ -18,8 +18,6 @@ const AGAIN: std::time::Duration = std::time::Duration::from_secs(86_400);
 /// What could not be done to a path so often is tried without keeping the old version first: a server may not come to an end
 /// with the copy.
 const GIVES_WAY: u32 = 3;
-/// No larger version is copied: the server's reply comes when the copy is made, and no reply may take for ever.
-const LARGEST: u64 = 256 << 20;
 
 /// What is to be put back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

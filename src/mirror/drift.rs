@@ -43,7 +43,7 @@ pub(super) struct Care {
     pub(super) abilities: Abilities,
     /// What becomes of drift.
     pub(super) drift: Drift,
-    /// What is recorded at each path that the job touches, in their order.
+    /// What is recorded at each path that the job regards, in their order.
     pub(super) recorded: Vec<Option<Entry>>,
     /// For names with a date.
     pub(super) now: UnixMillis,

@@ -2,6 +2,7 @@
 //! for the first of an event, an ended job, a command, an alarm.
 
 mod asking;
+mod copying;
 mod dry;
 mod ending;
 mod guarding;

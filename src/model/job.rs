@@ -25,6 +25,8 @@ pub enum Operation {
         equal_to: Option<Digest>,
         /// The permissions it is to have.
         mode: Option<Mode>,
+        /// Where the server has this content already: it need not be sent if the server can copy it.
+        like: Option<Like>,
     },
     /// Make a symbolic link: under a temporary name, then rename over `path`.
     Link {
@@ -120,6 +122,15 @@ pub enum Operation {
     },
 }
 
+/// A file on the server with the content that another one is to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Like {
+    /// Where it is.
+    pub path: RelPath,
+    /// What the local file was read to hold, in the state that the operation was planned for.
+    pub digest: Digest,
+}
+
 impl Operation {
     /// The path that the operation fills or vacates; for a rename the new name, and never the one in the trash if there is another.
     pub fn path(&self) -> &RelPath {
@@ -149,6 +160,19 @@ impl Operation {
             _ => None,
         };
         std::iter::once(self.path()).chain(from)
+    }
+
+    /// The path that the operation reads on the server, and leaves as it is.
+    pub fn reads(&self) -> Option<&RelPath> {
+        match self {
+            Self::Put { like: Some(like), .. } => Some(&like.path),
+            _ => None,
+        }
+    }
+
+    /// Every path of which it matters what is recorded: what is touched, then what is read.
+    pub fn regards(&self) -> impl Iterator<Item = &RelPath> {
+        self.touches().chain(self.reads())
     }
 
     /// The path at which something is to be that was not there, or not like this.

@@ -14,6 +14,7 @@ mod audit;
 mod chaos;
 mod cli;
 mod convergence;
+mod copies;
 mod daemon;
 mod deletes;
 mod doctor;
@@ -57,6 +58,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(transcripts::trials());
     trials.extend(fuzz_corpus::trials());
     trials.extend(convergence::trials());
+    trials.extend(copies::trials());
     trials.extend(servers::trials());
     trials.extend(ftps::trials());
     trials.extend(flights::trials());

@@ -327,7 +327,17 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
         }
         self.find_former_names().await?;
-        let files = self.books.with(|index| index.undigested(DIGESTS)).await?;
+        let copies = self.can_copy();
+        let files = move |index: &mut Index| {
+            let mut files = index.undigested(DIGESTS)?;
+            if copies {
+                files.extend(index.undigested_alike(DIGESTS.saturating_sub(files.len()))?);
+                files.sort_by(|a, b| a.0.cmp(&b.0));
+                files.dedup();
+            }
+            Ok(files)
+        };
+        let files = self.books.with(files).await?;
         if !files.is_empty() {
             self.looking_at_all = false;
             self.looking = Some(look::digest(self.settings.place(), files));

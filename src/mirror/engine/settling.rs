@@ -171,9 +171,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.ended(job, report.outcome, turn);
     }
 
-    /// What is recorded at the paths of `job`.
+    /// What is recorded at the paths that `job` regards.
     pub(super) async fn recorded(&mut self, job: &Job) -> Result<Vec<Option<Entry>>, IndexError> {
-        let paths: Vec<RelPath> = job.operation.touches().cloned().collect();
+        let paths: Vec<RelPath> = job.operation.regards().cloned().collect();
         self.books.with(move |index| index.recorded(&paths)).await
     }
 
@@ -321,9 +321,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     fn log(&self, operation: &Operation, outcome: &Outcome) {
         let (mirror, verb, path) = (&self.settings.name, operation.verb(), operation.path());
         match outcome {
-            Outcome::Done(Done::Holds { sent: 0, print, .. }) if print.size > 0 => {
-                tracing::info!(%mirror, %path, "unchanged, nothing sent");
-            }
+            Outcome::Done(Done::Holds { sent: 0, print, .. }) if print.size > 0 => match operation.reads() {
+                Some(from) => tracing::info!(%mirror, %path, %from, bytes = print.size, "copied on the server"),
+                None => tracing::info!(%mirror, %path, "unchanged, nothing sent"),
+            },
             Outcome::Done(Done::Staged { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "staged"),
             Outcome::Done(Done::Holds { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "{verb}"),
             Outcome::Done(Done::NotKept) => tracing::debug!(%mirror, %path, "its old version is not kept"),

@@ -1,0 +1,2 @@
+-- Where the server has content already: files of 64 KiB or more by size and digest. A smaller one costs as much to copy as to send.
+CREATE INDEX entry_content ON entry (r_size, r_digest) WHERE r_kind = 'file' AND r_size >= 65536;

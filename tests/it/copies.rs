@@ -1,0 +1,120 @@
+//! Content that the server has under another name is copied there: the server's own log says that no body was sent.
+
+use std::fs;
+
+use libtest_mimic::Trial;
+
+use crate::{
+    rig::Rig,
+    servers::{self, Kind, Options, Server},
+};
+
+const MIB: usize = 1024 * 1024;
+
+/// Copies of one file.
+fn copies() -> usize {
+    if std::env::var_os("TOWLINE_FULL").is_some() { 500 } else { 40 }
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let kind = Kind::ProFtpd;
+    let with_sums = "LoadModule mod_copy.c\nLoadModule mod_digest.c\n";
+    vec![
+        servers::trial(kind, "copies::proftpd::of_what_is_there", move || async move { of_what_is_there(with_sums) }),
+        servers::trial(kind, "copies::proftpd::without_checksums", || async { of_what_is_there("LoadModule mod_copy.c\n") }),
+        servers::trial(kind, "copies::proftpd::of_what_is_new", move || async move { of_what_is_new(with_sums) }),
+        servers::trial(kind, "copies::proftpd::of_what_somebody_else_changed", move || async move { of_what_changed(with_sums) }),
+        servers::trial(kind, "copies::proftpd::kill_9", move || async move { killed(with_sums) }),
+        servers::trial(Kind::Vsftpd, "copies::vsftpd::are_sent", || async { sent() }),
+    ]
+}
+
+fn rig(modules: &str) -> Rig {
+    Rig::with(Server::start(Kind::ProFtpd, Options { extra: modules.to_owned(), ..Options::default() }))
+}
+
+/// Bytes that look like nothing else.
+fn body(seed: u8) -> Vec<u8> {
+    let mut body = vec![0; MIB];
+    blake3::Hasher::new_keyed(&[seed; 32]).finalize_xof().fill(&mut body);
+    body
+}
+
+/// The daemon has come to know that the server copies, and the file `original` is there.
+fn with_original(rig: &Rig) {
+    rig.write("original", body(1));
+    assert!(rig.towline(&["sync"]).status.success());
+}
+
+fn of_what_is_there(modules: &str) {
+    let rig = rig(modules);
+    with_original(&rig);
+    let stored = rig.commands("STOR");
+    let _daemon = rig.run();
+    rig.await_sync();
+    for n in 0..copies() {
+        let copy = rig.source.join(format!("copy {n}"));
+        fs::copy(rig.source.join("original"), copy).unwrap();
+    }
+    rig.await_sync();
+    assert!(rig.is_equal());
+    assert_eq!((rig.commands("STOR") - stored, rig.commands("CPTO")), (0, copies()), "{}", rig.log());
+    assert!(rig.log().contains("copied on the server"), "{}", rig.log());
+    assert_eq!(rig.orphans(), Vec::<String>::new());
+}
+
+/// All of them appear at once, and the server has none of it.
+fn of_what_is_new(modules: &str) {
+    let rig = rig(modules);
+    rig.write("small", "while the server is asked what it can do");
+    assert!(rig.towline(&["sync"]).status.success());
+    let stored = rig.commands("STOR");
+    for n in 0..copies() {
+        rig.write(&format!("{}/{n}", n % 3), body(2));
+    }
+    rig.write("single", body(3));
+    assert!(rig.towline(&["sync"]).status.success());
+    assert!(rig.is_equal());
+    assert_eq!((rig.commands("STOR") - stored, rig.commands("CPTO")), (2, copies() - 1), "{}", rig.server.log());
+}
+
+fn of_what_changed(modules: &str) {
+    let rig = rig(modules);
+    with_original(&rig);
+    // As long as it was, and as old.
+    let there = rig.mirrored().join("original");
+    let time = fs::metadata(&there).unwrap().modified().unwrap();
+    fs::write(&there, body(9)).unwrap();
+    fs::File::options().append(true).open(&there).unwrap().set_modified(time).unwrap();
+    fs::copy(rig.source.join("original"), rig.source.join("copy")).unwrap();
+    assert!(rig.towline(&["sync"]).status.success());
+    assert!(fs::read(rig.mirrored().join("copy")).unwrap() == body(1), "{}", rig.server.log());
+    assert_eq!(rig.orphans(), Vec::<String>::new());
+}
+
+fn killed(modules: &str) {
+    let rig = rig(modules);
+    with_original(&rig);
+    for n in 0..copies() {
+        fs::copy(rig.source.join("original"), rig.source.join(format!("copy {n}"))).unwrap();
+    }
+    for n in 1..4 {
+        let daemon = rig.run();
+        let reached = crate::support::wait_until(crate::rig::PATIENCE, || rig.commands("CPTO") >= n * copies() / 5);
+        assert!(reached, "{}", rig.log());
+        // It is killed.
+        drop(daemon);
+    }
+    let _daemon = rig.run();
+    rig.await_sync();
+    assert!(rig.is_equal());
+    assert_eq!(rig.orphans(), Vec::<String>::new());
+}
+
+fn sent() {
+    let rig = Rig::new(Kind::Vsftpd, servers::Tls::Both);
+    with_original(&rig);
+    fs::copy(rig.source.join("original"), rig.source.join("copy")).unwrap();
+    assert!(rig.towline(&["sync"]).status.success());
+    assert!(rig.is_equal());
+}
