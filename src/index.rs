@@ -49,7 +49,7 @@ pub use trash::{Kept, Trashed, Undo, Wanted};
 
 use crate::model::{
     Digest, Entry, Fingerprint, Job, JobId, MovedDir, Observation, Operation, Problem, RelPath, Row, Settlement, Stat,
-    UnixMillis, Window,
+    UnixMillis, Window, is_trash,
 };
 use books::Books;
 
@@ -446,12 +446,13 @@ impl Index {
         })
     }
 
-    /// What is recorded at each of `paths`, or else was left there.
+    /// What is recorded at each of `paths`, or else was left there; of a path in the trash, what lies there.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn recorded(&self, paths: &[RelPath]) -> Result<Vec<Option<Entry>>, IndexError> {
         let recorded = |path| match rows::get(&self.db, path)?.and_then(|held| held.recorded) {
+            None if is_trash(path) => trash::held(&self.db, path),
             None => trash::left(&self.db, path),
             recorded => Ok(recorded),
         };

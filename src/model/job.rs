@@ -54,13 +54,13 @@ pub enum Operation {
     },
     /// Rename a file whose content is on the server already.
     Rename {
-        /// The name it has on the server.
+        /// The name it has on the server; in the trash, where it was removed.
         from: RelPath,
         /// The name it shall have; a file of that name is replaced.
         to: RelPath,
         /// The local file at `to`.
         print: Fingerprint,
-        /// Its content, where known.
+        /// Its content, where known; of what lies in the trash it is.
         digest: Option<Digest>,
         /// The permissions it is to have.
         mode: Option<Mode>,

@@ -26,6 +26,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         servers::trial(kind, "copies::proftpd::of_what_somebody_else_changed", move || async move { of_what_changed(with_sums) }),
         servers::trial(kind, "copies::proftpd::kill_9", move || async move { killed(with_sums) }),
         servers::trial(Kind::Vsftpd, "copies::vsftpd::are_sent", || async { sent() }),
+        servers::trial(Kind::Vsftpd, "copies::vsftpd::what_was_removed_and_comes_back", || async { comes_back(Kind::Vsftpd) }),
+        servers::trial(kind, "copies::proftpd::what_was_removed_and_comes_back", || async { comes_back(Kind::ProFtpd) }),
+        servers::trial(kind, "copies::proftpd::what_was_replaced_and_comes_back", || async { swings() }),
+        servers::trial(Kind::Vsftpd, "copies::vsftpd::what_is_gone_from_the_trash_is_sent", || async { gone() }),
     ]
 }
 
@@ -116,5 +120,64 @@ fn sent() {
     with_original(&rig);
     fs::copy(rig.source.join("original"), rig.source.join("copy")).unwrap();
     assert!(rig.towline(&["sync"]).status.success());
+    assert!(rig.is_equal());
+}
+
+/// What a checkout of another branch takes away, and that of the first one brings back: with other inodes, and other times.
+fn comes_back(kind: Kind) {
+    let rig = Rig::new(kind, servers::Tls::Both);
+    rig.configure("delete = \"trash\"\ndelete_budget = { files = 1000, percent = 100 }\n");
+    let fill = |rig: &Rig| {
+        for n in 0..60 {
+            rig.write(&format!("src/{}/{n}.c", n % 5), format!("file {n}, {}", "x".repeat(n)));
+        }
+    };
+    rig.write("README", "stays");
+    fill(&rig);
+    assert!(rig.towline(&["sync"]).status.success());
+    fs::remove_dir_all(rig.source.join("src")).unwrap();
+    rig.write("other", "branch");
+    assert!(rig.towline(&["sync"]).status.success());
+    let stored = rig.commands("STOR");
+    fs::remove_file(rig.source.join("other")).unwrap();
+    fill(&rig);
+    assert!(rig.towline(&["sync"]).status.success());
+    assert!(rig.is_equal());
+    assert_eq!(rig.commands("STOR") - stored, 0, "{}", rig.server.log());
+}
+
+/// One content, then another one, then the first again: where the server copies, what is replaced is kept.
+fn swings() {
+    let rig = rig("LoadModule mod_copy.c\nLoadModule mod_digest.c\n");
+    rig.configure("delete = \"trash\"\ndelete_budget = { files = 1000, percent = 100 }\n");
+    rig.write("page", "small");
+    assert!(rig.towline(&["sync"]).status.success());
+    let contents = ["the first content", "a second one, longer"];
+    rig.write("page", contents[0]);
+    assert!(rig.towline(&["sync"]).status.success());
+    rig.write("page", contents[1]);
+    assert!(rig.towline(&["sync"]).status.success());
+    let stored = rig.commands("STOR");
+    for n in 0..4 {
+        rig.write("page", contents[n % 2]);
+        assert!(rig.towline(&["sync"]).status.success());
+        assert!(rig.is_equal());
+    }
+    assert_eq!(rig.commands("STOR") - stored, 0, "{}", rig.server.log());
+}
+
+/// Somebody else emptied the trash on the server.
+fn gone() {
+    let rig = Rig::new(Kind::Vsftpd, servers::Tls::Both);
+    rig.configure("delete = \"trash\"\ndelete_budget = { files = 1000, percent = 100 }\n");
+    rig.write("a", "what was there");
+    rig.write("b", "stays");
+    assert!(rig.towline(&["sync"]).status.success());
+    fs::remove_file(rig.source.join("a")).unwrap();
+    assert!(rig.towline(&["sync"]).status.success());
+    fs::remove_dir_all(rig.mirrored().join(".towline-trash")).unwrap();
+    rig.write("c", "what was there");
+    let _daemon = rig.run();
+    rig.await_sync();
     assert!(rig.is_equal());
 }

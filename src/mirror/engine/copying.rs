@@ -1,12 +1,12 @@
-//! Which puts need no body: the server has their content under another name, and can copy it.
+//! Which puts need no body: the server has their content in the trash, from where it is renamed; or under another name, and can copy it.
 
 use std::collections::HashMap;
 
 use super::Mirror;
 use crate::{
-    index::{IndexError, LARGEST_COPY, LEAST_COPY},
-    model::{Digest, Entry, Like, Operation, RelPath, Row},
-    plan::Step,
+    index::{Index, IndexError, LARGEST_COPY, LEAST_COPY},
+    model::{Digest, Entry, Like, Operation, PathSet, RelPath, Row},
+    plan::{Step, Why},
     remote::Remote,
     watch::Watcher,
 };
@@ -20,9 +20,6 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Says of the puts in `steps`, which were planned of `rows`, where the server has their content; of equal ones that it has not, all
     /// but the first are copied from that.
     pub(super) async fn find_likes(&mut self, rows: &[Row], steps: &mut [Step]) -> Result<(), IndexError> {
-        if !self.can_copy() {
-            return Ok(());
-        }
         let contents: HashMap<&RelPath, (u64, Digest)> = rows.iter().filter_map(content).collect();
         let file = |step: &Step| match &step.operation {
             Operation::Put { path, equal_to: None, .. } => {
@@ -35,28 +32,36 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if files.is_empty() {
             return Ok(());
         }
-        let asked = files.clone();
-        let found = self.books.with(move |index| index.likes(&asked)).await?;
+        let (copies, takes) = (self.can_copy(), !self.is_together());
+        let (asked, busy): (_, PathSet) = (files.clone(), self.busy());
+        let look = move |index: &mut Index| {
+            let nothing = || Ok(vec![None; asked.len()]);
+            let trashed = if takes { index.trashed(&asked, |place| !busy.overlaps(place)) } else { nothing() };
+            Ok((trashed?, if copies { index.likes(&asked) } else { nothing() }?))
+        };
+        let (trashed, likes) = self.books.with(look).await?;
         let mut first: HashMap<(u64, Digest), RelPath> = HashMap::new();
-        for (at, ((path, size, digest), found)) in puts.into_iter().zip(files.into_iter().zip(found)) {
-            let other = found.or_else(|| first.get(&(size, digest)).cloned());
-            if other.is_none() {
-                first.insert((size, digest), path);
-            }
-            if let Operation::Put { like, .. } = &mut steps[at].operation {
-                *like = other.map(|path| Like { path, digest });
+        for ((at, (path, size, digest)), (place, like)) in puts.into_iter().zip(files).zip(trashed.into_iter().zip(likes)) {
+            let operation = &mut steps[at].operation;
+            let Operation::Put { print, mode, like: wanted, .. } = operation else { continue };
+            if let Some(from) = place {
+                *operation = Operation::Rename { from, to: path, print: *print, digest: Some(digest), mode: *mode, retime: true };
+                steps[at].why = Why::Moved;
+            } else if copies && (LEAST_COPY..=LARGEST_COPY).contains(&size) {
+                match like.or_else(|| first.get(&(size, digest)).cloned()) {
+                    Some(path) => *wanted = Some(Like { path, digest }),
+                    None => drop(first.insert((size, digest), path)),
+                }
             }
         }
         Ok(())
     }
 }
 
-/// What was read of a file that is worth copying.
+/// What was read of a file.
 fn content(row: &Row) -> Option<(&RelPath, (u64, Digest))> {
     match row.observed? {
-        Entry::File { print, digest: Some(digest), .. } if (LEAST_COPY..=LARGEST_COPY).contains(&print.size) => {
-            Some((&row.path, (print.size, digest)))
-        }
+        Entry::File { print, digest: Some(digest), .. } if print.size > 0 => Some((&row.path, (print.size, digest))),
         _ => None,
     }
 }

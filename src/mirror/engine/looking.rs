@@ -327,14 +327,17 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
         }
         self.find_former_names().await?;
-        let copies = self.can_copy();
+        let (copies, takes) = (self.can_copy(), !self.is_together());
         let files = move |index: &mut Index| {
             let mut files = index.undigested(DIGESTS)?;
             if copies {
-                files.extend(index.undigested_alike(DIGESTS.saturating_sub(files.len()))?);
-                files.sort_by(|a, b| a.0.cmp(&b.0));
-                files.dedup();
+                files.extend(index.undigested_alike(DIGESTS)?);
             }
+            if takes {
+                files.extend(index.undigested_trashed(DIGESTS)?);
+            }
+            files.sort_by(|a, b| a.0.cmp(&b.0));
+            files.dedup();
             Ok(files)
         };
         let files = self.books.with(files).await?;

@@ -12,7 +12,7 @@ use crate::{
         retry::{self, LinkNote, State},
         worker::{self, Answers, Report, row},
     },
-    model::{Done, Entry, Job, JobId, Operation, Outcome, PathSet, Problem, Reason, RelPath, Settlement},
+    model::{Done, Entry, Job, JobId, Operation, Outcome, PathSet, Problem, Reason, RelPath, Settlement, is_trash},
     remote::{Class, Remote, RemoteError},
     watch::Watcher,
 };
@@ -332,6 +332,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 tracing::info!(%mirror, %path, "the server did not rename the directory; what is in it is moved by itself");
             }
             Outcome::Done(Done::AsPlanned) => match operation {
+                Operation::Rename { from, .. } if is_trash(from) => {
+                    tracing::info!(%mirror, %path, %from, "taken from the trash");
+                }
                 Operation::Rename { from, .. } | Operation::RenameDir { from, .. } => {
                     tracing::info!(%mirror, %path, %from, "{verb}");
                 }
