@@ -36,7 +36,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use error::IndexError;
 pub use held::FURTHEST_RETRY;
 pub use ledger::{Ledger, Trouble};
-pub use likes::{LARGEST as LARGEST_COPY, LEAST as LEAST_COPY};
+pub use likes::{LARGEST as LARGEST_COPY, LARGEST_GROWN, LEAST as LEAST_COPY};
 pub use lock::StateLock;
 pub use moves::{Changes, Deletes};
 pub use notes::Note;

@@ -11,6 +11,8 @@ use crate::model::{Digest, Entry, Fingerprint, RelPath};
 pub const LEAST: u64 = 64 * 1024;
 /// A larger one is not copied: the server's reply comes when the copy is made, and no reply may take for ever.
 pub const LARGEST: u64 = 256 << 20;
+/// A larger file that has grown is not copied to add to it, for the same reason; it is worth more, and tried once.
+pub const LARGEST_GROWN: u64 = 1 << 30;
 /// While more than this is pending it is not looked for what is alike: the query looks at all of it.
 const MANY: u64 = 100_000;
 /// So many places in the trash are looked at beyond those that are taken.
@@ -32,6 +34,14 @@ impl Index {
             found.next()?.map(|row| rows::path(row, 0)).transpose()
         };
         files.iter().map(&mut find).collect()
+    }
+
+    /// Of each of these pending paths whether nothing has failed there yet.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn untried(&self, paths: &[RelPath]) -> Result<Vec<bool>, IndexError> {
+        paths.iter().map(|path| Ok(rows::get(&self.db, path)?.is_some_and(|held| held.attempts == 0))).collect()
     }
 
     /// For each of these files (with its size and content) a place in the trash where the same lies, if there is one; no place twice, and

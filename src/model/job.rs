@@ -25,7 +25,7 @@ pub enum Operation {
         equal_to: Option<Digest>,
         /// The permissions it is to have.
         mode: Option<Mode>,
-        /// Where the server has this content already: it need not be sent if the server can copy it.
+        /// Where the server has this content already, or the beginning of it: that need not be sent if the server can copy it.
         like: Option<Like>,
     },
     /// Make a symbolic link: under a temporary name, then rename over `path`.
@@ -122,12 +122,12 @@ pub enum Operation {
     },
 }
 
-/// A file on the server with the content that another one is to have.
+/// A file on the server with the content that another one is to have; or, where it is the file itself, with the beginning of that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Like {
     /// Where it is.
     pub path: RelPath,
-    /// What the local file was read to hold, in the state that the operation was planned for.
+    /// What it holds.
     pub digest: Digest,
 }
 

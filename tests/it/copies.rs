@@ -1,6 +1,6 @@
 //! Content that the server has under another name is copied there: the server's own log says that no body was sent.
 
-use std::fs;
+use std::{fs, io::Write};
 
 use libtest_mimic::Trial;
 
@@ -25,6 +25,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         servers::trial(kind, "copies::proftpd::of_what_is_new", move || async move { of_what_is_new(with_sums) }),
         servers::trial(kind, "copies::proftpd::of_what_somebody_else_changed", move || async move { of_what_changed(with_sums) }),
         servers::trial(kind, "copies::proftpd::kill_9", move || async move { killed(with_sums) }),
+        servers::trial(kind, "copies::proftpd::what_has_grown", move || async move { grown(with_sums) }),
+        servers::trial(kind, "copies::proftpd::what_has_grown_without_checksums", || async { grown("LoadModule mod_copy.c\n") }),
         servers::trial(Kind::Vsftpd, "copies::vsftpd::are_sent", || async { sent() }),
         servers::trial(Kind::Vsftpd, "copies::vsftpd::what_was_removed_and_comes_back", || async { comes_back(Kind::Vsftpd) }),
         servers::trial(kind, "copies::proftpd::what_was_removed_and_comes_back", || async { comes_back(Kind::ProFtpd) }),
@@ -56,10 +58,13 @@ fn of_what_is_there(modules: &str) {
     let stored = rig.commands("STOR");
     let _daemon = rig.run();
     rig.await_sync();
+    // All of them come at once, and none of them half.
+    let aside = rig.dir.path().join("aside");
+    fs::create_dir(&aside).unwrap();
     for n in 0..copies() {
-        let copy = rig.source.join(format!("copy {n}"));
-        fs::copy(rig.source.join("original"), copy).unwrap();
+        fs::copy(rig.source.join("original"), aside.join(format!("copy {n}"))).unwrap();
     }
+    fs::rename(&aside, rig.source.join("copies")).unwrap();
     rig.await_sync();
     assert!(rig.is_equal());
     assert_eq!((rig.commands("STOR") - stored, rig.commands("CPTO")), (0, copies()), "{}", rig.log());
@@ -180,4 +185,38 @@ fn gone() {
     let _daemon = rig.run();
     rig.await_sync();
     assert!(rig.is_equal());
+}
+
+/// A log that grows, is changed in front, and is rotated.
+fn grown(modules: &str) {
+    let rig = rig(modules);
+    let mut log: Vec<u8> = (0..8).flat_map(body).collect();
+    rig.write("log", &log);
+    assert!(rig.towline(&["sync"]).status.success());
+    let _daemon = rig.run();
+    rig.await_sync();
+    let stored = rig.commands("STOR");
+    for n in 1..4 {
+        let more = &body(100 + u8::try_from(n).unwrap())[..100_000];
+        log.extend(more);
+        fs::File::options().append(true).open(rig.source.join("log")).unwrap().write_all(more).unwrap();
+        rig.await_sync();
+        assert!(rig.is_equal());
+        assert_eq!((rig.commands("STOR") - stored, rig.commands("APPE")), (0, n), "{}", rig.log());
+    }
+    assert!(rig.log().contains("appended mirror=site path=log bytes=100000"), "{}", rig.log());
+    log[4_000_000] ^= 1;
+    log.extend(b"and more");
+    // Not half of it is seen.
+    fs::write(rig.dir.path().join("aside"), &log).unwrap();
+    fs::rename(rig.dir.path().join("aside"), rig.source.join("log")).unwrap();
+    rig.await_sync();
+    assert!(rig.is_equal());
+    assert_eq!((rig.commands("STOR") - stored, rig.commands("APPE")), (1, 3), "{}", rig.log());
+    fs::rename(rig.source.join("log"), rig.source.join("log.1")).unwrap();
+    rig.write("log", "a new one");
+    rig.await_sync();
+    assert!(rig.is_equal());
+    assert_eq!((rig.commands("STOR") - stored, rig.commands("APPE")), (2, 3), "{}", rig.log());
+    assert_eq!(rig.orphans(), Vec::<String>::new());
 }

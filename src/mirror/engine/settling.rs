@@ -325,6 +325,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 Some(from) => tracing::info!(%mirror, %path, %from, bytes = print.size, "copied on the server"),
                 None => tracing::info!(%mirror, %path, "unchanged, nothing sent"),
             },
+            Outcome::Done(Done::Holds { sent, print, .. }) if operation.reads() == Some(path) && *sent < print.size => {
+                tracing::info!(%mirror, %path, bytes = sent, of = print.size, "appended");
+            }
             Outcome::Done(Done::Staged { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "staged"),
             Outcome::Done(Done::Holds { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "{verb}"),
             Outcome::Done(Done::NotKept) => tracing::debug!(%mirror, %path, "its old version is not kept"),

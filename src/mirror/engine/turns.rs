@@ -54,7 +54,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             busy.insert(path.clone());
         }
         let mut steps = plan::plan(&window, &Stage::Fill { after: None }, self.policy(), &busy).steps;
-        steps.retain(|step| matches!(step.operation, Operation::Put { .. }));
+        // One of them may be a log that was rotated: what takes its name must not take its content away before that was renamed.
+        if !steps.iter().all(|step| matches!(step.operation, Operation::Put { .. })) {
+            return Ok(());
+        }
         self.find_likes(&window.rows, &mut steps).await?;
         let keeps = self.keeping(&steps).await?;
         let operations = std::iter::zip(steps, keeps).flat_map(|(step, keep)| keep.into_iter().chain([step.operation]));

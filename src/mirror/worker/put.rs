@@ -180,8 +180,13 @@ async fn send<S: Session>(
                 return Sent::Ended(job, Report::of(Outcome::Untouched));
             }
         }
-        match copied::copied(session, like, (&path, &temp), &planned, &care).await {
-            Ok(Some(content)) => match proven(session, job, &care, content, 0, None, follows).await {
+        let made = if like.path == path {
+            copied::grown(session, like, (&path, &temp), &planned, &care, sent.clone()).await
+        } else {
+            copied::copied(session, like, (&path, &temp), &planned, &care).await
+        };
+        match made {
+            Ok(Some((content, bytes))) => match proven(session, job, &care, content, bytes, None, follows).await {
                 Proven::Is(sent) => return sent,
                 // As many bytes were there when they were compared.
                 Proven::Lacks(job, report) => return ended(session, job, &temp, report).await,

@@ -100,3 +100,46 @@ async fn a_copy_is_made_where_all_is_as_planned_and_else_the_file_is_sent() {
         assert_eq!(remote.temporaries(), [], "{}", case.why);
     }
 }
+
+#[tokio::test]
+async fn what_has_only_grown_is_added_to_and_all_else_is_sent() {
+    const OLD: &[u8] = b"line 1\nline 2\n";
+    let good = Manners { copies: true, sums: true, ..Manners::default() };
+    for (why, manners, there, recorded, now, sent) in [
+        ("it has grown", good, OLD, OLD, &b"line 1\nline 2\nline 3\n"[..], 7),
+        ("no checksums", Manners { sums: false, ..good }, OLD, OLD, b"line 1\nline 2\nline 3\n", 7),
+        ("no copies", Manners { copies: false, ..good }, OLD, OLD, b"line 1\nline 2\nline 3\n", 21),
+        ("changed in front", good, OLD, OLD, b"LINE 1\nline 2\nline 3\n", 21),
+        ("shorter", good, OLD, OLD, b"line 1\n", 7),
+        ("another one there, told by its size", good, b"x", OLD, b"line 1\nline 2\nline 3\n", 21),
+        ("another one there, told by its checksum", good, b"LINE 1\nline 2\n", OLD, b"line 1\nline 2\nline 3\n", 21),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("log"), now).unwrap();
+        let remote = MemoryRemote::new(Options { manners, ..Options::default() });
+        let path = RelPath::new("log").unwrap();
+        remote.edit(|tree| tree.store(&path, Bytes::from_static(there))).unwrap();
+        let care = Care {
+            place: Place { path: dir.path().to_owned(), view: View::default() },
+            abilities: Abilities { copies: Some(manners.copies), ..Abilities::UNKNOWN },
+            drift: Drift::Overwrite,
+            recorded: vec![Some(Entry::file(print(recorded), Some(digest(recorded)))); 2],
+            now: clock::now(),
+            versions: Versions::default(),
+            goes_on: true,
+            stages: false,
+        };
+        let planned = body::digest(care.place.clone(), path.clone()).await.unwrap().print;
+        let like = Some(Like { path: path.clone(), digest: digest(recorded) });
+        let operation = Operation::Put { path: path.clone(), print: planned, equal_to: None, mode: None, like };
+        let job = Job { id: JobId(1), operation, temp: Some(RelPath::new(".towline-x-1.part").unwrap()) };
+        let mut session = remote.connect().await.unwrap();
+        let report = worker::run(&mut session, &job, &care, Arc::default()).await;
+        let Outcome::Done(Done::Holds { digest: held, sent: bytes, .. }) = report.outcome else {
+            panic!("{why}: {:?}", report.outcome)
+        };
+        assert_eq!((held, bytes), (digest(now), sent), "{why}");
+        assert!(matches!(&remote.live()[&path], Node::File { body, .. } if **body == *now), "{why}");
+        assert_eq!(remote.temporaries(), [], "{why}");
+    }
+}
