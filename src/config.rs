@@ -7,6 +7,7 @@ mod error;
 mod file;
 mod load;
 mod merge;
+mod overrides;
 mod secret;
 mod suggest;
 mod validate;
@@ -350,7 +351,8 @@ impl Config {
         load::find(explicit, env)
     }
 
-    /// Reads `file` and the drop-ins `conf.d/*.toml` beside it, in the order of their names. Relative paths in a file are
+    /// Reads `file` and the drop-ins `conf.d/*.toml` beside it, in the order of their names, and lays the variables
+    /// `TOWLINE__REMOTE__NAME__KEY` and `TOWLINE__MIRROR__NAME__KEY` of the environment over them. Relative paths in a file are
     /// relative to that file.
     ///
     /// # Errors
@@ -359,12 +361,25 @@ impl Config {
         load::load(file, std::env::home_dir().as_deref())
     }
 
+    /// The files that [`Config::load`] reads for `file`, in their order.
+    ///
+    /// # Errors
+    /// When the directory of the drop-ins cannot be read.
+    pub fn files(file: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+        Ok(load::origins(file, None)?.into_iter().map(|origin| origin.file).collect())
+    }
+
+    /// The environment variables that [`Config::load`] lays over the files, by name.
+    pub fn overrides() -> Vec<String> {
+        overrides::variables(std::env::vars_os()).into_iter().map(|variable| variable.name).collect()
+    }
+
     /// The configuration in `text`, which was read from `origin`.
     ///
     /// # Errors
     /// Everything that is wrong in it, with its position. Values are never repeated.
     pub fn parse(text: &str, origin: &Origin) -> Result<Self, ConfigError> {
-        merge::merge(vec![validate::part(text, origin)]).map(|(config, _)| config)
+        merge::merge(vec![validate::part(text, origin, &overrides::Layers::default())]).map(|(config, _)| config)
     }
 }
 

@@ -7,9 +7,9 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
-use toml::Spanned;
+use toml::{Spanned, de::DeTable};
 
-use super::suggest;
+use super::{overrides::Layers, suggest};
 
 /// A key that may be left out, and where its value is.
 pub(super) type Field<T> = Option<Spanned<T>>;
@@ -180,13 +180,14 @@ pub(super) struct Malformed {
     pub(super) message: String,
 }
 
-/// Reads `text`.
-pub(super) fn read(text: &str) -> Result<Document, Malformed> {
+/// Reads `text`, with `layers` over it.
+pub(super) fn read(text: &str, layers: &Layers) -> Result<Document, Malformed> {
     // Syntax first: those messages are fixed sentences. What serde says afterwards may quote what is in the file.
     let span = |error: &toml::de::Error| error.span().unwrap_or(0..0);
-    let document = toml::Deserializer::parse(text)
+    let mut document = DeTable::parse(text)
         .map_err(|error| Malformed { span: span(&error), message: format!("not valid TOML: {}", error.message()) })?;
-    Document::deserialize(document).map_err(|error| {
+    layers.over(document.get_mut())?;
+    Document::deserialize(toml::Deserializer::from(document)).map_err(|error| {
         let span = span(&error);
         Malformed { message: reword(error.message(), text.get(span.clone()).unwrap_or_default()), span }
     })

@@ -16,6 +16,7 @@ use super::{
         self, BudgetTable, Document, Field, MirrorTable, PasswordTable, PermissionsTable, RemoteTable, Table, TimeoutsTable,
         TlsTable, TrashTable, VerifyTable, WordOr,
     },
+    overrides::Layers,
     value::{self, Bounds, Expected},
 };
 
@@ -45,26 +46,24 @@ pub(super) struct PlacedMirror {
 
 const PASSWORD_HINT: &str = "password = { file = \"web.pass\" }, { command = [\"pass\", \"show\", \"web\"] }, { env = \"WEB_PASS\" } or { credential = \"web\" }";
 
-/// Reads the text of one file.
-pub(super) fn part(text: &str, origin: &Origin) -> Part {
-    let file: Arc<Path> = origin.file.as_path().into();
-    match file::read(text) {
-        Ok(document) => {
-            let mut reader = Reader { file, text, origin, part: Part::default() };
-            reader.document(document);
-            reader.part
-        }
+/// Reads the text of one file, with `layers` over it.
+pub(super) fn part(text: &str, origin: &Origin, layers: &Layers) -> Part {
+    let mut reader = Reader { file: origin.file.as_path().into(), text, layers, origin, part: Part::default() };
+    match file::read(text, layers) {
+        Ok(document) => reader.document(document),
         Err(malformed) => {
-            let fault = Fault::new(&Place::new(&file, text.as_bytes(), malformed.span.start), malformed.message);
-            Part { faults: vec![fault], ..Part::default() }
+            let fault = Fault::new(&reader.place(&malformed.span), malformed.message);
+            reader.part.faults.push(fault);
         }
     }
+    reader.part
 }
 
 /// Values that are read, faults that are found. A method that returns `None` has noted why.
 struct Reader<'a> {
     file: Arc<Path>,
     text: &'a str,
+    layers: &'a Layers,
     origin: &'a Origin,
     part: Part,
 }
@@ -345,6 +344,7 @@ impl Reader<'_> {
     }
 
     fn place(&self, span: &Range<usize>) -> Place {
-        Place::new(&self.file, self.text.as_bytes(), span.start)
+        let own = || Place::new(&self.file, self.text.as_bytes(), span.start);
+        self.layers.place(span.start).unwrap_or_else(own)
     }
 }

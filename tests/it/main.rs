@@ -12,6 +12,7 @@
 
 mod audit;
 mod chaos;
+mod check;
 mod cli;
 mod convergence;
 mod daemon;
@@ -70,6 +71,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(network::trials());
     trials.extend(names::trials());
     trials.extend(cli::trials());
+    trials.extend(check::trials());
     trials.extend(service::trials());
     trials.extend(trust::trials());
     trials.extend(truth::trials());
