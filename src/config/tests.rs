@@ -2,6 +2,7 @@
 
 mod bandwidth;
 mod connecting;
+mod reference;
 
 use std::collections::BTreeSet;
 
