@@ -2,6 +2,7 @@
 //! and not the rules of FTP; a [`Config`] that exists is right in itself, whether or not its server is.
 
 mod dirs;
+pub mod draft;
 mod edit;
 mod error;
 mod file;
@@ -26,9 +27,10 @@ use std::{
 };
 
 pub use dirs::{DirError, socket_path, state_dir};
+pub use draft::Draft;
 pub use edit::{EditError, NewPin, write_pin};
 pub use error::{ConfigError, Fault};
-pub use secret::{PasswordSource, SecretError};
+pub use secret::{PasswordSource, SecretError, Unfit, password};
 
 use crate::model::Timetable;
 
