@@ -16,7 +16,7 @@ use crate::{
     pty::Pty,
     rig::tree,
     servers::{self, Kind, Options, Server, Tls},
-    support::{temp_dir, trial},
+    support::{self, Impossible, temp_dir, trial},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -42,6 +42,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.push(servers::trial(Kind::Vsftpd, "init::a_limit_on_connections_is_named", || async { limit() }));
     // Needs a file system of its own, as vsftpd does.
     trials.push(servers::trial(Kind::Vsftpd, "init::a_full_server_is_named", || async { full() }));
+    trials.push(support::trial_where("init::the_machines_service_gets_the_password", namespace, || async { machine() }));
     trials.push(trial("init::flags_that_are_missing_are_named", || async { missing() }));
     trials
 }
@@ -427,6 +428,48 @@ fn service() {
     fs::write(scene.path("no-bus"), "").unwrap();
     ends(&run(), 1, &["no service manager answers", "the configuration is written, and works"]);
     scene.mirrors();
+}
+
+/// Whether the machine's units can be hidden from it: as for vsftpd's accounts.
+fn namespace() -> Result<(), Impossible> {
+    servers::possible(Kind::Vsftpd).and_then(|()| servers::possible(Kind::ProFtpd))
+}
+
+/// As root, in a mount namespace with an `/etc` of its own.
+fn machine() {
+    let scene = Scene::new(Kind::ProFtpd);
+    fs::create_dir(scene.path("bin")).unwrap();
+    for program in ["systemctl", "systemd-sysusers"] {
+        fs::write(scene.path("bin").join(program), SYSTEMCTL).unwrap();
+        fs::set_permissions(scene.path("bin").join(program), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let ca = scene.server.ca.to_str().unwrap();
+    let flags = scene.flags(&["--ca", ca, "--password-env", "SECRET", "--service", "system"]);
+    let init = scene.command(&flags.iter().map(String::as_str).collect::<Vec<_>>());
+    let script = "mount -t tmpfs etc \"$0\" && cp -a /etc/. \"$0\" && mount --bind \"$0\" /etc && { \"$@\"; code=$?; \
+                  cat /etc/systemd/system/towline.service /etc/systemd/system/towline.service.d/*; exit $code; }";
+    let etc = scene.path("etc");
+    fs::create_dir(&etc).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "--propagation", servers::mount_propagation().unwrap(), "sh", "-c", script]);
+    command.arg(&etc).arg(init.get_program()).args(init.get_args()).env_clear().stdin(Stdio::null());
+    command.env("HOME", scene.dir.path()).env("SECRET", scene.server.password);
+    command.env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", scene.path("bin").display()));
+    let pass = scene.path("conf/server.pass");
+    let loads = format!("LoadCredential=server:{}\n", pass.display());
+    ends(
+        &command.output().unwrap(),
+        0,
+        &["written: ", "who must be able to read", "enabled and started", &loads, "User=towline"],
+    );
+    let config = fs::read_to_string(scene.config()).unwrap();
+    assert!(config.contains("{ credential = \"server\" }"), "{config}");
+    assert_eq!(fs::metadata(&pass).unwrap().permissions().mode() & 0o7777, 0o600);
+    // As systemd hands it over.
+    fs::create_dir(scene.path("credentials")).unwrap();
+    fs::copy(&pass, scene.path("credentials/server")).unwrap();
+    let mut sync = scene.command(&["sync"]);
+    ends(&sync.env("CREDENTIALS_DIRECTORY", scene.path("credentials")).output().unwrap(), 0, &["2 files sent", "in sync"]);
 }
 
 fn limit() {

@@ -32,44 +32,67 @@ pub(super) async fn find(target: &Target, remote: &config::Remote, draft: &Draft
     let doors = target.doors();
     let mut failures = Vec::new();
     for (number, door) in doors.iter().enumerate() {
-        let mut remote = config::Remote { mode: door.mode, port: door.port, ..remote.clone() };
-        if number + 1 < doors.len() {
-            remote.timeouts.reply = SILENCE;
+        let patience = if number + 1 < doors.len() { SILENCE } else { remote.timeouts.reply };
+        match knock(*door, remote, patience, draft).await? {
+            Ok(found) => return Ok(found),
+            Err(failure) => failures.push((*door, failure)),
         }
-        match trust::look(&remote).await? {
-            Ok(presented) => return Ok(Found { door: *door, presented }),
-            // This is the door, but there is no room behind it now.
-            Err(e) if e.class == Class::Busy => {
-                let hint = trial::remedy(e.class, Act::Enter, draft);
-                let error = anyhow::Error::new(e).context("nobody is let in; nothing was written");
-                return Err(Failure::new(Exit::Unavailable, error).with_hint(hint));
-            }
-            Err(e) => {
-                let (class, hint) = (e.class, e.hint);
-                failures.push((*door, Failure::new(Exit::of(class), e).with_hint(hint)));
-            }
+    }
+    if let Some(door) = slow(&failures) {
+        match knock(door, remote, remote.timeouts.reply, draft).await? {
+            Ok(found) => return Ok(found),
+            Err(failure) => failures.iter_mut().filter(|(known, _)| *known == door).for_each(|(_, old)| old.clone_from(&failure)),
         }
     }
     Err(closed(&target.host, &failures))
 }
 
+/// A door that stayed shut.
+#[derive(Clone, Debug)]
+struct Shut {
+    class: Class,
+    why: String,
+    hint: Option<&'static str>,
+}
+
+/// Knocks at one door, and waits for so long.
+async fn knock(door: Door, remote: &config::Remote, patience: Duration, draft: &Draft) -> Result<Result<Found, Shut>, Failure> {
+    let mut remote = config::Remote { mode: door.mode, port: door.port, ..remote.clone() };
+    remote.timeouts.reply = patience;
+    match trust::look(&remote).await? {
+        Ok(presented) => Ok(Ok(Found { door, presented })),
+        // This is the door, but there is no room behind it now.
+        Err(e) if e.class == Class::Busy => {
+            let hint = trial::remedy(e.class, Act::Enter, draft);
+            let error = anyhow::Error::new(e).context("nobody is let in; nothing was written");
+            Err(Failure::new(Exit::Unavailable, error).with_hint(hint))
+        }
+        Err(e) => Ok(Err(Shut { class: e.class, why: e.to_string(), hint: e.hint })),
+    }
+}
+
+/// A door where somebody may only have been slow: silent when asked for explicit TLS, and not speaking TLS at once either.
+fn slow(failures: &[(Door, Shut)]) -> Option<Door> {
+    let (door, _) = failures.iter().find(|(door, shut)| door.mode == Mode::Explicit && shut.class == Class::Transient)?;
+    let other = failures.iter().find(|(other, _)| other.mode == Mode::Implicit && other.port == door.port)?;
+    (other.1.class == Class::Tls).then_some(*door)
+}
+
 /// Why no door opened, in words; the advice is of the one that was nearest to it.
-fn closed(host: &str, failures: &[(Door, Failure)]) -> Failure {
+fn closed(host: &str, failures: &[(Door, Shut)]) -> Failure {
     let tried: Vec<_> = failures
         .iter()
-        .map(|(door, failure)| {
+        .map(|(door, shut)| {
             let mode = if door.mode == Mode::Explicit { "explicit" } else { "implicit" };
-            format!("{mode} TLS on port {}: {}", door.port, failure.cause())
+            format!("{mode} TLS on port {}: {}", door.port, shut.why)
         })
         .collect();
-    let reached = |failure: &Failure| failure.exit == Exit::Protocol;
-    let nearest = failures.iter().map(|(_, failure)| failure).find(|failure| reached(failure));
-    let nearest = nearest.or(failures.first().map(|(_, failure)| failure));
-    let exit = nearest.map_or(Exit::Unavailable, |failure| failure.exit);
-    let hint =
-        nearest.and_then(Failure::hint).unwrap_or("check the host, the port, and whether a firewall is in between").to_owned();
-    Failure::said(exit, format_args!("no FTPS server was found at {host}; {}; nothing was written", tried.join("; ")))
-        .with_hint(Some(hint))
+    let shut = || failures.iter().map(|(_, shut)| shut);
+    let nearest = shut().find(|shut| shut.class != Class::Transient).or(shut().next());
+    let exit = nearest.map_or(Exit::Unavailable, |shut| Exit::of(shut.class));
+    let hint = nearest.and_then(|shut| shut.hint).unwrap_or("check the host, the port, and whether a firewall is in between");
+    let words = format!("no FTPS server was found at {host}; {}; nothing was written", tried.join("; "));
+    Failure::said(exit, words).with_hint(Some(hint))
 }
 
 /// Shows who the server is, and settles whether it is to be trusted: by an authority, or by its key where a person says so.
@@ -123,17 +146,31 @@ pub(super) async fn trust(
 mod tests {
     use super::*;
 
+    fn shut(mode: Mode, port: u16, class: Class, why: &str, hint: Option<&'static str>) -> (Door, Shut) {
+        (Door { mode, port }, Shut { class, why: why.to_owned(), hint })
+    }
+
     #[test]
     fn a_door_that_was_reached_has_the_word() {
-        let door = |mode, port| Door { mode, port };
-        let failures = vec![
-            (door(Mode::Explicit, 21), Failure::said(Exit::Unavailable, "refused").with_hint(Some("a firewall?"))),
-            (door(Mode::Implicit, 990), Failure::said(Exit::Protocol, "no TLS").with_hint(Some("update it"))),
+        let failures = [
+            shut(Mode::Explicit, 21, Class::Transient, "refused", Some("a firewall?")),
+            shut(Mode::Implicit, 990, Class::Tls, "no TLS", Some("update it")),
         ];
         let failure = closed("h", &failures);
         assert_eq!((failure.exit, failure.hint()), (Exit::Protocol, Some("update it")));
         let words = "no FTPS server was found at h; explicit TLS on port 21: refused; implicit TLS on port 990: no TLS; nothing was written";
         assert_eq!(failure.cause(), words);
         assert_eq!(closed("h", &[]).exit, Exit::Unavailable);
+    }
+
+    #[test]
+    fn a_slow_server_is_asked_again() {
+        let explicit = |port, class| shut(Mode::Explicit, port, class, "", None);
+        let implicit = |port, class| shut(Mode::Implicit, port, class, "", None);
+        let door = Door { mode: Mode::Explicit, port: 2121 };
+        assert_eq!(slow(&[explicit(2121, Class::Transient), implicit(2121, Class::Tls)]), Some(door));
+        assert_eq!(slow(&[explicit(2121, Class::Transient), implicit(2121, Class::Transient)]), None, "nobody is there");
+        assert_eq!(slow(&[explicit(2121, Class::Tls), implicit(2121, Class::Tls)]), None, "it has answered");
+        assert_eq!(slow(&[explicit(21, Class::Transient), implicit(990, Class::Tls)]), None, "another door");
     }
 }

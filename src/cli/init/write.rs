@@ -209,3 +209,26 @@ pub(super) fn finish(
         failure.with_hint(Some(format!("{hint}the configuration is written, and works: `towline sync`, `towline run`")))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_goes_unless_it_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        for kept in [false, true] {
+            let mut made = Made::default();
+            let deep = dir.path().join("a/b");
+            made.dir(&deep).unwrap();
+            fs::write(deep.join("file"), "").unwrap();
+            made.files.push(deep.join("file"));
+            if kept {
+                made.keep();
+            } else {
+                drop(made);
+            }
+            assert_eq!((deep.join("file").exists(), dir.path().join("a").exists()), (kept, kept));
+        }
+    }
+}
