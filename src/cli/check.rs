@@ -27,7 +27,7 @@ use super::{Context, Exit, Failure, assemble, out::Out};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  towline --config towline.toml check --online\n  towline check --json | jq .faults     for scripts: 0 right, 78 wrong; other codes as below"
+    after_help = "Example:\n  towline --config towline.toml check --online\n  towline check --json | jq .faults     for scripts: 0 right, 78 written wrong, else the worst of what was found"
 )]
 pub(super) struct Args {
     /// Log in to each server, too; a mirror's directory on the server is made if it is missing
