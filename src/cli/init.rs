@@ -123,5 +123,5 @@ pub(super) async fn init(mut context: Context, args: Args) -> Result<Exit, Failu
     draft.password = password::place(&args, service, &draft.remote, &file)?;
     write::write(&mut context.out, &draft, &file, &args, &password)?;
     drop(password);
-    write::finish(context, &draft, &file, &args, service)
+    write::finish(context, &draft, &file, service)
 }

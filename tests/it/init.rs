@@ -198,6 +198,22 @@ fn by_flags(kind: Kind) {
     let config = fs::read_to_string(scene.config()).unwrap();
     assert!(config.contains("ca = ") && config.contains("name = \"site-2\"") && !config.contains("pin = "), "{config}");
     scene.mirrors();
+    // What is there is told of, and stays.
+    let other = scene.server.root.join("theirs");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("page"), "theirs").unwrap();
+    scene.server.give(&other);
+    let theirs = scene.server.remote("theirs");
+    let ca = scene.server.ca.to_str().unwrap();
+    let mut flags = scene.flags(&["--ca", ca, "--password-stdin", "--remote", "again", "--mirror", "again"]);
+    let path = flags.iter().position(|flag| *flag == scene.server.remote("mirror")).unwrap();
+    flags[path] = theirs;
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    fs::copy(scene.config(), scene.path("kept")).unwrap();
+    ends(&scene.piped(&flags, scene.server.password), 0, &["holds 1 name already", "towline adopt again"]);
+    assert_eq!(fs::read_dir(&other).unwrap().count(), 1);
+    fs::rename(scene.path("kept"), scene.config()).unwrap();
+    fs::remove_file(scene.path("conf/again.pass")).unwrap();
     // Once more: the names are taken, and nothing changes.
     ends(&scene.init(&[], scene.server.password), 78, &["a remote called \"server\" already", "--remote NAME"]);
     ends(&scene.init(&["--remote", "two"], scene.server.password), 78, &["overlaps with the directory of mirror `site-2`"]);
@@ -333,7 +349,7 @@ fn wrong() {
 
 fn implicit() {
     let scene = Scene::with(Server::start(Kind::ProFtpd, Options { implicit: true, ..Options::default() }));
-    ends(&scene.init(&[], scene.server.password), 0, &["over TLS 1.3", "written: "]);
+    ends(&scene.init(&[], scene.server.password), 0, &["found: implicit TLS", "over TLS 1.3", "written: "]);
     let config = fs::read_to_string(scene.config()).unwrap();
     assert!(config.contains("mode = \"implicit\""), "{config}");
     scene.mirrors();

@@ -110,6 +110,8 @@ pub(super) async fn trust(
         draft.trust = Trust::Pin;
     }
     let report = trust::Report::new(&write::remote(draft, file)?, presented, clock::now().0.div_euclid(1000));
+    let how = if draft.mode == Mode::Explicit { "explicit TLS (AUTH TLS)" } else { "implicit TLS (with the first byte)" };
+    writeln!(out, "found: {how} on port {}", draft.port)?;
     trust::print(out, &report)?;
     let why = presented.verification.as_ref().err().map(CertificateProblem::why).unwrap_or_default();
     match draft.pin {

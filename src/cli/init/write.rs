@@ -165,13 +165,7 @@ pub(super) fn write(out: &mut Out, draft: &Draft, file: &Path, args: &Args, secr
 }
 
 /// The service, if one is wanted, and what a person can do now.
-pub(super) fn finish(
-    mut context: Context,
-    draft: &Draft,
-    file: &Path,
-    args: &Args,
-    wanted: Option<Scope>,
-) -> Result<Exit, Failure> {
+pub(super) fn finish(mut context: Context, draft: &Draft, file: &Path, wanted: Option<Scope>) -> Result<Exit, Failure> {
     let Draft { remote, mirror, source, .. } = draft;
     match &draft.password {
         PasswordSource::Credential(name) if wanted.is_none() => {
@@ -189,11 +183,9 @@ pub(super) fn finish(
         _ => {}
     }
     let Some(scope) = wanted else {
-        let name = if args.mirror.is_some() { mirror } else { "" };
-        let space = if name.is_empty() { "" } else { " " };
         writeln!(
             context.out,
-            "Now `towline sync{space}{name}` sends it once, `towline run` keeps it equal, `towline service install` has that done for good."
+            "Now `towline sync {mirror}` sends it once, `towline run` keeps it equal, `towline service install` has that done for good."
         )?;
         writeln!(context.out, "A daemon that runs takes it up with `towline reload`.")?;
         return Ok(Exit::Done);
