@@ -1,11 +1,13 @@
 //! What the user asked for: the validated configuration, and where its files and secrets are. Not the state of anything,
 //! and not the rules of FTP; a [`Config`] that exists is right in itself, whether or not its server is.
 
+mod defaults;
 mod dirs;
 pub mod draft;
 mod edit;
 mod error;
 mod file;
+mod layers;
 mod load;
 mod merge;
 mod overrides;
@@ -381,7 +383,11 @@ impl Config {
     /// # Errors
     /// Everything that is wrong in it, with its position. Values are never repeated.
     pub fn parse(text: &str, origin: &Origin) -> Result<Self, ConfigError> {
-        merge::merge(vec![validate::part(text, origin, &overrides::Layers::default())]).map(|(config, _)| config)
+        let mut layers = [layers::Layers::new(text)];
+        let faults = defaults::lay(&mut layers, &[(text, origin)]);
+        let mut part = validate::part(text, origin, &layers[0]);
+        part.faults.extend(faults);
+        merge::merge(vec![part]).map(|(config, _)| config)
     }
 }
 

@@ -8,10 +8,11 @@ use std::{
 };
 
 use super::{
-    Config, ConfigError, Env, Fault, Origin, dirs,
+    Config, ConfigError, Env, Fault, Origin, defaults, dirs,
     error::Place,
+    layers::Layers,
     merge,
-    overrides::{self, Layers, Variable},
+    overrides::{self, Variable},
     validate::{self, Part},
 };
 
@@ -62,7 +63,10 @@ pub(super) fn load_with(
     });
     let bytes = bytes.collect::<Result<Vec<_>, _>>()?;
     let texts: Vec<_> = bytes.iter().map(|bytes| str::from_utf8(bytes).unwrap_or_default()).collect();
-    let (layers, faults) = overrides::assign(variables, &texts);
+    let mut layers: Vec<_> = texts.iter().map(|text| Layers::new(text)).collect();
+    let files: Vec<_> = texts.iter().copied().zip(&origins).collect();
+    let mut faults = defaults::lay(&mut layers, &files);
+    faults.extend(overrides::lay(&mut layers, variables, &texts));
     let read = origins.iter().zip(&bytes).zip(&layers);
     let parts = std::iter::once(Part { faults, ..Part::default() })
         .chain(read.map(|((origin, bytes), layers)| part(origin, bytes, layers)));

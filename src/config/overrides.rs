@@ -4,14 +4,16 @@
 //!
 //! A value is a text, unless it is a number, or begins with a quote, `[` or `{`: then it is TOML.
 
-use std::{borrow::Cow, ffi::OsString};
+use std::ffi::OsString;
 
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    Fault,
+    error::Place,
+    layers::{Layers, Table, name_of},
+    suggest,
 };
-
-use super::{Fault, error::Place, file::Malformed, suggest};
 
 /// What the name of such a variable begins with.
 const PREFIX: &str = "TOWLINE__";
@@ -37,28 +39,6 @@ pub(super) fn variables(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<
     ours
 }
 
-/// What is laid over one file.
-#[derive(Default)]
-pub(super) struct Layers(Vec<Layer>);
-
-/// One value, laid over the file's.
-struct Layer {
-    variable: String,
-    table: Table,
-    keys: Vec<String>,
-    /// Where it is, as if it stood behind the file's own text: so that a position tells it from that.
-    at: usize,
-    /// `v = VALUE`, with so much space in front that it begins there.
-    text: String,
-}
-
-/// A table that a file has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Table {
-    Remote(String),
-    Mirror(String),
-}
-
 impl Table {
     /// How it begins in the name of a variable.
     fn prefix(&self) -> String {
@@ -77,25 +57,24 @@ impl Table {
     }
 }
 
-/// What each of `variables` is laid over, of files with these texts; and what is wrong with them.
-pub(super) fn assign(variables: &[Variable], texts: &[&str]) -> (Vec<Layers>, Vec<Fault>) {
-    let mut layers: Vec<Layers> = texts.iter().map(|_| Layers::default()).collect();
+/// Lays each of `variables` over the file that has its table, of files with these texts; says what is wrong with them.
+pub(super) fn lay(layers: &mut [Layers], variables: &[Variable], texts: &[&str]) -> Vec<Fault> {
     if variables.is_empty() {
-        return (layers, Vec::new());
+        return Vec::new();
     }
     let tables: Vec<_> =
-        texts.iter().enumerate().flat_map(|(file, text)| tables(text).into_iter().map(move |t| (file, t))).collect();
+        texts.iter().enumerate().flat_map(|(file, text)| tables(text).into_iter().map(move |table| (file, table))).collect();
     let mut faults = Vec::new();
     for variable in variables.iter().take(MOST) {
         match one(variable, &tables) {
-            Ok((file, table, keys, value)) => layers[file].push(texts[file].len(), &variable.name, table, keys, &value),
+            Ok((file, table, keys, value)) => layers[file].on_top(&variable.name, table, keys, &value),
             Err(message) => faults.push(Fault::new(&Place::variable(&variable.name), message)),
         }
     }
     if let Some(first) = variables.get(MOST) {
         faults.push(Fault::new(&Place::variable(&first.name), format!("there are more than {MOST} such variables")));
     }
-    (layers, faults)
+    faults
 }
 
 /// The tables in a file that can be overridden; none where it is no TOML.
@@ -107,11 +86,6 @@ fn tables(text: &str) -> Vec<Table> {
     let mirrors = part("mirror").and_then(DeValue::as_array);
     let mirrors = mirrors.into_iter().flat_map(|list| list.iter().filter_map(|mirror| name_of(mirror.get_ref())));
     remotes.chain(mirrors.map(|name| Table::Mirror(name.to_owned()))).collect()
-}
-
-/// What a mirror is called.
-fn name_of<'v>(mirror: &'v DeValue<'_>) -> Option<&'v str> {
-    mirror.as_table()?.iter().find(|(key, _)| key.get_ref() == "name")?.1.get_ref().as_str()
 }
 
 /// The file, the table and the keys that a variable stands for, and its value as TOML.
@@ -146,82 +120,6 @@ fn as_toml(value: &str) -> String {
     } else {
         toml_edit::Value::from(value).to_string()
     }
-}
-
-impl Layers {
-    fn push(&mut self, length: usize, variable: &str, table: Table, keys: Vec<String>, value: &str) {
-        let behind = self.0.last().map_or(length, |last| last.text.len());
-        let mut text = " ".repeat(behind + 1);
-        text += "v = ";
-        text += value;
-        self.0.push(Layer { variable: variable.to_owned(), table, keys, at: behind + 1, text });
-    }
-
-    /// The place of the byte at `offset`, if it is in one of these.
-    pub(super) fn place(&self, offset: usize) -> Option<Place> {
-        let layer = self.0.iter().rev().find(|layer| layer.at <= offset)?;
-        Some(Place::variable(&layer.variable))
-    }
-
-    /// Lays them over `root`.
-    pub(super) fn over<'i>(&'i self, root: &mut DeTable<'i>) -> Result<(), Malformed> {
-        for layer in &self.0 {
-            let malformed = |words: &str| Malformed { span: layer.at..layer.at, message: format!("not valid TOML: {words}") };
-            let mut parsed = DeTable::parse(&layer.text).map_err(|e| malformed(e.message()))?.into_inner();
-            let value = parsed
-                .remove(&key("v", layer.at))
-                .filter(|_| parsed.is_empty())
-                .ok_or_else(|| malformed("one value is expected"))?;
-            if let Some(table) = layer.table.find(root) {
-                set(table, &layer.keys, value, layer.at);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Table {
-    fn find<'t, 'i>(&self, root: &'t mut DeTable<'i>) -> Option<&'t mut DeTable<'i>> {
-        let found = match self {
-            Self::Remote(name) => match root.get_mut(&key("remote", 0))?.get_mut() {
-                DeValue::Table(remotes) => remotes.get_mut(&key(name, 0))?.get_mut(),
-                _ => return None,
-            },
-            Self::Mirror(name) => match root.get_mut(&key("mirror", 0))?.get_mut() {
-                DeValue::Array(mirrors) => {
-                    mirrors.iter_mut().map(Spanned::get_mut).find(|mirror| name_of(mirror) == Some(name))?
-                }
-                _ => return None,
-            },
-        };
-        match found {
-            DeValue::Table(table) => Some(table),
-            _ => None,
-        }
-    }
-}
-
-/// Sets what `keys` lead to; what is on the way there and is no table becomes one.
-fn set<'i>(table: &mut DeTable<'i>, keys: &[String], value: Spanned<DeValue<'i>>, at: usize) {
-    let [first, rest @ ..] = keys else { return };
-    let first = key(first, at);
-    if rest.is_empty() {
-        // Its old key would keep its old place.
-        table.remove(&first);
-        table.insert(first, value);
-        return;
-    }
-    if let Some(DeValue::Table(inner)) = table.get_mut(&first).map(Spanned::get_mut) {
-        return set(inner, rest, value, at);
-    }
-    let mut inner = DeTable::new();
-    set(&mut inner, rest, value, at);
-    table.remove(&first);
-    table.insert(first, Spanned::new(at..at, DeValue::Table(inner)));
-}
-
-fn key<'i>(name: &str, at: usize) -> Spanned<Cow<'i, str>> {
-    Spanned::new(at..at, Cow::Owned(name.to_owned()))
 }
 
 #[cfg(test)]

@@ -171,7 +171,10 @@ fn schema_of(name: &str, path: &[Step], shape: &Shape, abouts: &BTreeMap<String,
             let path = [path, &[key(inner)]].concat();
             properties.insert(inner.clone(), schema_of(&format!("{name}.{inner}"), &path, shape, abouts));
         }
-        let required: Vec<_> = keys.iter().filter(|(_, (_, needed))| *needed).map(|(key, _)| key).collect();
+        // The rest may be among the defaults, of another file even.
+        let own = defaults::OWN.iter().find(|(kind, _)| *kind == name).map_or(&[][..], |(_, keys)| *keys);
+        let required: Vec<_> =
+            keys.iter().filter(|(key, (_, needed))| *needed && own.contains(&key.as_str())).map(|(key, _)| key).collect();
         let mut table = json!({ "type": "object", "additionalProperties": false, "properties": properties });
         if !required.is_empty() {
             table["required"] = json!(required);
@@ -193,14 +196,28 @@ fn schema_of(name: &str, path: &[Step], shape: &Shape, abouts: &BTreeMap<String,
 fn schema() -> Json {
     let abouts = abouts();
     let [remote, mirror] = tables().map(|(name, path, shape)| schema_of(name, &path, &shape, &abouts));
+    let default = |schema: &Json| {
+        let mut schema = schema.clone();
+        let schema_of = schema.as_object_mut().unwrap();
+        schema_of.remove("description");
+        for key in schema_of.remove("required").unwrap().as_array().unwrap() {
+            schema_of["properties"].as_object_mut().unwrap().remove(key.as_str().unwrap());
+        }
+        schema
+    };
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Towline's configuration",
         "type": "object",
         "additionalProperties": false,
         "properties": {
-            "remote": { "type": "object", "additionalProperties": remote },
-            "mirror": { "type": "array", "items": mirror },
+            "remote": { "type": "object", "additionalProperties": remote.clone() },
+            "defaults": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": { "remote": default(&remote), "mirror": default(&mirror) },
+            },
+            "mirror": { "type": "array", "items": mirror.clone() },
         },
     })
 }
@@ -281,6 +298,7 @@ fn the_schema_knows_the_example_and_what_is_wrong() {
     for (text, why) in [
         (&format!("{REMOTE}port = 0"), ".remote.web.port: is out of range"),
         (&format!("{REMOTE}prt = 1"), ".remote.web: prt is not known"),
+        (&format!("{REMOTE}[defaults.remote]\nhost = \"x\""), ".defaults.remote: host is not known"),
         (&format!("{REMOTE}tls.trust = \"none\""), ".remote.web.tls.trust: is none of the words"),
         (&format!("{REMOTE}mode = \"plain\""), ".remote.web.mode: is none of the words"),
         (&REMOTE.replace("host", "#host"), ".remote.web: \"host\" is missing"),
@@ -362,6 +380,9 @@ fn the_reference_is_what_the_code_says() {
                     Made from what the code says it expects, and from what `config/towline.example.toml` says of each key. Editors that know JSON \
                     schemas for TOML take `config/towline.schema.json`.\n\n"
         .to_owned();
+    for (heading, name) in [("[defaults.remote]", "defaults.remote"), ("[defaults.mirror]", "defaults.mirror")] {
+        let _ = writeln!(text, "## {heading}\n\n{}", paragraphs(&abouts[name].words));
+    }
     for (name, path, shape) in tables() {
         section(&mut text, name, &path, &shape, &abouts);
     }
