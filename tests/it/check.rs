@@ -81,6 +81,19 @@ fn files() {
     ends(&check(&dir, &[], &[]), 0, &[&read, "one: ", "two: ", "configuration is right"]);
     // The error is of the right file, and of both where both have it.
     fs::write(dir.path().join("conf.d/three.toml"), REMOTE).unwrap();
+    // Defaults of a drop-in count in the file, and are set once.
+    let limit = |file: &str, n: u8| fs::write(dir.path().join(file), format!("[defaults.remote]\nport = {n}\n")).unwrap();
+    limit("conf.d/three.toml", 99);
+    ends(&check(&dir, &[], &[]), 0, &["ftps://u@h:99/one"]);
+    limit("conf.d/four.toml", 98);
+    let both = format!(
+        "{}:2:1: `port` of [defaults.remote] is set already, at {}:2:1",
+        path("conf.d/three.toml"),
+        path("conf.d/four.toml")
+    );
+    ends(&check(&dir, &[], &[]), 78, &[&both]);
+    fs::remove_file(dir.path().join("conf.d/four.toml")).unwrap();
+    fs::write(dir.path().join("conf.d/three.toml"), REMOTE).unwrap();
     let twice = format!("{}:1:9: remote `web` exists already, at {}:1:9", path("conf.d/three.toml"), path("towline.toml"));
     ends(&check(&dir, &[], &[]), 78, &[&twice]);
 }
