@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::{
     lost::full::fill,
     pty::Pty,
-    rig::tree,
+    rig::{PATIENCE, tree},
     servers::{self, Kind, Options, Server, Tls},
     support::{self, Impossible, temp_dir, trial},
 };
@@ -34,6 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("what_is_wrong_is_said_and_nothing_written", wrong),
         ("implicit_tls_is_found", implicit),
         ("the_password_is_in_its_file_alone", canary),
+        ("a_password_for_a_pipe_that_is_typed_is_not_shown", typed),
         ("password_places", places),
         ("a_service_is_installed", service),
     ] {
@@ -384,6 +385,18 @@ fn canary() {
         let its_own = path.ends_with("server.pass");
         assert_eq!(holds(&body.unwrap_or_default(), secret), its_own, "{}", path.display());
     }
+}
+
+fn typed() {
+    let scene = Scene::new(Kind::ProFtpd);
+    let flags = scene.flags(&["--ca", scene.server.ca.to_str().unwrap(), "--password-stdin"]);
+    let mut pty = Pty::spawn(&scene.command(&flags.iter().map(String::as_str).collect::<Vec<_>>()));
+    pty.expect("verified   yes");
+    assert!(support::wait_until(PATIENCE, || !pty.echoes()), "it would be shown");
+    pty.answer(scene.server.password);
+    let (code, heard) = pty.end();
+    assert_eq!(code, Some(0), "{heard}");
+    assert!(pty.echoes() && !holds(heard.as_bytes(), scene.server.password), "{heard}");
 }
 
 fn holds(bytes: &[u8], secret: &str) -> bool {

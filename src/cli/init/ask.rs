@@ -73,9 +73,9 @@ impl Ask {
         self.line(&format!("{question}: "), true).await
     }
 
-    /// A line of standard input, without a question.
+    /// A line of standard input, without a question; not shown, should that be a terminal.
     pub(super) async fn piped(&mut self) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        self.line("", false).await
+        self.line("", io::stdin().is_terminal()).await
     }
 
     /// Does `work`, unless a signal comes first: then it is dropped where it is.
