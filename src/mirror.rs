@@ -13,6 +13,7 @@ mod look;
 pub mod marker;
 #[cfg(test)]
 mod properties;
+mod rehearsal;
 mod release;
 mod restore;
 pub mod retry;
@@ -33,6 +34,7 @@ pub use audit::{Adopted, Adoption, AuditError, Deep, Finding, Verified, Verify, 
 pub use drift::Drift;
 pub use engine::{DryRun, DryRunError, Mirror, StartWatch, account_at_rest, dry_run, reject};
 pub use keeper::{Keeper, OpenState, Opened};
+pub use rehearsal::{Act, RehearsalError, rehearse};
 pub use release::Publish;
 pub use restore::{Left, Restore, RestoreError, Restored, Why, restore};
 pub use scrub::{Scrub, ScrubStatus};

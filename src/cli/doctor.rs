@@ -129,7 +129,7 @@ fn print(out: &mut Out, place: &Place<'_>, examined: &Examined) -> Result<(), Fa
     Ok(())
 }
 
-fn print_row(out: &mut Out, row: &Row, width: usize) -> Result<(), Failure> {
+pub(super) fn print_row(out: &mut Out, row: &Row, width: usize) -> Result<(), Failure> {
     let mark = match row.grade {
         Grade::Fine => ' ',
         Grade::Weak => '!',

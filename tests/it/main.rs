@@ -12,6 +12,7 @@
 
 mod audit;
 mod chaos;
+mod check;
 mod cli;
 mod convergence;
 mod copies;
@@ -23,6 +24,7 @@ mod flights;
 mod ftps;
 mod fuzz_corpus;
 mod hostile;
+mod init;
 mod invariants;
 mod layers;
 mod listing;
@@ -34,6 +36,7 @@ mod moves;
 mod names;
 mod network;
 mod proxies;
+mod pty;
 mod release;
 mod reload;
 mod resume;
@@ -72,6 +75,8 @@ fn trials() -> Vec<Trial> {
     trials.extend(network::trials());
     trials.extend(names::trials());
     trials.extend(cli::trials());
+    trials.extend(init::trials());
+    trials.extend(check::trials());
     trials.extend(service::trials());
     trials.extend(trust::trials());
     trials.extend(truth::trials());
