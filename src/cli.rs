@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod doctor;
 mod exit;
+mod init;
 mod log;
 mod metrics;
 mod out;
@@ -53,6 +54,7 @@ const GLOBAL: &str = "Options of every command";
 #[command(name = "towline", version, max_term_width = 100, propagate_version = true)]
 #[command(
     after_help = "Example:\n  towline demo                 see it work: an embedded server, a real directory, no set-up\n  \
+                        towline init                 set a mirror up, by a few questions\n  \
                         towline check --online       is the configuration right, and does the server let us in?\n  \
                         towline run                  mirror until stopped\n\n\
                         Exit codes: 0 done, 1 failed, 2 usage, 3 finished with some paths failed, 69 server unreachable,\n\
@@ -77,6 +79,8 @@ enum Verb {
     /// See it work: an embedded FTPS server, a sample directory, and edits
     #[cfg(feature = "demo")]
     Demo(demo::Args),
+    /// Set a mirror up: a few questions, a trial on the server, then the configuration
+    Init(init::Args),
     /// Check the configuration, and with --online each server
     Check(check::Args),
     /// Find out what a server can do, and what that means for its mirrors
@@ -177,6 +181,7 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
         match cli.verb {
             #[cfg(feature = "demo")]
             Verb::Demo(args) => demo::demo(context, args).await,
+            Verb::Init(args) => Box::pin(init::init(context, args)).await,
             Verb::Check(args) => check::check(context, args).await,
             Verb::Doctor(args) => doctor::doctor(context, args).await,
             Verb::Plan(args) => plan::plan(context, args).await,

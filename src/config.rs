@@ -1,12 +1,16 @@
 //! What the user asked for: the validated configuration, and where its files and secrets are. Not the state of anything,
 //! and not the rules of FTP; a [`Config`] that exists is right in itself, whether or not its server is.
 
+mod defaults;
 mod dirs;
+pub mod draft;
 mod edit;
 mod error;
 mod file;
+mod layers;
 mod load;
 mod merge;
+mod overrides;
 mod secret;
 mod suggest;
 mod validate;
@@ -26,9 +30,10 @@ use std::{
 };
 
 pub use dirs::{DirError, socket_path, socket_to_ask, state_dir};
+pub use draft::Draft;
 pub use edit::{EditError, NewPin, write_pin};
 pub use error::{ConfigError, Fault};
-pub use secret::{PasswordSource, SecretError};
+pub use secret::{PasswordSource, SecretError, Unfit, password};
 
 use crate::model::Timetable;
 
@@ -376,7 +381,8 @@ impl Config {
         load::find(explicit, env)
     }
 
-    /// Reads `file` and the drop-ins `conf.d/*.toml` beside it, in the order of their names. Relative paths in a file are
+    /// Reads `file` and the drop-ins `conf.d/*.toml` beside it, in the order of their names, and lays the variables
+    /// `TOWLINE__REMOTE__NAME__KEY` and `TOWLINE__MIRROR__NAME__KEY` of the environment over them. Relative paths in a file are
     /// relative to that file.
     ///
     /// # Errors
@@ -385,12 +391,29 @@ impl Config {
         load::load(file, std::env::home_dir().as_deref())
     }
 
+    /// The files that [`Config::load`] reads for `file`, in their order.
+    ///
+    /// # Errors
+    /// When the directory of the drop-ins cannot be read.
+    pub fn files(file: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+        Ok(load::origins(file, None)?.into_iter().map(|origin| origin.file).collect())
+    }
+
+    /// The environment variables that [`Config::load`] lays over the files, by name.
+    pub fn overrides() -> Vec<String> {
+        overrides::variables(std::env::vars_os()).into_iter().map(|variable| variable.name).collect()
+    }
+
     /// The configuration in `text`, which was read from `origin`.
     ///
     /// # Errors
     /// Everything that is wrong in it, with its position. Values are never repeated.
     pub fn parse(text: &str, origin: &Origin) -> Result<Self, ConfigError> {
-        merge::merge(vec![validate::part(text, origin)]).map(|(config, _)| config)
+        let mut layers = [layers::Layers::new(text)];
+        let faults = defaults::lay(&mut layers, &[(text, origin)]);
+        let mut part = validate::part(text, origin, &layers[0]);
+        part.faults.extend(faults);
+        merge::merge(vec![part]).map(|(config, _)| config)
     }
 }
 

@@ -14,6 +14,7 @@ mod held;
 mod history;
 mod jobs;
 mod ledger;
+mod likes;
 mod lock;
 mod moves;
 mod notes;
@@ -37,6 +38,7 @@ pub use error::IndexError;
 pub use held::FURTHEST_RETRY;
 pub use history::Logged;
 pub use ledger::{Ledger, Trouble};
+pub use likes::{LARGEST as LARGEST_COPY, LARGEST_GROWN, LEAST as LEAST_COPY};
 pub use lock::StateLock;
 pub use moves::{Changes, Deletes};
 pub use notes::Note;
@@ -49,11 +51,11 @@ pub use trash::{Kept, Trashed, Undo, Wanted};
 
 use crate::model::{
     Digest, Entry, Fingerprint, Job, JobId, MovedDir, Observation, Operation, Problem, RelPath, Row, Settlement, Stat,
-    UnixMillis, Window,
+    UnixMillis, Window, is_trash,
 };
 use books::Books;
 
-const SCHEMA: [&str; 8] = [
+const SCHEMA: [&str; 9] = [
     include_str!("index/schema/0001.sql"),
     include_str!("index/schema/0002.sql"),
     include_str!("index/schema/0003.sql"),
@@ -62,6 +64,7 @@ const SCHEMA: [&str; 8] = [
     include_str!("index/schema/0006.sql"),
     include_str!("index/schema/0007.sql"),
     include_str!("index/schema/0008.sql"),
+    include_str!("index/schema/0009.sql"),
 ];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.
@@ -446,12 +449,13 @@ impl Index {
         })
     }
 
-    /// What is recorded at each of `paths`, or else was left there.
+    /// What is recorded at each of `paths`, or else was left there; of a path in the trash, what lies there.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn recorded(&self, paths: &[RelPath]) -> Result<Vec<Option<Entry>>, IndexError> {
         let recorded = |path| match rows::get(&self.db, path)?.and_then(|held| held.recorded) {
+            None if is_trash(path) => trash::held(&self.db, path),
             None => trash::left(&self.db, path),
             recorded => Ok(recorded),
         };

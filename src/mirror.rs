@@ -16,6 +16,7 @@ pub mod pause;
 #[cfg(test)]
 mod properties;
 mod queue;
+mod rehearsal;
 mod release;
 mod restore;
 pub mod retry;
@@ -39,6 +40,7 @@ pub use history::LogEntry;
 pub use keeper::{Keeper, OpenState, Opened};
 pub use pause::Pause;
 pub use queue::{Queue, Waits, queue_at_rest};
+pub use rehearsal::{Act, RehearsalError, rehearse};
 pub use release::Publish;
 pub use restore::{Left, Restore, RestoreError, Restored, Why, restore};
 pub use scrub::{Scrub, ScrubStatus};

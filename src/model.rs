@@ -14,7 +14,7 @@ mod trash;
 pub use abilities::Abilities;
 pub use checksum::{Algorithm, Checksum, Summing};
 pub use entry::{Digest, Entry, Fingerprint, Kind, Mode, MovedDir, Observation, RootIdentity, Row, Window};
-pub use job::{Done, Job, JobId, Operation, Outcome, ServerCopy, Settlement, Staged, Stat};
+pub use job::{Done, Job, JobId, Like, Operation, Outcome, ServerCopy, Settlement, Staged, Stat};
 pub use path::{PathError, PathSet, RelPath};
 pub use problem::{Problem, Reason};
 pub use proof::{Proof, ProofWay};

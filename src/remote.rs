@@ -38,6 +38,11 @@ pub trait Remote: Send + Sync + 'static {
     fn abilities(&self) -> Abilities {
         Abilities::UNKNOWN
     }
+
+    /// Whether there is more to find out about the server, by [`Session::study`], when there is time for it.
+    fn is_to_be_studied(&self) -> bool {
+        false
+    }
 }
 
 /// A logged-in conversation with the server; one command at a time. Every path is relative to the mirror's directory.
@@ -208,6 +213,12 @@ pub trait Session: Send + 'static {
             let stored = self.store(wanted.fresh, body).await;
             (renamed, Some(stored.map(|bytes| Stored { bytes, concluded: None })))
         }
+    }
+
+    /// Finds out what no upload needed to know about the server, if that is to be done yet: whether a cut upload can go on, what
+    /// listings show.
+    fn study(&mut self) -> impl Future<Output = Result<(), RemoteError>> + Send {
+        async { Ok(()) }
     }
 
     /// Asks for a sign of life (NOOP).

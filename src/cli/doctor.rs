@@ -106,6 +106,7 @@ fn print(out: &mut Out, place: &Place<'_>, examined: &Examined) -> Result<(), Fa
         Some(probed) => {
             let how = match probed.verdict {
                 Verdict::Complete => "",
+                Verdict::Begun => "; the rest follows when there is nothing to upload",
                 Verdict::CutShort => "; it was cut short, and is tried again after an hour",
                 Verdict::NoDirectory => {
                     "; the account cannot write there, so that little is known. Let it, or give another --path"
@@ -128,7 +129,7 @@ fn print(out: &mut Out, place: &Place<'_>, examined: &Examined) -> Result<(), Fa
     Ok(())
 }
 
-fn print_row(out: &mut Out, row: &Row, width: usize) -> Result<(), Failure> {
+pub(super) fn print_row(out: &mut Out, row: &Row, width: usize) -> Result<(), Failure> {
     let mark = match row.grade {
         Grade::Fine => ' ',
         Grade::Weak => '!',

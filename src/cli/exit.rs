@@ -103,6 +103,11 @@ impl Failure {
         self.hint.as_deref()
     }
 
+    /// What it was.
+    pub(crate) fn error(&self) -> &anyhow::Error {
+        &self.error
+    }
+
     /// What happened, on one line.
     pub(crate) fn cause(&self) -> String {
         let mut shown = String::new();

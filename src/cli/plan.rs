@@ -102,10 +102,10 @@ fn line(step: &Step) -> String {
 }
 
 /// A private directory that goes away with its owner.
-struct Scratch(std::path::PathBuf);
+pub(super) struct Scratch(pub(super) std::path::PathBuf);
 
 impl Scratch {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         let dir = std::env::temp_dir().join(format!("towline-plan-{}-{:08x}", std::process::id(), fastrand::u32(..)));
         std::fs::DirBuilder::new().mode(0o700).create(&dir)?;

@@ -130,6 +130,23 @@ impl Manager {
         }
     }
 
+    /// Has the service get a credential; says whether that is new to it.
+    fn load_credential(&self, name: &str, file: &Path) -> Result<bool, Failure> {
+        match self {
+            Self::Systemd(manager) => manager.load_credential(name, file).map_err(failed),
+            Self::Launchd(_) => Err(Failure::said(Exit::Failed, "launchd hands no passwords to services")
+                .with_hint(Some("use password = { command = [...] }, or a service of your own (--service user)"))),
+        }
+    }
+
+    /// Starts it anew, if it can.
+    fn restart(&self) -> Result<(), Failure> {
+        match self {
+            Self::Systemd(manager) => manager.restart().map_err(failed),
+            Self::Launchd(_) => Ok(()),
+        }
+    }
+
     fn uninstall(&self, force: bool) -> Result<bool, ServiceError> {
         match self {
             Self::Systemd(manager) => manager.uninstall(force),
@@ -143,6 +160,35 @@ impl Manager {
             Self::Launchd(manager) => manager.status(),
         }
     }
+}
+
+/// Installs the service for the configuration `file`, which is there; `credential`, a name and a file, is handed to it.
+pub(super) fn install_for(
+    mut context: Context,
+    scope: Scope,
+    file: &Path,
+    credential: Option<&(String, PathBuf)>,
+) -> Result<Exit, Failure> {
+    let manager = Manager::of(scope)?;
+    let was_there = manager.file().exists();
+    let anew = match credential {
+        Some((name, file)) => manager.load_credential(name, file)? && was_there,
+        None => false,
+    };
+    if usual(scope)?.0 != file {
+        context.config = Some(file.to_owned());
+    }
+    let args = InstallArgs {
+        scope: ScopeArgs { system: scope == Scope::System, user: scope == Scope::User },
+        print: false,
+        force: false,
+        program: None,
+    };
+    let exit = install(context, &args)?;
+    if anew {
+        manager.restart()?;
+    }
+    Ok(exit)
 }
 
 fn install(mut context: Context, args: &InstallArgs) -> Result<Exit, Failure> {

@@ -9,6 +9,7 @@ use towline::{
     clock,
     config::{self, NewPin},
     ftps::{CertificateProblem, Presented, Profile, TlsVersion},
+    remote::RemoteError,
 };
 
 use super::{Context, Exit, Failure, assemble, out::Out, show};
@@ -62,22 +63,27 @@ fn unknown(config: &config::Config, name: &str) -> Failure {
     Failure::said(Exit::Usage, format_args!("there is no remote called {name:?}; there is: {}", known.join(", ")))
 }
 
-/// What the server presents. Neither the password nor our own certificate is needed, so none is read; a proxy's may be.
+/// What the server presents.
 async fn inspect(remote: &config::Remote) -> Result<Presented, Failure> {
-    let mut remote = remote.clone();
-    remote.tls.client = None;
-    let of_proxy = remote.proxy.as_ref().and_then(|proxy| proxy.user.as_ref()).map(|(_, source)| source.clone());
-    let secrets = assemble::secrets(&remote, |source| of_proxy.as_ref() == Some(source)).await?;
-    let server = assemble::server(&remote, secrets, "/", Profile::default(), |_| {})?;
-    server.inspect().await.map_err(|e| {
+    look(remote).await?.map_err(|e| {
         let (class, hint) = (e.class, e.hint);
         Failure::new(Exit::of(class), e).with_hint(hint)
     })
 }
 
+/// The same, with the failure as it is. Neither the password nor our own certificate is needed, so none is read; a proxy's may be.
+pub(super) async fn look(remote: &config::Remote) -> Result<Result<Presented, RemoteError>, Failure> {
+    let mut remote = remote.clone();
+    remote.tls.client = None;
+    let of_proxy = remote.proxy.as_ref().and_then(|proxy| proxy.user.as_ref()).map(|(_, source)| source.clone());
+    let secrets = assemble::secrets(&remote, |source| of_proxy.as_ref() == Some(source)).await?;
+    let server = assemble::server(&remote, secrets, "/", Profile::default(), |_| {})?;
+    Ok(server.inspect().await)
+}
+
 /// What there is to say.
 #[derive(Debug, Serialize)]
-struct Report {
+pub(super) struct Report {
     remote: String,
     host: String,
     port: u16,
@@ -94,7 +100,7 @@ struct Report {
     /// The certificate's, in pairs of hexadecimal digits.
     sha256: String,
     /// The public key's, as the configuration wants it.
-    pin: String,
+    pub(super) pin: String,
     chain_length: usize,
     /// How many keys the configuration pins, and whether this is one of them.
     pins: usize,
@@ -127,7 +133,7 @@ struct Written {
 
 impl Report {
     /// Pure; `now` in Unix seconds.
-    fn new(remote: &config::Remote, presented: &Presented, now: i64) -> Self {
+    pub(super) fn new(remote: &config::Remote, presented: &Presented, now: i64) -> Self {
         let pinned = remote.tls.pins.iter().any(|pin| presented.pin == (*pin).into());
         let verified = presented.verification.is_ok();
         let trusted = match remote.tls.trust {
@@ -190,7 +196,7 @@ fn next(remote: &config::Remote, presented: &Presented, pinned: bool, trusted: b
     }
 }
 
-fn print(out: &mut Out, report: &Report) -> Result<(), Failure> {
+pub(super) fn print(out: &mut Out, report: &Report) -> Result<(), Failure> {
     let Report { remote, host, port, tls, subject, issuer, sha256, pin, .. } = report;
     writeln!(out, "{remote}: {host}:{port} over {tls}")?;
     writeln!(out, "  subject    {subject}")?;

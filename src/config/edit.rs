@@ -1,5 +1,5 @@
-//! Writing a pin into the configuration: the one thing that Towline ever changes there, and only when told to. Everything else
-//! in the file stays as it is, to the byte.
+//! Writing a pin into the configuration, when told to: beside adding to its end (`draft`) the one thing that Towline ever changes
+//! there. Everything else in the file stays as it is, to the byte.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -38,7 +38,7 @@ pub enum EditError {
     #[error("{} is written in a way that would not stay as it is", .0.display())]
     Layout(PathBuf),
     /// The file would not load any more.
-    #[error("{} would not load with the pin: {source}", file.display())]
+    #[error("{} would not load any more: {source}", file.display())]
     WouldNotLoad {
         /// Which.
         file: PathBuf,
@@ -67,7 +67,7 @@ impl EditError {
                 "run it as the user that owns the file; nothing was written"
             }
             Self::Changed(_) => "try again; nothing was written",
-            _ => "nothing was written; add the pin by hand",
+            _ => "nothing was written; add it by hand",
         }
     }
 }
@@ -232,7 +232,7 @@ fn set_trust(tls: &mut dyn TableLike, inline: bool) -> bool {
 }
 
 /// Puts `text` in the place of `before`, in one step: nobody ever reads a half of it. Mode and owner stay; a symlink is followed.
-fn replace(file: &Path, before: &[u8], text: &str) -> Result<(), EditError> {
+pub(super) fn replace(file: &Path, before: &[u8], text: &str) -> Result<(), EditError> {
     let failed = |source| EditError::Write { file: file.to_owned(), source };
     let target = fs::canonicalize(file).map_err(failed)?;
     let (Some(dir), Some(name)) = (target.parent(), target.file_name()) else {

@@ -54,11 +54,11 @@ pub enum ConfigError {
 /// One thing that is wrong, and where. Holds no text of the file but names that are near to a right one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Which file.
+    /// Which file, or `$NAME`: an environment variable.
     pub file: Arc<Path>,
-    /// The line, from 1.
+    /// The line, from 1; 0 in a variable.
     pub line: usize,
-    /// The column in characters, from 1.
+    /// The column in characters, from 1; 0 in a variable.
     pub column: usize,
     /// What is wrong and what was expected.
     pub message: String,
@@ -79,7 +79,7 @@ impl ConfigError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotFound { .. } => {
-                Some("write one, config/towline.example.toml shows every key; or name it with --config FILE")
+                Some("`towline init` writes one, and config/towline.example.toml shows every key; or name it with --config FILE")
             }
             Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("give the user that runs towline read permission")
@@ -103,6 +103,11 @@ impl Fault {
 }
 
 impl Place {
+    /// An environment variable, which has no lines.
+    pub(super) fn variable(name: &str) -> Self {
+        Self { file: Path::new(&format!("${name}")).into(), line: 0, column: 0 }
+    }
+
     /// The place of the byte at `offset` of `text`; the end if it lies behind.
     pub(super) fn new(file: &Arc<Path>, text: &[u8], offset: usize) -> Self {
         let before = &text[..offset.min(text.len())];
@@ -116,13 +121,17 @@ impl Place {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}", self.file.display(), self.line, self.column, self.message)
+        let at = Place { file: self.file.clone(), line: self.line, column: self.column };
+        write!(f, "{at}: {}", self.message)
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+        match self.line {
+            0 => write!(f, "{}", self.file.display()),
+            line => write!(f, "{}:{line}:{}", self.file.display(), self.column),
+        }
     }
 }
 

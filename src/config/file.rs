@@ -7,9 +7,9 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
-use toml::Spanned;
+use toml::{Spanned, de::DeTable};
 
-use super::suggest;
+use super::{layers::Layers, suggest};
 
 /// A key that may be left out, and where its value is.
 pub(super) type Field<T> = Option<Spanned<T>>;
@@ -22,6 +22,10 @@ pub(super) struct Document {
     pub(super) remote: BTreeMap<Spanned<String>, Table<RemoteTable>>,
     #[serde(default)]
     pub(super) mirror: Vec<Spanned<Table<MirrorTable>>>,
+    /// Only looked at for its form: what is in it counts in remotes and mirrors.
+    #[serde(default)]
+    #[expect(dead_code, reason = "it is read by `layers`")]
+    pub(super) defaults: Table<DefaultsTable>,
     pub(super) notify: Option<Spanned<Table<NotifyTable>>>,
 }
 
@@ -35,8 +39,20 @@ pub(super) struct NotifyTable {
     pub(super) ping_every: Field<String>,
 }
 
+/// `[defaults]`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DefaultsTable {
+    #[serde(default)]
+    #[expect(dead_code, reason = "it is read by `layers`")]
+    pub(super) remote: Table<RemoteTable>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "it is read by `layers`")]
+    pub(super) mirror: Table<MirrorTable>,
+}
+
 /// `[remote.NAME]`
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RemoteTable {
     pub(super) host: Field<String>,
@@ -127,7 +143,7 @@ pub(super) struct TimeoutsTable {
 }
 
 /// `[[mirror]]`
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MirrorTable {
     pub(super) name: Field<String>,
@@ -191,13 +207,14 @@ pub(super) struct Malformed {
     pub(super) message: String,
 }
 
-/// Reads `text`.
-pub(super) fn read(text: &str) -> Result<Document, Malformed> {
+/// Reads `text`, with `layers` over and under its tables.
+pub(super) fn read(text: &str, layers: &Layers) -> Result<Document, Malformed> {
     // Syntax first: those messages are fixed sentences. What serde says afterwards may quote what is in the file.
     let span = |error: &toml::de::Error| error.span().unwrap_or(0..0);
-    let document = toml::Deserializer::parse(text)
+    let mut document = DeTable::parse(text)
         .map_err(|error| Malformed { span: span(&error), message: format!("not valid TOML: {}", error.message()) })?;
-    Document::deserialize(document).map_err(|error| {
+    layers.apply(document.get_mut())?;
+    Document::deserialize(toml::Deserializer::from(document)).map_err(|error| {
         let span = span(&error);
         Malformed { message: reword(error.message(), text.get(span.clone()).unwrap_or_default()), span }
     })
@@ -273,6 +290,7 @@ impl Described for ProxyTable {
 }
 impl Described for TimeoutsTable {}
 impl Described for MirrorTable {}
+impl Described for DefaultsTable {}
 impl Described for BudgetTable {}
 impl Described for TrashTable {}
 impl Described for NotifyTable {}

@@ -8,9 +8,11 @@ use std::{
 };
 
 use super::{
-    Config, ConfigError, Env, Fault, Origin, dirs,
+    Config, ConfigError, Env, Fault, Origin, defaults, dirs,
     error::Place,
+    layers::Layers,
     merge,
+    overrides::{self, Variable},
     validate::{self, Part},
 };
 
@@ -44,14 +46,31 @@ pub(super) fn load(file: &Path, home: Option<&Path>) -> Result<Config, ConfigErr
 
 /// As [`load`], but the file of `instead` has that text.
 pub(super) fn load_as_if(file: &Path, home: Option<&Path>, instead: Option<(&Path, &str)>) -> Result<Config, ConfigError> {
-    let mut parts = Vec::new();
-    for origin in origins(file, home)? {
-        parts.push(match instead {
-            Some((path, text)) if path == origin.file => validate::part(text, &origin),
-            _ => part(&origin)?,
-        });
-    }
-    let (config, plain_files) = merge::merge(parts)?;
+    load_with(file, home, instead, &overrides::variables(std::env::vars_os()))
+}
+
+/// As [`load_as_if`], with these variables and no others.
+pub(super) fn load_with(
+    file: &Path,
+    home: Option<&Path>,
+    instead: Option<(&Path, &str)>,
+    variables: &[Variable],
+) -> Result<Config, ConfigError> {
+    let origins = origins(file, home)?;
+    let bytes = origins.iter().map(|origin| match instead {
+        Some((path, text)) if path == origin.file => Ok(text.as_bytes().to_vec()),
+        _ => read(&origin.file),
+    });
+    let bytes = bytes.collect::<Result<Vec<_>, _>>()?;
+    let texts: Vec<_> = bytes.iter().map(|bytes| str::from_utf8(bytes).unwrap_or_default()).collect();
+    let mut layers: Vec<_> = texts.iter().map(|text| Layers::new(text)).collect();
+    let files: Vec<_> = texts.iter().copied().zip(&origins).collect();
+    let mut faults = defaults::lay(&mut layers, &files);
+    faults.extend(overrides::lay(&mut layers, variables, &texts));
+    let read = origins.iter().zip(&bytes).zip(&layers);
+    let parts = std::iter::once(Part { faults, ..Part::default() })
+        .chain(read.map(|((origin, bytes), layers)| part(origin, bytes, layers)));
+    let (config, plain_files) = merge::merge(parts.collect())?;
     let faults: Vec<_> = plain_files
         .iter()
         .filter(|(_, path, _)| path.is_dir())
@@ -101,16 +120,15 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, ConfigError> {
     Ok(bytes)
 }
 
-fn part(origin: &Origin) -> Result<Part, ConfigError> {
-    let bytes = read(&origin.file)?;
-    Ok(match str::from_utf8(&bytes) {
-        Ok(text) => validate::part(text, origin),
+fn part(origin: &Origin, bytes: &[u8], layers: &Layers) -> Part {
+    match str::from_utf8(bytes) {
+        Ok(text) => validate::part(text, origin, layers),
         Err(error) => {
             let file: Arc<Path> = origin.file.as_path().into();
-            let at = Place::new(&file, &bytes, error.valid_up_to());
+            let at = Place::new(&file, bytes, error.valid_up_to());
             Part { faults: vec![Fault::new(&at, "not valid TOML: expected UTF-8")], ..Part::default() }
         }
-    })
+    }
 }
 
 #[cfg(test)]

@@ -40,6 +40,14 @@ pub(super) fn merge(parts: Vec<Part>) -> Result<(Config, PlainFiles), ConfigErro
     faults.extend(same_names(&mirrors));
     faults.extend(mirrors.iter().filter_map(|mirror| unknown_remote(mirror, &names)));
     faults.extend(overlaps(&mirrors, &remotes));
+    // What is wrong with a default is found wherever it counts.
+    let mut told = Vec::new();
+    faults.retain(|fault| {
+        !told.contains(fault) && {
+            told.push(fault.clone());
+            true
+        }
+    });
     if !faults.is_empty() {
         return Err(ConfigError::Invalid { faults });
     }

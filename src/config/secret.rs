@@ -249,8 +249,11 @@ fn read_some(from: &mut impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(buffer)
 }
 
-/// The password in `bytes`. Pure.
-fn password(bytes: &[u8]) -> Result<SecretString, Unfit> {
+/// The password in `bytes`: one line, whose break is taken off. Pure.
+///
+/// # Errors
+/// Why it is none.
+pub fn password(bytes: &[u8]) -> Result<SecretString, Unfit> {
     let line = bytes.strip_suffix(b"\r\n").or_else(|| bytes.strip_suffix(b"\n")).unwrap_or(bytes);
     if line.is_empty() {
         return Err(Unfit::Empty);

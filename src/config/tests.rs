@@ -2,6 +2,7 @@
 
 mod bandwidth;
 mod connecting;
+mod reference;
 
 use std::collections::BTreeSet;
 
@@ -132,7 +133,7 @@ fn what_is_said_of_a_wrong_remote() {
         ("a = 1\na = 2", "2:1: not valid TOML: duplicate key"),
         ("[remote.web]\n[remote.web]", "2:9: not valid TOML: duplicate key"),
         ("[remot.web]", "1:2: unknown key `remot`; did you mean `remote`?"),
-        ("zzzz = 1", "1:1: unknown key; expected one of `remote`, `mirror`, `notify`"),
+        ("zzzz = 1", "1:1: unknown key; expected one of `remote`, `mirror`, `defaults`, `notify`"),
         ("remote = 5", "1:10: found a whole number, expected a table"),
         ("remote.web = [1]", "1:14: found a list, expected a table"),
         (
@@ -449,6 +450,7 @@ fn the_example_shows_every_key() {
     let (remote, mirror) = (&full["remote"]["web"], &full["mirror"][0]);
 
     assert_eq!(full.keys().cloned().collect::<BTreeSet<_>>(), keys(""));
+    assert_eq!(shown(&full["defaults"]), keys("[defaults]\n"));
     assert_eq!(shown(remote), keys("[remote.web]\n"));
     assert_eq!(shown(&remote["tls"]), keys("[remote.web.tls]\n"));
     assert_eq!(shown(&remote["active"]), keys("[remote.web.active]\n"));

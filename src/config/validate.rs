@@ -16,6 +16,7 @@ use super::{
         self, BudgetTable, Document, Field, MirrorTable, NotifyTable, PasswordTable, PermissionsTable, RemoteTable, Table,
         TimeoutsTable, TlsTable, TrashTable, VerifyTable, WordOr,
     },
+    layers::Layers,
     value::{self, Bounds, Expected},
 };
 
@@ -47,31 +48,29 @@ pub(super) struct PlacedMirror {
 
 const PASSWORD_HINT: &str = "password = { file = \"web.pass\" }, { command = [\"pass\", \"show\", \"web\"] }, { env = \"WEB_PASS\" } or { credential = \"web\" }";
 
-/// Reads the text of one file.
-pub(super) fn part(text: &str, origin: &Origin) -> Part {
-    let file: Arc<Path> = origin.file.as_path().into();
-    match file::read(text) {
-        Ok(document) => {
-            let mut reader = Reader { file, text, origin, part: Part::default() };
-            reader.document(document);
-            reader.part
-        }
+/// Reads the text of one file, with `layers` over and under its tables.
+pub(super) fn part(text: &str, origin: &Origin, layers: &Layers) -> Part {
+    let mut reader = Reader { file: origin.file.as_path().into(), text, layers, origin, part: Part::default() };
+    match file::read(text, layers) {
+        Ok(document) => reader.document(document),
         Err(malformed) => {
-            let fault = Fault::new(&Place::new(&file, text.as_bytes(), malformed.span.start), malformed.message);
-            Part { faults: vec![fault], ..Part::default() }
+            let fault = Fault::new(&reader.place(&malformed.span), malformed.message);
+            reader.part.faults.push(fault);
         }
     }
+    reader.part
 }
 
 /// Values that are read, faults that are found. A method that returns `None` has noted why.
 struct Reader<'a> {
     file: Arc<Path>,
     text: &'a str,
+    layers: &'a Layers,
     origin: &'a Origin,
     part: Part,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn document(&mut self, document: Document) {
         for (name, table) in document.remote {
             let place = self.place(&name.span());
@@ -148,7 +147,8 @@ impl Reader<'_> {
     }
 
     fn password_source(&mut self, key: &'static str, table: Spanned<Table<PasswordTable>>) -> Option<PasswordSource> {
-        let (at, origin) = (table.span(), self.origin);
+        let at = table.span();
+        let origin = self.origin(&at);
         match table.into_inner().0 {
             PasswordTable { file: Some(file), command: None, env: None, credential: None } => {
                 self.check("file", file, |text| value::local_path(&text, origin)).map(PasswordSource::File)
@@ -172,7 +172,7 @@ impl Reader<'_> {
     }
 
     fn tls(&mut self, table: TlsTable) -> Option<Tls> {
-        let origin = self.origin;
+        let origin = table.ca.as_ref().map_or(self.origin, |ca| self.origin(&ca.span()));
         let ca = self.optional("ca", table.ca, None, |text| value::local_path(&text, origin).map(Some));
         let client = self.client(table.client_cert, table.client_key, table.client_key_password);
         let written = table.pin.len();
@@ -225,7 +225,7 @@ impl Reader<'_> {
 
     /// A path that must not be a directory's, which is seen when all files are read.
     fn plain_file(&mut self, key: &'static str, field: Spanned<String>) -> Option<PathBuf> {
-        let (at, origin) = (self.place(&field.span()), self.origin);
+        let (at, origin) = (self.place(&field.span()), self.origin(&field.span()));
         let path = self.check(key, field, |text| value::local_path(&text, origin))?;
         self.part.plain_files.push((key, path.clone(), at));
         Some(path)
@@ -361,7 +361,13 @@ impl Reader<'_> {
             .ok()
     }
 
+    /// What a relative path that is written there is relative to.
+    fn origin(&self, span: &Range<usize>) -> &'a Origin {
+        self.layers.origin(span.start).unwrap_or(self.origin)
+    }
+
     fn place(&self, span: &Range<usize>) -> Place {
-        Place::new(&self.file, self.text.as_bytes(), span.start)
+        let own = || Place::new(&self.file, self.text.as_bytes(), span.start);
+        self.layers.place(span.start).unwrap_or_else(own)
     }
 }

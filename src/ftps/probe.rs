@@ -20,7 +20,7 @@ use super::{
     dial::Dial,
     error::Error,
     profile::{Lost, Probed, Profile, Verdict},
-    proto::{Command, Encoding, Extra, ListedKind, Pathname, Reply, listing::Format, transfer::Failure},
+    proto::{Command, Encoding, Extra, Features, ListedKind, Pathname, Reply, listing::Format, transfer::Failure},
 };
 use crate::model::UnixMillis;
 use scratch::{BODY, FILE, Scratch, is_ours};
@@ -40,8 +40,9 @@ const TURNED_AWAY_TIMES: u32 = 4;
 const MAX_NAMES: usize = 64;
 
 impl<D: Dial> Client<D> {
-    /// Probes the server if it is not known yet, or not the one that it was, in a scratch directory in `base` (absolute, there).
-    /// Not while another conversation does; that it did is told. The conversation can be used afterwards.
+    /// Probes the server if it is not known yet, or not the one that it was, in a scratch directory in `base` (absolute, there):
+    /// for what uploads need, since they wait for it. Not while another conversation does; that it did is told. The conversation
+    /// can be used afterwards.
     ///
     /// # Errors
     /// When the connection is lost and cannot be had again. A server that refuses things is no error.
@@ -53,11 +54,28 @@ impl<D: Dial> Client<D> {
             self.clear(base).await?;
             return Ok(false);
         }
-        Box::pin(self.probe(base, now)).await?;
+        Box::pin(self.probe(base, now, Extent::Needed)).await?;
         Ok(true)
     }
 
-    /// Probes the server whatever is known, and forgets the rest.
+    /// As [`Self::probe_if_due`], for all that there is to know: what that one left for later, too.
+    ///
+    /// # Errors
+    /// As for that one.
+    pub async fn study(&mut self, base: &[u8], now: UnixMillis) -> Result<(), Error> {
+        let endpoint = Arc::clone(&self.endpoint);
+        let _alone = endpoint.probing.lock().await;
+        let (probed, fingerprint) = (endpoint.profile().probed, self.fingerprint());
+        if fingerprint::is_due(probed, fingerprint, now) {
+            Box::pin(self.probe(base, now, Extent::All)).await
+        } else if fingerprint::is_begun(probed, fingerprint) {
+            Box::pin(self.probe(base, now, Extent::Rest)).await
+        } else {
+            self.clear(base).await
+        }
+    }
+
+    /// Probes the server for everything, whatever is known, and forgets the rest.
     ///
     /// # Errors
     /// As for [`Self::probe_if_due`].
@@ -65,26 +83,29 @@ impl<D: Dial> Client<D> {
         let endpoint = Arc::clone(&self.endpoint);
         let _alone = endpoint.probing.lock().await;
         endpoint.learn(|profile| *profile = profile.unprobed());
-        Box::pin(self.probe(base, now)).await
+        Box::pin(self.probe(base, now, Extent::All)).await
     }
 
     fn fingerprint(&self) -> u64 {
         fingerprint::fingerprint(&self.connection.greeting, &self.connection.features)
     }
 
-    async fn probe(&mut self, base: &[u8], now: UnixMillis) -> Result<(), Error> {
+    async fn probe(&mut self, base: &[u8], now: UnixMillis, extent: Extent) -> Result<(), Error> {
         let fingerprint = self.fingerprint();
         let endpoint = Arc::clone(&self.endpoint);
         let known = endpoint.profile();
         let is_same = known.probed.is_some_and(|probed| probed.fingerprint == fingerprint);
-        let found = Profile { lost: if is_same { known.lost } else { Lost::default() }, ..Profile::default() };
+        let found = match extent {
+            Extent::Rest => known,
+            _ => Profile { lost: if is_same { known.lost } else { Lost::default() }, ..Profile::default() },
+        };
         debug!(target: "towline::ftps", "probing the server");
         let mut run = Run::new(self, found);
         let (verdict, end) = match Scratch::below(base) {
             Ok(scratch) => {
                 let number = scratch.number();
                 endpoint.learn(|profile| profile.scratch_left = profile.scratch_left.or(Some(number)));
-                let (verdict, tidied) = run.all(&scratch).await;
+                let (verdict, tidied) = run.all(&scratch, extent).await;
                 if matches!(tidied, Ok(true)) {
                     endpoint.learn(|profile| profile.scratch_left = profile.scratch_left.filter(|left| *left != number));
                 }
@@ -98,7 +119,8 @@ impl<D: Dial> Client<D> {
         endpoint.learn(|profile| *profile = profile.with_probed(Profile { probed, ..found }));
         // This conversation began when nothing was known.
         self.connection.control.set_encoding(endpoint.encoding());
-        info!(target: "towline::ftps", server = endpoint.dial.name(), ?verdict, "probed the server");
+        let what = if extent == Extent::Rest { "found out what else the server can do" } else { "probed the server" };
+        info!(target: "towline::ftps", server = endpoint.dial.name(), ?verdict, "{what}");
         end
     }
 
@@ -134,6 +156,26 @@ impl<D: Dial> Client<D> {
     }
 }
 
+/// How much is to be found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// What cannot wait.
+    Needed,
+    /// What could.
+    Rest,
+    All,
+}
+
+impl Extent {
+    fn has(self, entry: &Entry, features: &Features) -> bool {
+        match self {
+            Self::Needed => !(entry.waits)(features),
+            Self::Rest => (entry.waits)(features),
+            Self::All => true,
+        }
+    }
+}
+
 /// A probe on its way.
 struct Run<'a, D: Dial> {
     client: &'a mut Client<D>,
@@ -151,9 +193,9 @@ impl<'a, D: Dial> Run<'a, D> {
         Self { client, found, losses: 0, deadline: Instant::now() + LIMIT }
     }
 
-    /// Makes the directory, takes all steps, and tidies up, and says whether nothing is left; an error is a connection that
-    /// could not be had again.
-    async fn all(&mut self, scratch: &Scratch) -> (Verdict, Result<bool, Error>) {
+    /// Makes the directory, takes all steps of the `extent`, and tidies up, and says whether nothing is left; an error is a
+    /// connection that could not be had again.
+    async fn all(&mut self, scratch: &Scratch, extent: Extent) -> (Verdict, Result<bool, Error>) {
         let begun = match timeout_at(self.deadline, self.begin(scratch)).await {
             Ok(Ok(begun)) => begun,
             Ok(Err(Gone(error))) => {
@@ -165,7 +207,8 @@ impl<'a, D: Dial> Run<'a, D> {
         if !begun {
             return (Verdict::NoDirectory, self.tidy(scratch).await);
         }
-        let mut todo = TABLE.iter();
+        let features = self.client.connection.features.clone();
+        let mut todo = TABLE.iter().filter(|entry| extent.has(entry, &features));
         let mut next = todo.next();
         while let Some(entry) = next {
             if self.found.lost.has(entry.step) {
@@ -191,7 +234,8 @@ impl<'a, D: Dial> Run<'a, D> {
                 return (Verdict::CutShort, Err(error));
             }
         }
-        (Verdict::Complete, self.tidy(scratch).await)
+        let verdict = if extent == Extent::Needed { Verdict::Begun } else { Verdict::Complete };
+        (verdict, self.tidy(scratch).await)
     }
 
     /// Makes the directory and the file in it; `false` if the server will not have it. What an earlier probe left is removed.
@@ -211,16 +255,20 @@ impl<'a, D: Dial> Run<'a, D> {
         let features = self.client.connection.features.clone();
         let acts = (entry.asks)(&Known { scratch, features: &features, found: &self.found }).map_err(gone)?;
         let mut answers = Vec::with_capacity(acts.len());
-        let mut said = Vec::new();
+        let (mut said, mut said_in) = (Vec::new(), self.client.encoding());
         for act in &acts {
-            if let Act::Say(command) = act {
+            if let Some((encoding, command)) = act.said(self.client.encoding()) {
+                if encoding != said_in {
+                    answers.extend(self.say_all(&mut said, said_in).await?);
+                    said_in = encoding;
+                }
                 said.push(command.clone());
                 continue;
             }
-            answers.extend(self.say_all(&mut said).await?);
+            answers.extend(self.say_all(&mut said, said_in).await?);
             answers.push(self.act(scratch, act).await?);
         }
-        answers.extend(self.say_all(&mut said).await?);
+        answers.extend(self.say_all(&mut said, said_in).await?);
         if !acts.is_empty() {
             (entry.reads)(&answers, &mut self.found);
         }
@@ -231,11 +279,8 @@ impl<'a, D: Dial> Run<'a, D> {
         match act {
             Act::Say(command) => Ok(Answer::Reply(self.say(command.clone()).await?)),
             Act::SayAs(encoding, command) => {
-                let before = self.client.encoding();
-                self.client.connection.control.set_encoding(*encoding);
-                let reply = self.say(command.clone()).await;
-                self.client.connection.control.set_encoding(before);
-                Ok(Answer::Reply(reply?))
+                let told = self.say_all(&mut vec![command.clone()], *encoding).await?;
+                Ok(told.into_iter().next().unwrap_or(Answer::Odd))
             }
             Act::Flight(commands) => {
                 let replies = self.client.connection.control.flight(commands).await.map_err(Gone)?;
@@ -252,8 +297,17 @@ impl<'a, D: Dial> Run<'a, D> {
         }
     }
 
-    /// Says all of `commands`, which are taken: in flights, once it is known that those are answered in order.
-    async fn say_all(&mut self, commands: &mut Vec<Command>) -> Result<Vec<Answer>, Gone> {
+    /// Says all of `commands`, which are taken, with paths encoded in this way: in flights, once it is known that those are
+    /// answered in order.
+    async fn say_all(&mut self, commands: &mut Vec<Command>, encoding: Encoding) -> Result<Vec<Answer>, Gone> {
+        let before = self.client.encoding();
+        self.client.connection.control.set_encoding(encoding);
+        let told = self.say_in_flights(commands).await;
+        self.client.connection.control.set_encoding(before);
+        told
+    }
+
+    async fn say_in_flights(&mut self, commands: &mut Vec<Command>) -> Result<Vec<Answer>, Gone> {
         let mut answers = Vec::with_capacity(commands.len());
         let mut commands = commands.drain(..).peekable();
         while let Some(command) = commands.next() {
@@ -353,7 +407,8 @@ impl<'a, D: Dial> Run<'a, D> {
                 }
             }
         }
-        self.say_all(&mut removals).await.map(drop)
+        let plain = self.client.encoding();
+        self.say_all(&mut removals, plain).await.map(drop)
     }
 
     /// Removes the directory with all that is in it; `false` if the server has it yet.

@@ -61,6 +61,11 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// Whether a probe left something for later.
+    pub fn is_begun(&self) -> bool {
+        self.probed.is_some_and(|probed| probed.verdict == Verdict::Begun)
+    }
+
     /// Forgets what a probe finds out, for a server that is another one now, or is to be asked anew. What is learnt by use
     /// (TLS, passive mode) stays.
     #[must_use]

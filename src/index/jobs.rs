@@ -154,7 +154,11 @@ impl Promise {
                     Some(Entry::File { digest, .. }) => digest,
                     _ => None,
                 };
-                self.record(books, from, None)?;
+                if is_trash(from) {
+                    trash::delete(books, from)?;
+                } else {
+                    self.record(books, from, None)?;
+                }
                 self.record(books, to, Some(Entry::File { print: *print, digest: digest.or(carried), mode: *mode }))?;
             }
             (Operation::RenameDir { from, to, .. }, Done::AsPlanned) => self.moved(books, from, to)?,
@@ -196,6 +200,12 @@ impl Promise {
             Operation::Rename { from, to, print, retime, .. } => match (told(from), told(to)) {
                 (None, Some(Stat { kind: Kind::File, size })) if size.is_none_or(|size| size == print.size) => {
                     self.fulfil(books, &Done::AsPlanned).map(|_| ())
+                }
+                (at_from, at_to) if is_trash(from) => {
+                    if at_from.is_none() {
+                        trash::delete(books, from)?;
+                    }
+                    self.told(books, to, at_to)
                 }
                 (at_from, at_to) => {
                     // It may have got another time already.
@@ -332,7 +342,7 @@ impl Promise {
             "put" if row.get_ref(3)? != ValueRef::Null => {
                 Operation::Keep { path, place: rows::path(row, 3)?, print: rows::print(row, 5)?, unless: rows::digest(row, 10)? }
             }
-            "put" => Operation::Put { path, print: rows::print(row, 5)?, equal_to: rows::digest(row, 10)?, mode },
+            "put" => Operation::Put { path, print: rows::print(row, 5)?, equal_to: rows::digest(row, 10)?, mode, like: None },
             "link" => Operation::Link {
                 path,
                 target: rows::digest(row, 9)?.ok_or_else(|| IndexError::corrupt("a link without a target"))?,
@@ -346,10 +356,13 @@ impl Promise {
                 None => Operation::RemoveFile { path },
             },
             "remove-dir" => Operation::RemoveDir { path },
-            _ if is_trash(&rows::path(row, 3)?) && row.get_ref(5)? != ValueRef::Null => {
+            _ if is_trash(&rows::path(row, 3)?) && row.get_ref(5)? == ValueRef::Null => {
+                Operation::Restore { place: rows::path(row, 3)?, path }
+            }
+            // What is taken from the trash for its content has a digest.
+            _ if is_trash(&rows::path(row, 3)?) && row.get_ref(9)? == ValueRef::Null => {
                 Operation::Revert { place: rows::path(row, 3)?, path, over: rows::print(row, 5)? }
             }
-            _ if is_trash(&rows::path(row, 3)?) => Operation::Restore { place: rows::path(row, 3)?, path },
             _ if row.get_ref(5)? == ValueRef::Null => {
                 Operation::RenameDir { from: rows::path(row, 3)?, to: path, inode: row.get::<_, i64>(8)?.cast_unsigned() }
             }

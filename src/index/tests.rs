@@ -7,6 +7,7 @@ mod fold;
 mod history;
 mod jobs;
 mod ledger;
+mod likes;
 mod model;
 mod moves;
 mod observe;
@@ -102,7 +103,7 @@ fn dir(inode: u64) -> Entry {
 }
 
 fn put(path: &str, size: u64, inode: u64) -> Operation {
-    Operation::Put { path: p(path), print: print(size, inode), equal_to: None, mode: None }
+    Operation::Put { path: p(path), print: print(size, inode), equal_to: None, mode: None, like: None }
 }
 
 fn sent(size: u64, inode: u64, content: u8) -> Outcome {

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Index, IndexError, NO_TIME, Reader, books::Books, held::FURTHEST_RETRY, rows};
+use super::{Index, IndexError, NO_TIME, Reader, books::Books, held::FURTHEST_RETRY, likes::LARGEST, rows};
 use crate::model::{Digest, Entry, Fingerprint, Kind, Operation, RelPath, Retention, UnixMillis};
 
 /// So many things are put back at most by one undo.
@@ -18,8 +18,6 @@ const AGAIN: std::time::Duration = std::time::Duration::from_secs(86_400);
 /// What could not be done to a path so often is tried without keeping the old version first: a server may not come to an end
 /// with the copy.
 const GIVES_WAY: u32 = 3;
-/// No larger version is copied: the server's reply comes when the copy is made, and no reply may take for ever.
-const LARGEST: u64 = 256 << 20;
 
 /// What is to be put back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -284,14 +282,23 @@ pub(super) fn put(books: &Books<'_>, place: &RelPath, path: &RelPath, recorded: 
         Some(Entry::Dir { .. }) | None => ("file", 0, None),
         Some(entry) => known(entry),
     };
+    let digest = match recorded {
+        Some(Entry::File { digest, .. }) => digest,
+        _ => None,
+    };
     let mut insert = books.db().prepare_cached(include_str!("sql/trash_put.sql"))?;
-    insert.execute(params![place.to_key(), path.to_key(), kind, size.cast_signed(), mtime, books.now().0])?;
+    let digest = digest.map(|digest| digest.0);
+    insert.execute(params![place.to_key(), path.to_key(), kind, size.cast_signed(), mtime, books.now().0, digest])?;
     put_dir(books, place)
 }
 
 /// A copy of this version of `path` is at `place`.
 pub(super) fn keep(books: &Books<'_>, place: &RelPath, path: &RelPath, version: Fingerprint) -> Result<(), IndexError> {
-    put(books, place, path, Some(Entry::file(version, None)))?;
+    let digest = match rows::get(books.db(), path)?.and_then(|held| held.recorded) {
+        Some(Entry::File { print, digest, .. }) if print == version => digest,
+        _ => None,
+    };
+    put(books, place, path, Some(Entry::file(version, digest)))?;
     books.db().prepare_cached(include_str!("sql/trash_version.sql"))?.execute([place.to_key()])?;
     Ok(())
 }
@@ -311,6 +318,16 @@ pub(super) fn version(db: &Connection, place: &RelPath) -> Result<Fingerprint, I
     Ok(Fingerprint { mtime_ns: mtime.unwrap_or(0), ..Fingerprint::unknown(size) })
 }
 
+/// The file that is in the trash at `place`.
+pub(super) fn held(db: &Connection, place: &RelPath) -> Result<Option<Entry>, IndexError> {
+    let mut held = db.prepare_cached(include_str!("sql/trash_held.sql"))?;
+    let mut rows = held.query([place.to_key()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let (size, mtime) = (row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Option<i64>>(1)?);
+    let print = Fingerprint { mtime_ns: mtime.unwrap_or(0), ..Fingerprint::unknown(size) };
+    Ok(Some(Entry::file(print, rows::digest(row, 2)?)))
+}
+
 /// No old version of `path` is wanted back over it any more.
 pub(super) fn unwant(books: &Books<'_>, path: &RelPath) -> Result<(), IndexError> {
     books.db().prepare_cached(include_str!("sql/trash_unwant.sql"))?.execute([path.to_key()])?;
@@ -321,7 +338,7 @@ pub(super) fn unwant(books: &Books<'_>, path: &RelPath) -> Result<(), IndexError
 fn put_dir(books: &Books<'_>, place: &RelPath) -> Result<(), IndexError> {
     let mut insert = books.db().prepare_cached(include_str!("sql/trash_put.sql"))?;
     if let Some(dir) = place.parent() {
-        insert.execute(params![dir.to_key(), None::<Vec<u8>>, "dir", 0, None::<i64>, books.now().0])?;
+        insert.execute(params![dir.to_key(), None::<Vec<u8>>, "dir", 0, None::<i64>, books.now().0, None::<Vec<u8>>])?;
     }
     Ok(())
 }

@@ -113,6 +113,21 @@ pub(super) async fn digest(place: Place, path: RelPath) -> Result<Content, Unrea
     blocking::run(move || read(&place, &path, |_| true)).await.unwrap_or(Err(Unread::Changing))
 }
 
+/// The digest of `path`, and that of its first `bytes` bytes, read on a blocking thread.
+pub(super) async fn digest_and_prefix(place: Place, path: RelPath, bytes: u64) -> Result<(Content, Digest), Unread> {
+    let read = move || {
+        let (mut prefix, mut left) = (blake3::Hasher::new(), bytes);
+        let content = read(&place, &path, |chunk| {
+            let chunk = &chunk[..usize::try_from(left).map_or(chunk.len(), |left| left.min(chunk.len()))];
+            left -= chunk.len() as u64;
+            prefix.update(chunk);
+            true
+        })?;
+        Ok((content, Digest(*prefix.finalize().as_bytes())))
+    };
+    blocking::run(read).await.unwrap_or(Err(Unread::Changing))
+}
+
 /// What the symbolic link `path` holds, read on a blocking thread.
 pub(super) async fn target(place: Place, path: RelPath) -> Result<Vec<u8>, Unread> {
     let read = move || Ok(read::read_link(&place.open().map_err(|_| Unread::Gone)?, &path)?);

@@ -49,6 +49,8 @@ pub(super) enum Task {
     Resolve(Job, u32),
     /// Bring a release forward.
     Release(Work),
+    /// Find out what else the server can do.
+    Study,
 }
 
 /// What is done for a release; each of these with many jobs on one session.
@@ -71,7 +73,7 @@ impl Task {
     pub(super) fn job(&self) -> Option<&Job> {
         match self {
             Self::Run(job) | Self::Resolve(job, _) => Some(job),
-            Self::Release(_) => None,
+            Self::Release(_) | Self::Study => None,
         }
     }
 }
@@ -90,6 +92,8 @@ pub(super) enum End {
     Unbound,
     /// What came of work for a release.
     Told(Box<Told>),
+    /// What else the server can do is known, as far as it can be.
+    Studied,
     /// The question was not answered.
     Unanswered(RemoteError),
     /// The task panicked: nobody knows how far it came.
@@ -272,6 +276,10 @@ impl<R: Remote> Crew<R> {
                     let dead = told.is_cut();
                     (End::Told(Box::new(told)), (!dead).then_some(Placed { session, seat }))
                 }
+                Task::Study => match session.study().await {
+                    Ok(()) => (End::Studied, Some(Placed { session, seat })),
+                    Err(e) => (End::NoSession(e), None),
+                },
                 Task::Resolve(job, _) => {
                     care.abilities = remote.abilities();
                     let end = match worker::put::resume(&mut session, &job, &care, sent).await {

@@ -14,7 +14,7 @@
 use crate::{
     model::{
         Abilities, Entry, Fingerprint, Job, Kind, Operation, Outcome, Problem, Reason, RelPath, ServerCopy, Stat, UnixMillis,
-        Versions,
+        Versions, is_trash,
     },
     remote::{RemoteError, Session},
     scan::Place,
@@ -43,7 +43,7 @@ pub(super) struct Care {
     pub(super) abilities: Abilities,
     /// What becomes of drift.
     pub(super) drift: Drift,
-    /// What is recorded at each path that the job touches, in their order.
+    /// What is recorded at each path that the job regards, in their order.
     pub(super) recorded: Vec<Option<Entry>>,
     /// For names with a date.
     pub(super) now: UnixMillis,
@@ -162,6 +162,11 @@ pub(super) fn review(job: &Job, found: &[Option<ServerCopy>], care: &Care) -> Re
 async fn source<S: Session>(session: &mut S, from: &RelPath, care: &Care) -> Result<Option<Report>, RemoteError> {
     let found = session.examine(from).await?;
     let Some(why) = care.objection(1, found.as_ref(), None) else { return Ok(None) };
+    if is_trash(from) {
+        // It is sent instead.
+        let problem = Problem::new(Reason::Connection, format_args!("what lies in the trash is another one: {why}"));
+        return Ok(Some(Report::of(Outcome::Failed(problem))));
+    }
     let aside = match care.drift {
         Drift::KeepRemote => Aside::Parked(from.clone(), problem(&why)),
         Drift::KeepBoth => {

@@ -3,6 +3,7 @@
 
 mod asking;
 mod attending;
+mod copying;
 mod dry;
 mod ending;
 mod guarding;
@@ -13,6 +14,7 @@ mod recovering;
 mod releasing;
 mod scrubbing;
 mod settling;
+mod studying;
 mod telling;
 mod trashing;
 #[cfg(test)]
@@ -159,7 +161,7 @@ pub struct Mirror<R: Remote, W> {
     unsure: PathSet,
     /// Those of them that the running scan looks at.
     reviewed: PathSet,
-    /// Directories that the running look has seen, with their inodes.
+    /// Directories that the running look has seen while there was another name for them, with their inodes.
     met: Vec<(RelPath, u64)>,
     /// Those that seemed to have two names, and were looked at once more.
     doubled: PathSet,
@@ -172,6 +174,8 @@ pub struct Mirror<R: Remote, W> {
     trash: trashing::Trash,
     release: releasing::Releasing,
     scrub: scrubbing::Scrubbing<R::Session>,
+    /// When the server may be studied, if it is to be.
+    study_at: Instant,
     crew: Crew<R>,
     /// Directories that looked moved when the pass began.
     moved: Vec<MovedDir>,
@@ -237,6 +241,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             trash: trashing::Trash::new(now),
             release: releasing::Releasing::default(),
             scrub: scrubbing::Scrubbing::new(settings.scrub, now),
+            study_at: now,
             crew,
             bond: None,
             readied,
@@ -413,6 +418,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
             self.tend_trash(now).await?;
             self.tend_scrub(now).await?;
+            self.tend_study(now);
         }
         while self.allowance(now) > 0
             && let Some(job) = self.next_job()

@@ -98,7 +98,7 @@ mod tests {
     }
 
     fn put(size: u64) -> Operation {
-        Operation::Put { path: path("a"), print: print(size), equal_to: None, mode: None }
+        Operation::Put { path: path("a"), print: print(size), equal_to: None, like: None, mode: None }
     }
 
     fn holds(size: u64, sent: u64) -> Outcome {

@@ -134,6 +134,7 @@ mod tests {
             path: path(at),
             print: Fingerprint { size, ..Fingerprint::default() },
             equal_to: None,
+            like: None,
             mode: None,
         };
         let job = |id, operation| Job { id: JobId(id), operation, temp: None };

@@ -1,5 +1,5 @@
 //! Which job may start when, by one rule: a job may start when no unfinished earlier job touches the same path, an ancestor
-//! or a descendant of it. Pure; knows nothing of workers, and orders jobs that do not touch by their turn alone.
+//! or a descendant of it; jobs that only read a path do not wait for each other. Pure; knows nothing of workers, and orders jobs that do not touch by their turn alone.
 //!
 //! Paths are compared folded, so that two names that a server may take for one are never worked on at once. What a job
 //! waits for is counted when it is pushed, not looked up again when another ends.
@@ -27,8 +27,8 @@ pub fn is_long(operation: &Operation) -> bool {
 #[derive(Debug, Default)]
 pub struct Schedule {
     tasks: HashMap<JobId, Task>,
-    /// The unfinished jobs that touch each path, by the folded path's key.
-    touching: BTreeMap<Vec<u8>, Vec<JobId>>,
+    /// The unfinished jobs that touch or read each path, by the folded path's key.
+    uses: BTreeMap<Vec<u8>, Vec<Use>>,
     /// In their order.
     startable: BTreeSet<Turn>,
     /// Those of them that take long.
@@ -38,7 +38,15 @@ pub struct Schedule {
     waiting_long: usize,
     busy: PathSet,
     /// How many jobs touch each path of `busy`.
-    uses: HashMap<RelPath, usize>,
+    touching: HashMap<RelPath, usize>,
+}
+
+/// What a job does with a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Use {
+    job: JobId,
+    /// It leaves it as it is.
+    reads: bool,
 }
 
 /// When a job comes: those that go first before the others, the newest of those before all; of the others the oldest.
@@ -64,6 +72,8 @@ struct Task {
     is_long: bool,
     /// What it touches.
     paths: Vec<RelPath>,
+    /// What it reads.
+    reads: Option<RelPath>,
     /// How many earlier jobs it waits for.
     waits_for: usize,
     /// The later jobs that wait for it; some may have been taken out since.
@@ -89,24 +99,29 @@ impl Schedule {
             return;
         }
         let paths: Vec<RelPath> = job.operation.touches().cloned().collect();
-        let keys: Vec<Vec<u8>> = paths.iter().map(key).collect();
-        let earlier: BTreeSet<JobId> = keys.iter().flat_map(|key| self.overlapping(key)).collect();
+        let reads = job.operation.reads().cloned();
+        let touched = paths.iter().map(|path| (key(path), false));
+        let keys: Vec<(Vec<u8>, bool)> = touched.chain(reads.iter().map(|path| (key(path), true))).collect();
+        let earlier: BTreeSet<JobId> = keys.iter().flat_map(|(key, reads)| self.overlapping(key, *reads)).collect();
         for other in &earlier {
             if let Some(task) = self.tasks.get_mut(other) {
                 task.holds_up.push(id);
             }
         }
-        for (path, key) in paths.iter().zip(keys) {
-            self.touching.entry(key).or_default().push(id);
+        for (key, reads) in keys {
+            self.uses.entry(key).or_default().push(Use { job: id, reads });
+        }
+        for path in &paths {
             self.busy.insert(path.clone());
-            *self.uses.entry(path.clone()).or_default() += 1;
+            *self.touching.entry(path.clone()).or_default() += 1;
         }
         let is_long = is_long(&job.operation);
         self.waiting_long += usize::from(is_long);
         if earlier.is_empty() {
             self.startables(is_long).insert(turn);
         }
-        self.tasks.insert(id, Task { job: Some(job), turn, is_long, paths, waits_for: earlier.len(), holds_up: Vec::new() });
+        let task = Task { job: Some(job), turn, is_long, paths, reads, waits_for: earlier.len(), holds_up: Vec::new() };
+        self.tasks.insert(id, task);
     }
 
     /// Starts the next job that may start. It runs until it is told to [`Self::finish`].
@@ -216,16 +231,17 @@ impl Schedule {
         &self.busy
     }
 
-    /// The unfinished jobs that touch the path of `key`, an ancestor or a descendant.
-    fn overlapping(&self, key: &[u8]) -> Vec<JobId> {
-        let above = (0..key.len()).filter(|end| key[*end] == 0).filter_map(|end| self.touching.get(&key[..end]));
+    /// The unfinished jobs that touch the path of `key`, an ancestor or a descendant; and, for a job that does more than `reads` it,
+    /// those that read one of these.
+    fn overlapping(&self, key: &[u8], reads: bool) -> Vec<JobId> {
+        let above = (0..key.len()).filter(|end| key[*end] == 0).filter_map(|end| self.uses.get(&key[..end]));
         // NUL is the lowest byte: what lies below a path comes right behind it.
         let at_or_below = self
-            .touching
+            .uses
             .range::<[u8], _>((Bound::Included(key), Bound::Unbounded))
             .take_while(|(other, _)| other.strip_prefix(key).is_some_and(|rest| rest.first().is_none_or(|b| *b == 0)))
-            .map(|(_, jobs)| jobs);
-        above.chain(at_or_below).flatten().copied().collect()
+            .map(|(_, uses)| uses);
+        above.chain(at_or_below).flatten().filter(|other| !(reads && other.reads)).map(|other| other.job).collect()
     }
 
     fn take_out_all(&mut self, mut queue: Vec<JobId>) -> Vec<Job> {
@@ -245,18 +261,20 @@ impl Schedule {
         self.startables(task.is_long).remove(&task.turn);
         self.running -= usize::from(task.job.is_none());
         self.waiting_long -= usize::from(task.is_long && task.job.is_some());
-        for path in &task.paths {
+        for path in task.paths.iter().chain(&task.reads) {
             let key = key(path);
-            if let Some(jobs) = self.touching.get_mut(&key) {
-                jobs.retain(|other| *other != id);
-                if jobs.is_empty() {
-                    self.touching.remove(&key);
+            if let Some(uses) = self.uses.get_mut(&key) {
+                uses.retain(|other| other.job != id);
+                if uses.is_empty() {
+                    self.uses.remove(&key);
                 }
             }
-            if let Some(uses) = self.uses.get_mut(path) {
-                *uses -= 1;
-                if *uses == 0 {
-                    self.uses.remove(path);
+        }
+        for path in &task.paths {
+            if let Some(jobs) = self.touching.get_mut(path) {
+                *jobs -= 1;
+                if *jobs == 0 {
+                    self.touching.remove(path);
                     self.busy.remove(path);
                 }
             }

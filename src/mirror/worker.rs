@@ -12,7 +12,7 @@ use super::{
     drift::{self, Aside, Care},
 };
 use crate::{
-    model::{Digest, Done, Job, Kind, Mode, Operation, Outcome, Problem, Reason, RelPath, Stat},
+    model::{Digest, Done, Job, Kind, Mode, Operation, Outcome, Problem, Reason, RelPath, Stat, is_trash},
     remote::{Class, RemoteError, Session},
     scan::{Place, travels},
 };
@@ -203,6 +203,10 @@ async fn rename<S: Session>(session: &mut S, job: &Job, from: &RelPath, to: &Rel
     }
     let refusal = match session.rename(from, to).await {
         Ok(()) => return report,
+        Err(e) if e.class == Class::Refused && is_trash(from) => {
+            let why = format_args!("{from} could not be taken from the trash ({e}); the content is sent instead");
+            return Report::of(Outcome::InDoubt(Problem::new(Reason::Connection, why)));
+        }
         // It has another time by now than is recorded: let the server be asked.
         Err(e) if e.class == Class::Refused && *retime => {
             return Report { outcome: Outcome::InDoubt(problem(&e)), ..Report::failed(e) };

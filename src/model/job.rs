@@ -25,6 +25,8 @@ pub enum Operation {
         equal_to: Option<Digest>,
         /// The permissions it is to have.
         mode: Option<Mode>,
+        /// Where the server has this content already, or the beginning of it: that need not be sent if the server can copy it.
+        like: Option<Like>,
     },
     /// Make a symbolic link: under a temporary name, then rename over `path`.
     Link {
@@ -52,13 +54,13 @@ pub enum Operation {
     },
     /// Rename a file whose content is on the server already.
     Rename {
-        /// The name it has on the server.
+        /// The name it has on the server; in the trash, where it was removed.
         from: RelPath,
         /// The name it shall have; a file of that name is replaced.
         to: RelPath,
         /// The local file at `to`.
         print: Fingerprint,
-        /// Its content, where known.
+        /// Its content, where known; of what lies in the trash it is.
         digest: Option<Digest>,
         /// The permissions it is to have.
         mode: Option<Mode>,
@@ -120,6 +122,15 @@ pub enum Operation {
     },
 }
 
+/// A file on the server with the content that another one is to have; or, where it is the file itself, with the beginning of that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Like {
+    /// Where it is.
+    pub path: RelPath,
+    /// What it holds.
+    pub digest: Digest,
+}
+
 impl Operation {
     /// The path that the operation fills or vacates; for a rename the new name, and never the one in the trash if there is another.
     pub fn path(&self) -> &RelPath {
@@ -149,6 +160,19 @@ impl Operation {
             _ => None,
         };
         std::iter::once(self.path()).chain(from)
+    }
+
+    /// The path that the operation reads on the server, and leaves as it is.
+    pub fn reads(&self) -> Option<&RelPath> {
+        match self {
+            Self::Put { like: Some(like), .. } => Some(&like.path),
+            _ => None,
+        }
+    }
+
+    /// Every path of which it matters what is recorded: what is touched, then what is read.
+    pub fn regards(&self) -> impl Iterator<Item = &RelPath> {
+        self.touches().chain(self.reads())
     }
 
     /// The path at which something is to be that was not there, or not like this.

@@ -267,7 +267,7 @@ impl Walk<'_> {
                 None => {
                     let equal_to = self.equal_to(i, &print, digest);
                     let why = if equal_to.is_some() { Why::Touched } else { self.why_filled(i) };
-                    (Operation::Put { path, print, equal_to, mode }, why)
+                    (Operation::Put { path, print, equal_to, mode, like: None }, why)
                 }
             },
             (false, observed, Some(kind)) => {

@@ -114,6 +114,7 @@ pub struct Examined {
 pub struct FtpsSession<D: Dial = TcpDial> {
     client: Client<D>,
     base: Base,
+    probing: Option<fn() -> UnixMillis>,
     /// The server said that it has no SITE CHMOD.
     lacks_chmod: bool,
 }
@@ -208,7 +209,7 @@ impl<D: Dial> FtpsRemote<D> {
         if fresh {
             client.probe_afresh(&self.base.absolute(), now).await?;
         } else {
-            client.probe_if_due(&self.base.absolute(), now).await?;
+            client.study(&self.base.absolute(), now).await?;
         }
         let (tls, certificate_expires) = (client.tls_version(), client.certificate_expires());
         let examined = Examined { tls, certificate_expires, greeting: client.greeting(), profile: self.profile() };
@@ -230,7 +231,7 @@ impl<D: Dial> Remote for FtpsRemote<D> {
         if self.looks_only {
             client.look_only();
             self.base.find(&mut client).await?;
-            return Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false });
+            return Ok(FtpsSession { client, base: self.base.clone(), probing: None, lacks_chmod: false });
         }
         self.base.ensure(&mut client).await.map_err(|error| {
             let error = RemoteError::from(error);
@@ -239,7 +240,7 @@ impl<D: Dial> Remote for FtpsRemote<D> {
         if let Some(clock) = self.probing {
             client.probe_if_due(&self.base.absolute(), clock()).await?;
         }
-        Ok(FtpsSession { client, base: self.base.clone(), lacks_chmod: false })
+        Ok(FtpsSession { client, base: self.base.clone(), probing: self.probing, lacks_chmod: false })
     }
 
     fn target(&self) -> String {
@@ -259,6 +260,10 @@ impl<D: Dial> Remote for FtpsRemote<D> {
             times: set_time_exact,
             copies: server_copy,
         }
+    }
+
+    fn is_to_be_studied(&self) -> bool {
+        self.probing.is_some() && self.profile().is_begun()
     }
 
     fn warnings(&self, now: UnixMillis) -> Vec<String> {
@@ -456,6 +461,11 @@ impl<D: Dial> Session for FtpsSession<D> {
             Ok(Stored { bytes, concluded })
         });
         (renamed.map(|renamed| renamed.map_err(RemoteError::from)).or(unnamed), stored)
+    }
+
+    async fn study(&mut self) -> Result<(), RemoteError> {
+        let Some(clock) = self.probing else { return Ok(()) };
+        Ok(self.client.study(&self.base.absolute(), clock()).await?)
     }
 
     async fn ping(&mut self) -> Result<(), RemoteError> {

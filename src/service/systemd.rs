@@ -42,6 +42,12 @@ pub fn sysusers() -> String {
     sealed(include_str!("sysusers.conf"), SEAL.0, SEAL.1)
 }
 
+/// A drop-in that hands the file to the service as the credential `name` (`systemd.exec(5)`, "LoadCredential=").
+fn credential(name: &str, file: &Path) -> String {
+    let file = file.display().to_string().replace('%', "%%");
+    sealed(&format!("# Only root can read the file.\n[Service]\nLoadCredential={name}:{file}\n"), SEAL.0, SEAL.1)
+}
+
 /// A path as one word of a command line in a unit: quoted where it must be, specifiers and variables escaped (`systemd.service(5)`,
 /// "Command lines").
 fn word(path: &Path) -> String {
@@ -115,6 +121,31 @@ impl Systemd {
                 Installed::Changed
             }
         })
+    }
+
+    /// Has the service get the file as the credential `name`, by a drop-in beside its unit; says whether that is new. The service learns
+    /// of it when it is started anew.
+    ///
+    /// # Errors
+    /// When there is no systemd, or the drop-in was changed by hand.
+    pub fn load_credential(&self, name: &str, file: &Path) -> Result<bool, ServiceError> {
+        self.answers()?;
+        let drop_in = self.file.with_extension("service.d").join(format!("credential-{name}.conf"));
+        let text = credential(name, file);
+        if self.writable(&drop_in, &text, false)? == Found::Same {
+            return Ok(false);
+        }
+        write(&drop_in, &text)?;
+        self.order(&["daemon-reload"])?;
+        Ok(true)
+    }
+
+    /// Starts the service anew.
+    ///
+    /// # Errors
+    /// When systemd refuses.
+    pub fn restart(&self) -> Result<(), ServiceError> {
+        self.order(&["restart", UNIT])
     }
 
     /// Stops the service, disables it and removes the unit; says whether there was one.
@@ -224,6 +255,13 @@ mod tests {
             assert!(!unit.contains("@RE") && !unit.contains("@WR") && !unit.contains("@RU"), "{unit}");
             assert!(is_sealed(&unit, SEAL.0, SEAL.1));
         }
+    }
+
+    #[test]
+    fn a_drop_in_for_a_credential() {
+        let text = credential("web", Path::new("/etc/towline/50%.pass"));
+        assert!(text.contains("[Service]\nLoadCredential=web:/etc/towline/50%%.pass\n"), "{text}");
+        assert!(is_sealed(&text, SEAL.0, SEAL.1));
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn index(c: &mut Criterion) {
     group.bench_function("begin and settle one put", |b| {
         let (_dir, mut index) = filled();
         let Entry::File { print, digest: Some(digest), .. } = file(7, 5) else { unreachable!("a file") };
-        let put = Operation::Put { path: path(7), print, equal_to: None, mode: None };
+        let put = Operation::Put { path: path(7), print, equal_to: None, mode: None, like: None };
         b.iter(|| {
             let jobs = index.begin(std::slice::from_ref(&put), NOW).expect("begun");
             let outcome = Outcome::Done(Done::Holds { print, digest, sent: 5 });

@@ -92,6 +92,7 @@ impl Rig {
 fn help() {
     for verb in [
         "",
+        "init",
         "check",
         "plan",
         "sync",

@@ -14,8 +14,9 @@ use towline::{
 
 use crate::{
     ftps::remote,
-    rig::Rig,
+    rig::{PATIENCE, Rig},
     servers::{self, Kind, Options, Server, Tls},
+    support::wait_until,
 };
 
 const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -34,6 +35,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.push(servers::trial(Kind::ProFtpd, "doctor::limit_is_learnt", limit));
     trials.push(servers::trial(Kind::ProFtpd, "doctor::text_and_json", || async { binary() }));
     trials.push(servers::trial(Kind::ProFtpd, "doctor::beside_a_daemon", || async { beside() }));
+    for kind in Kind::ALL {
+        let name = format!("doctor::{}::no_upload_waits_for_what_it_does_not_need", kind.name());
+        trials.push(servers::trial(kind, name, move || async move { at_rest(kind) }));
+    }
     trials
 }
 
@@ -251,4 +256,22 @@ fn beside() {
     rig.write("third", "z");
     rig.await_sync();
     assert_eq!(rig.log().matches("probed the server").count(), 1, "{}", rig.log());
+}
+
+/// A single pass does not find it out at all, a daemon does when there is nothing else to do.
+fn at_rest(kind: Kind) {
+    const FOUND: &str = "found out what else the server can do";
+    let rig = Rig::new(kind, Tls::Both);
+    rig.write("file", "x");
+    assert_eq!(rig.towline(&["sync"]).status.code(), Some(0));
+    assert!(!rig.server.log().contains("tl-probe-append"), "{}", rig.server.log());
+    let _daemon = rig.run();
+    rig.await_sync();
+    assert!(wait_until(PATIENCE, || rig.log().contains(FOUND)), "{}", rig.log());
+    rig.write("another", "y");
+    rig.await_sync();
+    assert!(!rig.log().contains("probed the server"), "{}", rig.log());
+    assert!(rig.server.log().contains("tl-probe-append"), "{}", rig.server.log());
+    assert_eq!(rig.log().matches(FOUND).count(), 1, "{}", rig.log());
+    assert!(!rig.mirrored().join(".towline-probe").exists());
 }

@@ -12,8 +12,10 @@
 
 mod audit;
 mod chaos;
+mod check;
 mod cli;
 mod convergence;
+mod copies;
 mod daemon;
 mod deletes;
 mod doctor;
@@ -22,6 +24,7 @@ mod flights;
 mod ftps;
 mod fuzz_corpus;
 mod hostile;
+mod init;
 mod invariants;
 mod layers;
 mod listing;
@@ -33,6 +36,7 @@ mod moves;
 mod names;
 mod network;
 mod proxies;
+mod pty;
 mod release;
 mod reload;
 mod resume;
@@ -58,6 +62,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(transcripts::trials());
     trials.extend(fuzz_corpus::trials());
     trials.extend(convergence::trials());
+    trials.extend(copies::trials());
     trials.extend(servers::trials());
     trials.extend(ftps::trials());
     trials.extend(flights::trials());
@@ -71,6 +76,8 @@ fn trials() -> Vec<Trial> {
     trials.extend(network::trials());
     trials.extend(names::trials());
     trials.extend(cli::trials());
+    trials.extend(init::trials());
+    trials.extend(check::trials());
     trials.extend(service::trials());
     trials.extend(trust::trials());
     trials.extend(truth::trials());

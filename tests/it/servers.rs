@@ -461,7 +461,7 @@ pub fn is_root() -> bool {
 }
 
 /// The propagation to give `unshare -m`, so that what is mounted there is seen by nobody else. None where that cannot be had.
-fn mount_propagation() -> Option<&'static str> {
+pub(crate) fn mount_propagation() -> Option<&'static str> {
     // `private` fails in a plain chroot, whose `/` is no mount point. What is mounted there may be private as it is: try, and look.
     const PROBE: &str = "mount --bind /etc/pam.d /etc/pam.d && ! grep -q ' /etc/pam.d ' /proc/$0/mountinfo
         private=$?; umount /etc/pam.d; exit $private";

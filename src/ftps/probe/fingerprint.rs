@@ -22,11 +22,16 @@ pub(super) fn is_due(last: Option<Probed>, fingerprint: u64, now: UnixMillis) ->
     let Some(last) = last else { return true };
     let wait = match last.verdict {
         _ if last.fingerprint != fingerprint => CALM,
-        Verdict::Complete => return false,
+        Verdict::Complete | Verdict::Begun => return false,
         Verdict::CutShort => CUT_SHORT,
         Verdict::NoDirectory => NO_DIRECTORY,
     };
     now.since(last.at) >= wait
+}
+
+/// Whether something was left for later, on this very server.
+pub(super) fn is_begun(last: Option<Probed>, fingerprint: u64) -> bool {
+    last.is_some_and(|last| last.verdict == Verdict::Begun && last.fingerprint == fingerprint)
 }
 
 /// A number for what the server says of itself. Equal for two greetings that differ in what counts or tells the time: Pure-FTPd
@@ -92,6 +97,8 @@ mod tests {
         assert!(is_due(None, 7, day(1)));
         assert!(!is_due(last(Verdict::Complete), 7, day(1_000)));
         assert!(is_due(last(Verdict::Complete), 8, day(2)));
+        assert!(!is_due(last(Verdict::Begun), 7, day(1_000)));
+        assert!(is_begun(last(Verdict::Begun), 7) && !is_begun(last(Verdict::Begun), 8) && !is_begun(last(Verdict::Complete), 7));
         assert!(!is_due(last(Verdict::Complete), 8, UnixMillis(day(1).0 + 1_000)), "not at every login");
         assert!(!is_due(last(Verdict::NoDirectory), 7, UnixMillis(day(2).0 - 1)));
         assert!(is_due(last(Verdict::NoDirectory), 7, day(2)));

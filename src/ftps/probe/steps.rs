@@ -80,6 +80,8 @@ pub(super) struct Known<'a> {
 /// One step.
 pub(super) struct Entry {
     pub(super) step: Step,
+    /// Whether, on a server with these features, no upload needs to know, so that there is time until there is nothing to upload.
+    pub(super) waits: fn(&Features) -> bool,
     /// What it asks; nothing where it makes no sense.
     pub(super) asks: fn(&Known<'_>) -> Result<Vec<Act>, ArgumentError>,
     /// What the answers mean; there is one for each act.
@@ -88,22 +90,46 @@ pub(super) struct Entry {
 
 /// All steps, in the order of [`Step::ALL`].
 pub(super) const TABLE: [Entry; 15] = [
-    Entry { step: Step::Size, asks: asks::size, reads: reads::size },
-    Entry { step: Step::Flight, asks: asks::flight, reads: reads::flight },
-    Entry { step: Step::Times, asks: asks::times, reads: reads::times },
-    Entry { step: Step::Rename, asks: asks::rename, reads: reads::rename },
-    Entry { step: Step::Append, asks: asks::append, reads: reads::append },
-    Entry { step: Step::Restart, asks: asks::restart, reads: reads::restart },
-    Entry { step: Step::Chmod, asks: asks::chmod, reads: reads::chmod },
-    Entry { step: Step::Symlink, asks: asks::symlink, reads: reads::symlink },
-    Entry { step: Step::Copy, asks: asks::copy, reads: reads::copy },
-    Entry { step: Step::Case, asks: asks::case, reads: reads::case },
-    Entry { step: Step::Names, asks: asks::names, reads: reads::names },
-    Entry { step: Step::Dotfiles, asks: asks::dotfiles, reads: reads::dotfiles },
-    Entry { step: Step::Hashes, asks: asks::hashes, reads: reads::hashes },
-    Entry { step: Step::Ranges, asks: asks::ranges, reads: reads::ranges },
-    Entry { step: Step::Behind, asks: asks::behind, reads: reads::behind },
+    Entry { step: Step::Size, waits: at_once, asks: asks::size, reads: reads::size },
+    Entry { step: Step::Flight, waits: at_once, asks: asks::flight, reads: reads::flight },
+    Entry { step: Step::Times, waits: at_once, asks: asks::times, reads: reads::times },
+    Entry { step: Step::Rename, waits: at_once, asks: asks::rename, reads: reads::rename },
+    Entry { step: Step::Append, waits, asks: asks::append, reads: reads::append },
+    Entry { step: Step::Restart, waits, asks: asks::restart, reads: reads::restart },
+    Entry { step: Step::Chmod, waits: at_once, asks: asks::chmod, reads: reads::chmod },
+    Entry { step: Step::Symlink, waits: at_once, asks: asks::symlink, reads: reads::symlink },
+    Entry { step: Step::Copy, waits: at_once, asks: asks::copy, reads: reads::copy },
+    Entry { step: Step::Case, waits: at_once, asks: asks::case, reads: reads::case },
+    Entry { step: Step::Names, waits: at_once, asks: asks::names, reads: reads::names },
+    Entry { step: Step::Dotfiles, waits: where_facts_are_listed, asks: asks::dotfiles, reads: reads::dotfiles },
+    Entry { step: Step::Hashes, waits: at_once, asks: asks::hashes, reads: reads::hashes },
+    Entry { step: Step::Ranges, waits, asks: asks::ranges, reads: reads::ranges },
+    Entry { step: Step::Behind, waits: at_once, asks: asks::behind, reads: reads::behind },
 ];
+
+fn at_once(_: &Features) -> bool {
+    false
+}
+
+fn waits(_: &Features) -> bool {
+    true
+}
+
+/// The other listings are of no use there.
+fn where_facts_are_listed(features: &Features) -> bool {
+    features.mlst.is_some()
+}
+
+impl Act {
+    /// What it says, and how paths are encoded in that, if it is a command and nothing else.
+    pub(super) fn said(&self, plain: Encoding) -> Option<(Encoding, &Command)> {
+        match self {
+            Self::Say(command) => Some((plain, command)),
+            Self::SayAs(encoding, command) => Some((*encoding, command)),
+            _ => None,
+        }
+    }
+}
 
 #[cfg(test)]
 impl Act {

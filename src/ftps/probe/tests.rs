@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::ftps::{
     Credentials, Endpoint, Timeouts, TlsSettings, Trust,
-    profile::{Step, Tail},
+    profile::{Dotfiles, Step, Tail},
     testing::{Heard, Peer, Pipe, Server},
 };
 
@@ -95,9 +95,11 @@ impl Session {
                 self.put(path, Some(whole));
                 "226 got it".to_owned()
             }
-            "LIST" => {
-                let all = path == "-a";
-                let lines: String = self.lines(&self.dir.clone(), all);
+            "LIST" | "MLSD" => {
+                let lines = match verb {
+                    "MLSD" => self.facts(path),
+                    _ => self.lines(&self.dir, path == "-a"),
+                };
                 self.peer.say("150 here").await?;
                 let mut data = self.peer.accept_data().await?;
                 data.write_all(lines.as_bytes()).await.ok()?;
@@ -146,6 +148,15 @@ impl Session {
         })
     }
 
+    fn facts(&self, dir: &str) -> String {
+        let dir = format!("{}/", dir.trim_end_matches('/'));
+        let files = self.files.lock().expect("unpoisoned");
+        let names = files.iter().filter_map(|(path, body)| Some((path.strip_prefix(&dir)?, body)));
+        let facts =
+            |body: &Option<Vec<u8>>| body.as_ref().map_or("type=dir;".to_owned(), |b| format!("type=file;size={};", b.len()));
+        names.filter(|(name, _)| !name.contains('/')).map(|(name, body)| format!("{} {name}\r\n", facts(body))).collect()
+    }
+
     fn lines(&self, dir: &str, all: bool) -> String {
         let dir = format!("{}/", dir.trim_end_matches('/'));
         let files = self.files.lock().expect("unpoisoned");
@@ -183,6 +194,7 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 async fn probe_at(endpoint: &Arc<Endpoint<Pipe>>, day: i64) -> bool {
     let mut client = Client::connect(endpoint.clone()).await.expect("a login");
     let probed = client.probe_if_due(b"/", UnixMillis(day * DAY)).await.expect("a probe");
+    client.study(b"/", UnixMillis(day * DAY)).await.expect("a probe");
     client.noop().await.expect("usable afterwards");
     probed
 }
@@ -213,6 +225,44 @@ async fn a_good_server_is_found_good_and_left_as_it_was() {
     assert!(lines.len() - logins <= 120, "{} commands", lines.len());
     // Not again, for ever.
     assert!(!probe_at(&endpoint, 10_000).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_upload_needs_is_found_out_when_it_is_asked_for() {
+    let odd = Oddity { features: " MLST type*;size*;\r\n", ..Oddity::default() };
+    let (endpoint, files, heard) = server_with(&[], odd);
+    let mut client = Client::connect(endpoint.clone()).await.expect("a login");
+    assert!(client.probe_if_due(b"/", UnixMillis(DAY)).await.expect("a probe"));
+    let begun = endpoint.profile();
+    assert_eq!(begun.probed.expect("dated").verdict, Verdict::Begun);
+    assert!(begun.is_begun());
+    assert_eq!((begun.size, begun.rename_replaces, begun.in_order), (Some(true), Some(true), Some(true)));
+    assert_eq!((begun.appe, begun.rest_stor, begun.dotfiles), (None, None, Dotfiles::default()));
+    assert!(!heard.lines().iter().any(|line| line.starts_with("APPE") || line.starts_with("REST")), "{:#?}", heard.lines());
+    assert_eq!(left(&files), Vec::<String>::new());
+    assert!(!client.probe_if_due(b"/", UnixMillis(1_000 * DAY)).await.expect("nothing"), "an upload need not wait for it");
+
+    client.study(b"/", UnixMillis(2 * DAY)).await.expect("a probe");
+    let known = endpoint.profile();
+    assert_eq!(known.probed.expect("dated").verdict, Verdict::Complete);
+    assert_eq!((known.appe, known.rest_stor), (Some(true), Some(Tail::Keeps)));
+    let as_before = Profile { probed: begun.probed, appe: None, rest_stor: None, dotfiles: Dotfiles::default(), ..known };
+    assert_eq!(as_before, begun, "what was known stays");
+    let so_far = heard.lines().len();
+    client.study(b"/", UnixMillis(3 * DAY)).await.expect("nothing");
+    assert_eq!(heard.lines().len(), so_far, "once is enough");
+    assert_eq!(left(&files), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_server_left_unknown_is_not_asked_of_this_one() {
+    let (endpoint, _, heard) = server_with(&[], Oddity::default());
+    let probed = Some(Probed { at: UnixMillis(DAY), fingerprint: 0, verdict: Verdict::Begun });
+    endpoint.learn(|profile| profile.probed = probed);
+    let mut client = Client::connect(endpoint.clone()).await.expect("a login");
+    let so_far = heard.lines().len();
+    client.study(b"/", UnixMillis(DAY)).await.expect("nothing");
+    assert_eq!(heard.lines().len(), so_far);
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,6 +26,8 @@ pub struct Probed {
 pub enum Verdict {
     /// Every step was taken.
     Complete,
+    /// Every step that uploads need; the others are for when there is nothing to upload.
+    Begun,
     /// It took too long, or lost too many connections; the rest is not known.
     CutShort,
     /// The scratch directory could not be made, or no file be stored in it: the account may not write there.

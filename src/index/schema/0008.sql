@@ -1,16 +1,6 @@
--- What was done, for those who ask.
+-- Where the server has content already: files of 64 KiB or more by size and digest. A smaller one costs as much to copy as to send.
+CREATE INDEX entry_content ON entry (r_size, r_digest) WHERE r_kind = 'file' AND r_size >= 65536;
 
--- One row is one thing that was done on the server, or tried; the newest 10,000 of them. Nothing is decided by it.
-CREATE TABLE history (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    -- When it was settled (wall clock, milliseconds).
-    at INTEGER NOT NULL,
-    -- What became of it, in the word that is shown; where; and where it was before, or where it went. Paths as in `entry`.
-    what TEXT NOT NULL,
-    path BLOB NOT NULL,
-    other BLOB,
-    -- Bytes of body that were sent, of a file.
-    bytes INTEGER,
-    -- Why it failed.
-    why TEXT
-) STRICT;
+-- Of a file in the trash, what it holds (blake3): the same content that comes back is taken from there.
+ALTER TABLE trash ADD COLUMN digest BLOB;
+CREATE INDEX trash_content ON trash (size, digest) WHERE digest IS NOT NULL;

@@ -22,7 +22,7 @@ fn a_promise_is_kept_as_it_was_made() {
     let digest = Some(Digest([7; 32]));
     let operations = [
         Operation::MakeDir { path: p("d"), inode: u64::MAX, mode: Some(Mode::of(0o755)) },
-        Operation::Put { path: p("d/f"), print: print(u64::MAX, 3), equal_to: digest, mode: Some(Mode::of(0o640)) },
+        Operation::Put { path: p("d/f"), print: print(u64::MAX, 3), equal_to: digest, mode: Some(Mode::of(0o640)), like: None },
         put("g", 1, 2),
         Operation::RemoveFile { path: p("x") },
         Operation::RemoveDir { path: p("y") },

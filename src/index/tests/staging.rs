@@ -16,7 +16,7 @@ fn path(text: &str) -> RelPath {
 }
 
 fn put(name: &str) -> Operation {
-    Operation::Put { path: path(name), print: PRINT, equal_to: None, mode: None }
+    Operation::Put { path: path(name), print: PRINT, equal_to: None, mode: None, like: None }
 }
 
 fn done(job: crate::model::JobId, done: Done) -> Settlement {

@@ -314,7 +314,9 @@ async fn what_moves_meanwhile_is_no_finding() {
     let mut index = scene.index();
     scene.put("h", "another size");
     let print = Fingerprint { size: 12, mtime_ns: 1, ctime_ns: 1, inode: 9 };
-    index.begin(&[crate::model::Operation::Put { path: path("h"), print, equal_to: None, mode: None }], clock::now()).unwrap();
+    index
+        .begin(&[crate::model::Operation::Put { path: path("h"), print, equal_to: None, mode: None, like: None }], clock::now())
+        .unwrap();
     let how = Verify { place: scene.settings().place(), deep: Deep::Nothing, clock: clock::now, chance: || 0.5 };
     let verified = verify(&scene.remote, index.reader().unwrap(), None, &how, |f| panic!("{f:?}")).await.unwrap();
     assert_eq!((verified.moved_on, verified.files), (1, 3));

@@ -7,7 +7,7 @@ use tokio::{task::JoinError, time::Instant};
 use super::{GLANCE, Mirror, ROOT_AGAIN, Rooted, SCAN_UNWATCHED, WATCH_AGAIN, waiting::heard};
 use crate::{
     blocking::{self, Priority},
-    index::{IndexError, Note},
+    index::{Index, IndexError, Note},
     mirror::look::{self, Seen},
     model::{Entry, Observation, PathSet, RelPath, RootIdentity},
     remote::Remote,
@@ -17,6 +17,8 @@ use crate::{
 
 /// At most so many files are read in one go because their digest may save sending them.
 const DIGESTS: usize = 10_000;
+/// At most so many directories of one look are taken for renamed; in a tree that moved the first of them is above the others.
+const MET: usize = 4096;
 /// At most so many hints are taken in one turn.
 const HINTS: usize = 64;
 
@@ -275,14 +277,19 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             paths.collect()
         });
         self.note_edits(&seen);
-        if !self.looking_at_all {
-            let dir = |seen: &Observation| match seen {
-                Observation::Is(path, Entry::Dir { inode, .. }) => Some((path.clone(), *inode)),
-                _ => None,
-            };
-            self.met.extend(seen.iter().filter_map(dir));
-        }
-        let observed = self.books.with(move |index| index.observe(&seen, wall)).await?;
+        let dir = |seen: &Observation| match seen {
+            Observation::Is(path, Entry::Dir { inode, .. }) => Some((path.clone(), *inode)),
+            _ => None,
+        };
+        let dirs: Vec<_> = if self.looking_at_all { Vec::new() } else { seen.iter().filter_map(dir).collect() };
+        let note = move |index: &mut Index| {
+            let observed = index.observe(&seen, wall)?;
+            let elsewhere: PathSet = index.elsewhere(&dirs)?.into_iter().map(|(new, _)| new).collect();
+            Ok((observed, dirs.into_iter().filter(|(dir, _)| elsewhere.contains(dir)).collect::<Vec<_>>()))
+        };
+        let (observed, doubles) = self.books.with(note).await?;
+        let room = MET.saturating_sub(self.met.len());
+        self.met.extend(doubles.into_iter().take(room));
         if observed.changed > 0 {
             self.untold = true;
             self.stale = true;
@@ -320,7 +327,20 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
         }
         self.find_former_names().await?;
-        let files = self.books.with(|index| index.undigested(DIGESTS)).await?;
+        let (copies, takes) = (self.can_copy(), !self.is_together());
+        let files = move |index: &mut Index| {
+            let mut files = index.undigested(DIGESTS)?;
+            if copies {
+                files.extend(index.undigested_alike(DIGESTS)?);
+            }
+            if takes {
+                files.extend(index.undigested_trashed(DIGESTS)?);
+            }
+            files.sort_by(|a, b| a.0.cmp(&b.0));
+            files.dedup();
+            Ok(files)
+        };
+        let files = self.books.with(files).await?;
         if !files.is_empty() {
             self.looking_at_all = false;
             self.looking = Some(look::digest(self.settings.place(), files));

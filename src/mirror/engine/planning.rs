@@ -46,7 +46,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
             self.pass = next;
             self.moved.retain(|dir| !plan.unmoved.contains(&dir.to));
-            let steps = self.without_left(plan.steps).await?;
+            let mut steps = self.without_left(plan.steps).await?;
+            self.find_likes(&window.rows, &mut steps).await?;
             for (step, keep) in std::iter::zip(&steps, self.keeping(&steps).await?) {
                 self.backlog.extend(keep);
                 self.backlog.push_back(step.operation.clone());

@@ -174,7 +174,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     }
 
     /// Whether there is nothing else to do.
-    fn has_rest(&self) -> bool {
+    pub(super) fn has_rest(&self) -> bool {
         let here = matches!(self.root, Rooted::Here { .. });
         let looked = self.looked && self.looking.is_none() && self.settle.deadline().is_none();
         let planned = self.pass == Pass::Over && !self.stale && self.backlog.is_empty();

@@ -13,7 +13,7 @@ use crate::{
         retry::{self, LinkNote, State},
         worker::{self, Answers, Report, row},
     },
-    model::{Done, Entry, Job, JobId, Operation, Outcome, PathSet, Problem, Reason, RelPath, Settlement},
+    model::{Done, Entry, Job, JobId, Operation, Outcome, PathSet, Problem, Reason, RelPath, Settlement, is_trash},
     remote::{Class, Remote, RemoteError},
     watch::Watcher,
 };
@@ -98,6 +98,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 }
                 self.not_tried(work);
             }
+            (Task::Study, End::NoSession(e)) => self.link_failed(&e),
+            (Task::Study, End::Unbound) => {
+                turn.unbound = true;
+                self.link_works();
+            }
+            (Task::Study, _) => self.link_works(),
             (Task::Run(job), End::NotBegun) => self.ended(job, Outcome::Untouched, turn),
             (Task::Run(job), End::NoSession(e)) => {
                 self.link_failed(&e);
@@ -113,7 +119,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.link_works();
                 self.doubts.push_back(Doubt { job, asked, ask_at: Instant::now() });
             }
-            (Task::Run(job), End::Died | End::Answered(_) | End::Unanswered(_) | End::Told(_)) => {
+            (Task::Run(job), End::Died | End::Answered(_) | End::Unanswered(_) | End::Told(_) | End::Studied) => {
                 let problem = Problem::new(Reason::Connection, "the task that did it ended unexpectedly");
                 self.ended(job, Outcome::InDoubt(problem), turn);
             }
@@ -137,7 +143,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 let problem = worker::problem(&e);
                 self.ask_later(job, asked, problem, turn);
             }
-            (Task::Resolve(job, asked), End::Died | End::Told(_) | End::NotBegun) => {
+            (Task::Resolve(job, asked), End::Died | End::Told(_) | End::NotBegun | End::Studied) => {
                 let problem = Problem::new(Reason::Connection, "the question about it ended unexpectedly");
                 self.ask_later(job, asked, problem, turn);
             }
@@ -166,9 +172,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.ended(job, report.outcome, turn);
     }
 
-    /// What is recorded at the paths of `job`.
+    /// What is recorded at the paths that `job` regards.
     pub(super) async fn recorded(&mut self, job: &Job) -> Result<Vec<Option<Entry>>, IndexError> {
-        let paths: Vec<RelPath> = job.operation.touches().cloned().collect();
+        let paths: Vec<RelPath> = job.operation.regards().cloned().collect();
         self.books.with(move |index| index.recorded(&paths)).await
     }
 
@@ -249,7 +255,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         // Another job in doubt may touch the same path.
         let asking = self.crew.running().filter_map(|running| match &running.task {
             Task::Resolve(job, _) => Some(job),
-            Task::Run(_) | Task::Release(_) => None,
+            Task::Run(_) | Task::Release(_) | Task::Study => None,
         });
         let doubted = self.doubts.iter().map(|doubt| &doubt.job).chain(asking);
         let others: Vec<RelPath> = doubted.flat_map(|job| job.operation.touches().cloned()).collect();
@@ -323,8 +329,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     fn log(&self, operation: &Operation, outcome: &Outcome) {
         let (mirror, verb, path) = (&self.settings.name, operation.verb(), operation.path());
         match outcome {
-            Outcome::Done(Done::Holds { sent: 0, print, .. }) if print.size > 0 => {
-                tracing::info!(%mirror, %path, "unchanged, nothing sent");
+            Outcome::Done(Done::Holds { sent: 0, print, .. }) if print.size > 0 => match operation.reads() {
+                Some(from) => tracing::info!(%mirror, %path, %from, bytes = print.size, "copied on the server"),
+                None => tracing::info!(%mirror, %path, "unchanged, nothing sent"),
+            },
+            Outcome::Done(Done::Holds { sent, print, .. }) if operation.reads() == Some(path) && *sent < print.size => {
+                tracing::info!(%mirror, %path, bytes = sent, of = print.size, "appended");
             }
             Outcome::Done(Done::Staged { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "staged"),
             Outcome::Done(Done::Holds { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "{verb}"),
@@ -333,6 +343,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 tracing::info!(%mirror, %path, "the server did not rename the directory; what is in it is moved by itself");
             }
             Outcome::Done(Done::AsPlanned) => match operation {
+                Operation::Rename { from, .. } if is_trash(from) => {
+                    tracing::info!(%mirror, %path, %from, "taken from the trash");
+                }
                 Operation::Rename { from, .. } | Operation::RenameDir { from, .. } => {
                     tracing::info!(%mirror, %path, %from, "{verb}");
                 }

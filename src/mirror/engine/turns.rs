@@ -54,7 +54,11 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             busy.insert(path.clone());
         }
         let mut steps = plan::plan(&window, &Stage::Fill { after: None }, self.policy(), &busy).steps;
-        steps.retain(|step| matches!(step.operation, Operation::Put { .. }));
+        // One of them may be a log that was rotated: what takes its name must not take its content away before that was renamed.
+        if !steps.iter().all(|step| matches!(step.operation, Operation::Put { .. })) {
+            return Ok(());
+        }
+        self.find_likes(&window.rows, &mut steps).await?;
         let keeps = self.keeping(&steps).await?;
         let operations = std::iter::zip(steps, keeps).flat_map(|(step, keep)| keep.into_iter().chain([step.operation]));
         let operations: Vec<(RelPath, Operation)> = operations.map(|operation| (operation.path().clone(), operation)).collect();
@@ -88,9 +92,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             bytes += row::reads(&job.operation);
             jobs.push(job);
         }
-        let paths: Vec<RelPath> = jobs.iter().flat_map(|job| job.operation.touches()).cloned().collect();
+        let paths: Vec<RelPath> = jobs.iter().flat_map(|job| job.operation.regards()).cloned().collect();
         let mut recorded = self.books.with(move |index| index.recorded(&paths)).await?.into_iter();
-        let mut recorded = |job: &Job| recorded.by_ref().take(job.operation.touches().count()).collect();
+        let mut recorded = |job: &Job| recorded.by_ref().take(job.operation.regards().count()).collect();
         let mut jobs = jobs.into_iter();
         let Some(first) = jobs.next() else { return Ok(()) };
         let recorded_first = recorded(&first);

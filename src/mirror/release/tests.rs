@@ -7,7 +7,7 @@ fn path(text: &str) -> RelPath {
 
 fn put(name: &str, why: Why) -> Step {
     let print = Fingerprint { size: 1, mtime_ns: 1, ctime_ns: 1, inode: 1 };
-    Step { operation: Operation::Put { path: path(name), print, equal_to: None, mode: None }, why }
+    Step { operation: Operation::Put { path: path(name), print, equal_to: None, mode: None, like: None }, why }
 }
 
 fn make(name: &str, why: Why) -> Step {

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Fingerprint, Operation};
+use crate::model::{Digest, Fingerprint, Like, Operation};
 
 fn path(text: &str) -> RelPath {
     RelPath::new(text).expect("a valid path")
@@ -52,7 +52,7 @@ fn only_jobs_that_touch_wait_for_each_other() {
 
 fn put(id: i64, at: &str, size: u64) -> Job {
     let print = Fingerprint { size, ..Fingerprint::default() };
-    let operation = Operation::Put { path: path(at), print, equal_to: None, mode: None };
+    let operation = Operation::Put { path: path(at), print, equal_to: None, mode: None, like: None };
     Job { id: JobId(id), operation, temp: None }
 }
 
@@ -165,16 +165,47 @@ fn many_jobs_and_deep_ones_are_scheduled() {
     assert!(schedule.is_empty());
 }
 
+/// A put whose content is that of `like`.
+fn copy(id: i64, at: &str, like: &str) -> Job {
+    let like = Some(Like { path: path(like), digest: Digest([0; 32]) });
+    let operation = Operation::Put { path: path(at), print: Fingerprint::default(), equal_to: None, mode: None, like };
+    Job { id: JobId(id), operation, temp: None }
+}
+
+#[test]
+fn what_is_only_read_holds_up_nobody_who_reads_it_too() {
+    let mut schedule = Schedule::default();
+    for job in [put(1, "a", 1), copy(2, "b", "a"), copy(3, "c", "a"), remove(4, "a"), copy(5, "d", "a"), copy(6, "e", "b")] {
+        schedule.push(job);
+    }
+    assert_eq!(start_all(&mut schedule), [1]);
+    schedule.finish(JobId(1), true);
+    assert_eq!(start_all(&mut schedule), [2, 3]);
+    assert!(!schedule.busy().contains(&path("x")) && schedule.busy().contains(&path("b")));
+    schedule.finish(JobId(2), true);
+    assert_eq!(start_all(&mut schedule), [6], "3 still reads what 4 removes");
+    schedule.finish(JobId(3), true);
+    assert_eq!(start_all(&mut schedule), [4]);
+    assert_eq!(ids(&schedule.finish(JobId(4), false)), [5]);
+    assert!(schedule.finish(JobId(6), true).is_empty());
+    assert!(schedule.is_empty() && schedule.busy().is_empty() && schedule.uses.is_empty());
+}
+
+fn meet(a: &Job, b: &Job) -> bool {
+    let overlaps = |p: &RelPath, q: &RelPath| p.folded().overlaps(&q.folded());
+    let changes = |a: &Job, b: &Job| a.operation.touches().any(|p| b.operation.regards().any(|q| overlaps(p, q)));
+    changes(a, b) || changes(b, a)
+}
+
 /// The rule as it is written, and nothing else.
 fn naive_startable(unfinished: &[(Job, bool)]) -> Option<i64> {
-    let touch = |a: &Job, b: &Job| a.operation.touches().any(|p| b.operation.touches().any(|q| p.folded().overlaps(&q.folded())));
-    let may_start = |i: usize| !unfinished[i].1 && !unfinished[..i].iter().any(|(earlier, _)| touch(earlier, &unfinished[i].0));
+    let may_start = |i: usize| !unfinished[i].1 && !unfinished[..i].iter().any(|(earlier, _)| meet(earlier, &unfinished[i].0));
     (0..unfinished.len()).find(|i| may_start(*i)).map(|i| unfinished[i].0.id.0)
 }
 
 #[derive(Clone, Debug)]
 enum Event {
-    Push(String, Option<String>),
+    Push(String, Option<String>, bool),
     Start,
     Finish(usize, bool),
     Drain,
@@ -183,7 +214,7 @@ enum Event {
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let path = || "[aAb](/[abB]){0,3}";
     let event = prop_oneof![
-        6 => (path(), proptest::option::of(path())).prop_map(|(to, from)| Event::Push(to, from)),
+        6 => (path(), proptest::option::of(path()), any::<bool>()).prop_map(|(to, from, reads)| Event::Push(to, from, reads)),
         4 => Just(Event::Start),
         3 => (any::<usize>(), proptest::bool::weighted(0.8)).prop_map(|(which, ok)| Event::Finish(which, ok)),
         1 => Just(Event::Drain),
@@ -200,8 +231,12 @@ proptest! {
         let mut model: Vec<(Job, bool)> = Vec::new();
         for (id, event) in (0i64..).zip(events) {
             match event {
-                Event::Push(to, from) => {
-                    let job = from.map_or_else(|| remove(id, &to), |from| rename(id, &from, &to));
+                Event::Push(to, from, reads) => {
+                    let job = match from {
+                        None => remove(id, &to),
+                        Some(from) if reads => copy(id, &to, &from),
+                        Some(from) => rename(id, &from, &to),
+                    };
                     model.push((job.clone(), false));
                     schedule.push(job);
                 }
@@ -222,11 +257,8 @@ proptest! {
                         // Whatever overlaps, at or behind it, something that is out already.
                         let mut i = 0;
                         while i < model.len() {
-                            let held_up = model[i].0.id > id && !model[i].1 && out.iter().any(|gone| {
-                                gone.id < model[i].0.id && gone.operation.touches().any(|p| {
-                                    model[i].0.operation.touches().any(|q| p.folded().overlaps(&q.folded()))
-                                })
-                            });
+                            let (job, runs) = &model[i];
+                            let held_up = job.id > id && !runs && out.iter().any(|gone| gone.id < job.id && meet(gone, job));
                             if held_up { out.push(model.remove(i).0) } else { i += 1 }
                         }
                     }

@@ -1,6 +1,7 @@
 //! Puts, one or many on a session. Each is sent under a temporary name, proven there, and renamed last; the rename of one goes
 //! out with the begin of the next, and what came of it is told then. Every step of a put is here, in order.
 
+mod copied;
 mod resume;
 #[cfg(test)]
 mod tests;
@@ -37,7 +38,7 @@ pub(in crate::mirror) struct Load {
 
 /// Whether a put may follow another one on the same session: it is new, and over soon.
 pub(in crate::mirror) fn follows(operation: &Operation) -> bool {
-    matches!(operation, Operation::Put { print, equal_to: None, .. } if print.size < MOST_IN_ROW)
+    matches!(operation, Operation::Put { print, equal_to: None, like: None, .. } if print.size < MOST_IN_ROW)
 }
 
 /// A put that is there, whole and proven, under its temporary name: its rename is left.
@@ -162,13 +163,38 @@ async fn send<S: Session>(
     follows: &mut impl FnMut() -> bool,
 ) -> Sent {
     let Load { job, care, sent } = load;
-    let (Operation::Put { path, print: planned, equal_to, mode }, Some(temp)) = (&job.operation, &job.temp) else {
+    let (Operation::Put { path, print: planned, equal_to, mode, like }, Some(temp)) = (&job.operation, &job.temp) else {
         let problem = Problem::new(Reason::Connection, "a put without a temporary name");
         return Sent::Ended(job, Report::of(Outcome::Failed(problem)));
     };
     let (path, planned, mode, temp) = (path.clone(), *planned, *mode, temp.clone());
     if let Some(report) = compared(session, &path, &job, *equal_to, &care).await {
         return Sent::Ended(job, report);
+    }
+    if let Some(like) = like {
+        if let Some(ready) = before.take() {
+            let (job_before, report) = renamed_alone(session, ready).await;
+            let dead = is_dead(&report);
+            tell(job_before, report);
+            if dead {
+                return Sent::Ended(job, Report::of(Outcome::Untouched));
+            }
+        }
+        let made = if like.path == path {
+            copied::grown(session, like, (&path, &temp), &planned, &care, sent.clone()).await
+        } else {
+            copied::copied(session, like, (&path, &temp), &planned, &care).await
+        };
+        match made {
+            Ok(Some((content, bytes))) => match proven(session, job, &care, content, bytes, None, follows).await {
+                Proven::Is(sent) => return sent,
+                // As many bytes were there when they were compared.
+                Proven::Lacks(job, report) => return ended(session, job, &temp, report).await,
+            },
+            // It is sent like any other.
+            Ok(None) => {}
+            Err(e) => return Sent::Ended(job, Report::failed(e)),
+        }
     }
     let mut body = FileBody::new(care.place.clone(), path.clone(), sent);
     let wanted =

@@ -16,6 +16,8 @@ const NAMES: [&str; 8] = ["a", "b", "A", "dir", "Dir", "\u{e9} x", "f.txt", "c-"
 /// Entries below the root; what would make more is a removal instead.
 const MOST: usize = 40;
 const DEEPEST: usize = 4;
+/// Bytes in a file that is worth copying on the server.
+const ALIKE: usize = 64 * 1024;
 /// More than one read of a file that is sent.
 const LARGE: usize = 300 * 1024;
 
@@ -377,6 +379,8 @@ impl Ground {
             (0..=2, _) => content.clear(),
             (3..=8, _) => content = b"the same everywhere".to_vec(),
             (9..=28, Some(former)) if former.len() >= content.len() => content.resize(former.len(), b'.'),
+            // Where the server copies, it is sent once.
+            (57..=58, _) => content = vec![b'A'; ALIKE],
             (59, _) => content.resize(LARGE, b'L'),
             _ => content.resize(6 + self.random.usize(0..60), b'-'),
         }

@@ -51,6 +51,7 @@ fn operations() -> impl Strategy<Value = Operation> {
             print,
             equal_to,
             mode,
+            like: None,
         }),
         paths().prop_map(|path| Operation::RemoveFile { path }),
         paths().prop_map(|path| Operation::RemoveDir { path }),

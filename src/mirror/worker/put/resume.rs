@@ -43,6 +43,7 @@ pub(in crate::mirror) async fn resume<S: Session>(
         return Ok(None);
     }
     let Some(there) = session.size(temp).await?.filter(|there| (WORTH..=planned.size).contains(there)) else { return Ok(None) };
+    session.study().await?;
     if let Some(report) = compared(session, path, job, None, care).await {
         return Ok(is_dead(&report).then_some(report));
     }

@@ -20,7 +20,7 @@ fn load(root: &Path, id: i64, name: &str, size: usize, recorded: Option<Entry>) 
     std::fs::write(root.join(name), vec![7; size]).unwrap();
     let path = RelPath::new(name).unwrap();
     let print = Fingerprint { size: size as u64, mtime_ns: 1, ctime_ns: 1, inode: 1 };
-    let operation = Operation::Put { path, print, equal_to: None, mode: None };
+    let operation = Operation::Put { path, print, equal_to: None, mode: None, like: None };
     let temp = Some(RelPath::new(format!(".{id}")).unwrap());
     let care = Care {
         place: Place { path: root.to_owned(), view: View::default() },

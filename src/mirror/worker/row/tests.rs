@@ -66,7 +66,13 @@ impl Scene {
     }
 
     fn touched(&self, name: &str) -> Operation {
-        Operation::Put { path: path(name), print: self.print(name), equal_to: Some(digest("text")), mode: Some(Mode::of(0o640)) }
+        Operation::Put {
+            path: path(name),
+            print: self.print(name),
+            equal_to: Some(digest("text")),
+            mode: Some(Mode::of(0o640)),
+            like: None,
+        }
     }
 
     fn loads(&self, operations: Vec<Operation>) -> Vec<Load> {
