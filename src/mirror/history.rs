@@ -14,12 +14,12 @@ pub struct LogEntry {
     pub id: i64,
     /// When.
     pub at: UnixMillis,
-    /// What became of it: `published`, `unchanged`, `made`, `linked`, `changed`, `moved`, `removed`, `trashed`, `kept`, `restored`,
+    /// What became of it: `published`, `copied` (on the server), `appended`, `unchanged`, `made`, `linked`, `changed`, `moved`, `removed`, `trashed`, `kept`, `restored`,
     /// `expired`, `failed` or `unclear`.
     pub what: String,
     /// The path below the mirror's root.
     pub path: String,
-    /// Where it was before, or where it is now, in the trash.
+    /// Where it was before, or where it is now, in the trash; what it was copied from.
     pub other: Option<String>,
     /// Bytes that were sent, of a file.
     pub bytes: Option<u64>,
@@ -54,7 +54,13 @@ pub(super) fn logged(operation: &Operation, outcome: &Outcome, at: UnixMillis) -
         Outcome::Failed(problem) => Some(failed("failed", problem)),
         Outcome::InDoubt(problem) => Some(failed("unclear", problem)),
         Outcome::Done(Done::NotMoved) => Some(entry("made", None)),
-        Outcome::Done(Done::Holds { sent: 0, print, .. }) if print.size > 0 => Some(entry("unchanged", None)),
+        Outcome::Done(Done::Holds { sent: 0, print, .. }) if print.size > 0 => Some(match operation.reads() {
+            Some(from) => entry("copied", Some(from)),
+            None => entry("unchanged", None),
+        }),
+        Outcome::Done(Done::Holds { sent, print, .. }) if operation.reads() == Some(operation.path()) && *sent < print.size => {
+            Some(Logged { bytes: Some(*sent), ..entry("appended", None) })
+        }
         Outcome::Done(Done::Holds { sent, .. }) => Some(Logged { bytes: Some(*sent), ..entry("published", None) }),
         Outcome::Done(Done::AsPlanned) => Some(match operation {
             Operation::MakeDir { .. } => entry("made", None),
@@ -85,7 +91,7 @@ pub(super) fn saved(operation: &Operation, outcome: &Outcome) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Digest, Fingerprint, Problem, Reason};
+    use crate::model::{Digest, Fingerprint, Like, Problem, Reason};
 
     const AT: UnixMillis = UnixMillis(7);
 
@@ -120,6 +126,16 @@ mod tests {
         assert_eq!(told(&put(5), &holds(5, 5)), Some(("published".to_owned(), None, Some(5), None)));
         assert_eq!(told(&put(0), &holds(0, 0)), Some(("published".to_owned(), None, Some(0), None)), "an empty file is sent");
         assert_eq!(told(&put(5), &holds(5, 0)), done("unchanged"));
+        let like = |from: &str| Operation::Put {
+            path: path("a"),
+            print: print(5),
+            equal_to: None,
+            like: Some(Like { path: path(from), digest: Digest([0; 32]) }),
+            mode: None,
+        };
+        assert_eq!(told(&like("b"), &holds(5, 0)), Some(("copied".to_owned(), Some("b".to_owned()), None, None)));
+        assert_eq!(told(&like("a"), &holds(5, 2)), Some(("appended".to_owned(), None, Some(2), None)));
+        assert_eq!(told(&like("a"), &holds(5, 5)), Some(("published".to_owned(), None, Some(5), None)), "it was sent after all");
         assert_eq!(told(&put(5), &Outcome::Untouched), None);
         assert_eq!(told(&put(5), &Outcome::Done(Done::Staged { print: print(5), digest: Digest([0; 32]), sent: 5 })), None);
         let problem = Problem::new(Reason::Refused, "550 no");

@@ -139,13 +139,17 @@ fn key(name: &str) -> Step {
     Step::Key(name.to_owned())
 }
 
-/// The two tables that everything is in, their paths and shapes.
-fn tables() -> [(&'static str, Vec<Step>, Shape); 2] {
-    let remote = vec![key("remote"), key("web")];
-    let mirror = vec![key("mirror"), Step::First];
-    let shapes = [shape(&remote), shape(&mirror)];
-    let [first, second] = shapes;
-    [("remote", remote, first), ("mirror", mirror, second)]
+/// The tables that everything is in, their paths and shapes.
+fn tables() -> [(&'static str, Vec<Step>, Shape); 3] {
+    let tables = [
+        ("remote", vec![key("remote"), key("web")]),
+        ("mirror", vec![key("mirror"), Step::First]),
+        ("notify", vec![key("notify")]),
+    ];
+    tables.map(|(name, path)| {
+        let shape = shape(&path);
+        (name, path, shape)
+    })
 }
 
 fn schema_of(name: &str, path: &[Step], shape: &Shape, abouts: &BTreeMap<String, About>) -> Json {
@@ -195,7 +199,7 @@ fn schema_of(name: &str, path: &[Step], shape: &Shape, abouts: &BTreeMap<String,
 
 fn schema() -> Json {
     let abouts = abouts();
-    let [remote, mirror] = tables().map(|(name, path, shape)| schema_of(name, &path, &shape, &abouts));
+    let [remote, mirror, notify] = tables().map(|(name, path, shape)| schema_of(name, &path, &shape, &abouts));
     let default = |schema: &Json| {
         let mut schema = schema.clone();
         let schema_of = schema.as_object_mut().unwrap();
@@ -218,6 +222,7 @@ fn schema() -> Json {
                 "properties": { "remote": default(&remote), "mirror": default(&mirror) },
             },
             "mirror": { "type": "array", "items": mirror.clone() },
+            "notify": notify,
         },
     })
 }
@@ -328,7 +333,8 @@ fn section(text: &mut String, name: &str, path: &[Step], shape: &Shape, abouts: 
     let Some(keys) = &shape.table else { return };
     let heading = match name.split_once('.') {
         None if name == "mirror" => "[[mirror]]".to_owned(),
-        None => "[remote.NAME]".to_owned(),
+        None if name == "remote" => "[remote.NAME]".to_owned(),
+        None => format!("[{name}]"),
         Some(("mirror", rest)) => format!("`{rest}` of a mirror").replace('`', ""),
         Some((_, rest)) => format!("[remote.NAME.{rest}]"),
     };
