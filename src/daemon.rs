@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
     task::{AbortHandle, JoinSet},
     time::{Instant, sleep, timeout_at},
@@ -28,6 +28,29 @@ pub struct DaemonError {
     pub task: String,
     /// What it failed with.
     pub source: TaskError,
+}
+
+/// What the system says to a daemon: SIGTERM, SIGINT, SIGHUP.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Listens from now on: to be made before anybody can find out that the daemon runs, since until then a signal ends the process.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn listen() -> Result<Self, DaemonError> {
+        let listen = |kind| signal(kind).map_err(|e| DaemonError { task: "listening for signals".into(), source: e.into() });
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
 }
 
 /// Runs named tasks until a signal says stop or one of them ends that nobody told to.
@@ -111,22 +134,19 @@ impl Daemon {
     /// That of the first task that failed.
     pub async fn run<A>(
         mut self,
+        mut signals: Signals,
         mut asked: mpsc::Receiver<oneshot::Sender<A>>,
         mut reload: impl AsyncFnMut(&mut Self) -> A,
     ) -> Result<(), DaemonError> {
-        let listen = |kind| signal(kind).map_err(|e| DaemonError { task: "listening for signals".into(), source: e.into() });
-        let mut term = listen(SignalKind::terminate())?;
-        let mut int = listen(SignalKind::interrupt())?;
-        let mut hup = listen(SignalKind::hangup())?;
         notify(&[sd_notify::NotifyState::Ready]);
         let mut failure = None;
         loop {
             let answer = tokio::select! {
-                _ = term.recv() => {
+                _ = signals.terminate.recv() => {
                     tracing::info!("stopping: SIGTERM");
                     break;
                 }
-                _ = int.recv() => {
+                _ = signals.interrupt.recv() => {
                     tracing::info!("stopping: SIGINT");
                     break;
                 }
@@ -134,7 +154,7 @@ impl Daemon {
                     failure = ended.and_then(failed);
                     break;
                 }
-                _ = hup.recv() => None,
+                _ = signals.hangup.recv() => None,
                 Some(answer) = asked.recv() => Some(answer),
             };
             match sd_notify::NotifyState::monotonic_usec_now() {
@@ -233,6 +253,21 @@ mod tests {
         assert_eq!(after(3600).await, 0);
         hang.send_replace(false);
         assert!(after(10).await >= 9);
+    }
+
+    /// A daemon that answered on its socket already was ended by SIGTERM as if nobody had listened.
+    #[tokio::test]
+    async fn a_signal_that_comes_before_it_runs_is_heard() {
+        let signals = Signals::listen().unwrap();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::HUP).unwrap();
+        let mut daemon = Daemon::default();
+        daemon.task("works", |stop| async move {
+            stop.cancelled().await;
+            Ok(())
+        });
+        let (_asking, asked) = mpsc::channel::<oneshot::Sender<()>>(1);
+        let reload = async |daemon: &mut Daemon| daemon.task("fails", |_| async { Err("it was reloaded".into()) });
+        assert_eq!(daemon.run(signals, asked, reload).await.unwrap_err().source.to_string(), "it was reloaded");
     }
 
     #[tokio::test(start_paused = true)]

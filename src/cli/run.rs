@@ -9,7 +9,7 @@ use towline::{
         self, Registry, ReloadOrder, Reloaded,
         notices::{self, Tellers},
     },
-    daemon::{Daemon, DaemonError},
+    daemon::{Daemon, DaemonError, Signals},
     mirror::{Keeper, MirrorError, Opened, Phase, Settings},
     remote::ftps::FtpsRemote,
     watch::KernelWatcher,
@@ -21,6 +21,7 @@ use super::{Context, Exit, Failure, assemble};
 const SOCKET: &str = "the control socket";
 
 pub(super) async fn run(context: Context) -> Result<Exit, Failure> {
+    let signals = Signals::listen().map_err(Failure::failed)?;
     let house = assemble::House::open(&context)?;
     let socket = assemble::own_socket(&context)?;
     let listener = control::bind(&socket).map_err(Failure::failed)?;
@@ -47,7 +48,7 @@ pub(super) async fn run(context: Context) -> Result<Exit, Failure> {
         }
     });
     let reload = async |daemon: &mut Daemon| fleet.reload(daemon).await;
-    daemon.run(asked, reload).await.map_err(|e| {
+    daemon.run(signals, asked, reload).await.map_err(|e| {
         let hint = hint(&e);
         Failure::failed(e).with_hint(hint)
     })?;
