@@ -30,8 +30,10 @@ use crate::{
     remote::{Class, Remote, RemoteError, Session},
 };
 
-/// An idle session is closed after this; every server measured waits at least five minutes.
+/// An idle session is closed after this, and the last one asked for a sign of life; every server measured waits at least five minutes.
 const KEEP_IDLE: Duration = Duration::from_secs(60);
+/// The last one is kept for so long, as far as the server bears it: the first edit after a pause does not pay for a login.
+const KEEP_WARM: Duration = Duration::from_secs(15 * 60);
 /// A session that was idle for longer is asked for a sign of life before a job is given to it.
 const TRUST_IDLE: Duration = Duration::from_secs(5);
 /// So many puts wait behind the one that a session does: one whose data port is asked for with it, and one that is there in time for that
@@ -51,6 +53,8 @@ pub(super) enum Task {
     Release(Work),
     /// Find out what else the server can do.
     Study,
+    /// Keep an idle session, which was last used at this time, from being closed.
+    Warm(Instant),
 }
 
 /// What is done for a release; each of these with many jobs on one session.
@@ -73,7 +77,7 @@ impl Task {
     pub(super) fn job(&self) -> Option<&Job> {
         match self {
             Self::Run(job) | Self::Resolve(job, _) => Some(job),
-            Self::Release(_) | Self::Study => None,
+            Self::Release(_) | Self::Study | Self::Warm(_) => None,
         }
     }
 }
@@ -94,6 +98,8 @@ pub(super) enum End {
     Told(Box<Told>),
     /// What else the server can do is known, as far as it can be.
     Studied,
+    /// The session answered, or is not kept any more.
+    Warmed,
     /// The question was not answered.
     Unanswered(RemoteError),
     /// The task panicked: nobody knows how far it came.
@@ -135,6 +141,21 @@ impl Running {
 
 type Finished<S> = (End, Option<Placed<S>>);
 
+/// A session that nobody uses.
+struct Idle<S> {
+    placed: Placed<S>,
+    /// When it was used last.
+    since: Instant,
+    /// When the server answered last.
+    heard: Instant,
+}
+
+impl<S> Idle<S> {
+    fn new(placed: Placed<S>, since: Instant) -> Self {
+        Self { placed, since, heard: Instant::now() }
+    }
+}
+
 /// A session and its seat.
 pub(super) struct Placed<S> {
     pub(super) session: S,
@@ -151,7 +172,8 @@ impl<S: Session> Placed<S> {
 pub(super) struct Crew<R: Remote> {
     remote: Arc<R>,
     seats: Member,
-    idle: Vec<(Placed<R::Session>, Instant)>,
+    /// What was used last comes last.
+    idle: Vec<Idle<R::Session>>,
     tasks: JoinSet<Finished<R::Session>>,
     running: HashMap<Id, Running>,
     ready: mpsc::UnboundedSender<()>,
@@ -276,6 +298,8 @@ impl<R: Remote> Crew<R> {
                     let dead = told.is_cut();
                     (End::Told(Box::new(told)), (!dead).then_some(Placed { session, seat }))
                 }
+                // Nothing is opened for that: see `keep_warm`.
+                Task::Warm(_) => (End::Warmed, Some(Placed { session, seat })),
                 Task::Study => match session.study().await {
                     Ok(()) => (End::Studied, Some(Placed { session, seat })),
                     Err(e) => (End::NoSession(e), None),
@@ -340,7 +364,7 @@ impl<R: Remote> Crew<R> {
 
     /// What was lent is here again.
     pub(super) fn give_back(&mut self, placed: Placed<R::Session>) {
-        self.idle.push((placed, Instant::now()));
+        self.idle.push(Idle::new(placed, Instant::now()));
     }
 
     /// The next job or task that ends, or `None` when somebody begins to wait for a session. Cancel-safe.
@@ -397,11 +421,15 @@ impl<R: Remote> Crew<R> {
             Ok((id, (end, session))) => (id, end, session),
             Err(e) => (e.id(), End::Died, None),
         };
-        if let Some(session) = session {
-            self.idle.push((session, Instant::now()));
-        }
         let running = self.running.remove(&id);
         self.seats.busy_with(self.running.len());
+        if let Some(session) = session {
+            match running.as_ref().map(|running| &running.task) {
+                // It is no fresher for that.
+                Some(Task::Warm(since)) => self.idle.insert(0, Idle::new(session, *since)),
+                _ => self.idle.push(Idle::new(session, Instant::now())),
+            }
+        }
         let Some(Running { task, behind, .. }) = running else { return };
         // Of a task that died nobody knows how far it came with the others either.
         let died = matches!(end, End::Died);
@@ -409,16 +437,36 @@ impl<R: Remote> Crew<R> {
         self.left.extend(behind.into_iter().map(|(job, _)| (Task::Run(job), if died { End::Died } else { End::NotBegun })));
     }
 
-    /// Closes idle sessions that were not used for long, those above this mirror's share, and those whose turn is over.
+    /// Closes idle sessions that were not used for long, those above this mirror's share, and those whose turn is over. The last one
+    /// stays for longer.
     pub(super) fn trim(&mut self, now: Instant) {
         let spare = self.sessions().saturating_sub(self.seats.share());
         self.part_with(spare);
-        let is_old = |(placed, since): &(Placed<_>, Instant)| {
-            now.saturating_duration_since(*since) >= KEEP_IDLE || placed.seat.is_due(now)
-        };
-        let (old, kept) = self.idle.drain(..).partition(is_old);
+        let last = self.idle.len().saturating_sub(1);
+        let (mut old, mut kept) = (Vec::new(), Vec::new());
+        for (at, idle) in self.idle.drain(..).enumerate() {
+            let keep = if at == last && self.running.is_empty() { KEEP_WARM } else { KEEP_IDLE };
+            let is_old = now.saturating_duration_since(idle.since) >= keep || idle.placed.seat.is_due(now);
+            if is_old { old.push(idle) } else { kept.push(idle) }
+        }
         self.idle = kept;
         close(old);
+    }
+
+    /// Asks a session that was idle for long for a sign of life, so that the server does not close it. One that does not answer, or has
+    /// become old, goes.
+    pub(super) fn keep_warm(&mut self, now: Instant) {
+        let is_cold = |idle: &Idle<_>| now.saturating_duration_since(idle.heard) >= KEEP_IDLE;
+        let Some(at) = self.idle.iter().position(is_cold) else { return };
+        let Idle { placed: Placed { mut session, seat }, since, .. } = self.idle.remove(at);
+        let (more, _) = mpsc::channel(BEHIND);
+        let handle = self.tasks.spawn(async move {
+            let lives = !session.is_stale() && session.ping().await.is_ok();
+            (End::Warmed, lives.then_some(Placed { session, seat }))
+        });
+        let running = Running { task: Task::Warm(since), sent: Arc::default(), behind: VecDeque::new(), more };
+        self.running.insert(handle.id(), running);
+        self.seats.busy_with(self.running.len());
     }
 
     /// Gives up idle sessions for those who wait; to be called when no job is left for them.
@@ -430,42 +478,42 @@ impl<R: Remote> Crew<R> {
         close(self.idle.drain(..count.min(self.idle.len())).collect());
     }
 
-    /// When the next idle session is due to be closed.
+    /// When the next idle session is due to be closed, or to be asked for a sign of life.
     pub(super) fn trims_at(&self) -> Option<Instant> {
-        self.idle.iter().map(|(_, since)| *since + KEEP_IDLE).min()
+        self.idle.iter().map(|idle| idle.heard + KEEP_IDLE).min()
     }
 
     /// Ends everything: running tasks are cut off (their jobs stay in doubt), idle sessions closed in order.
     pub(super) async fn dismiss(mut self) {
         self.tasks.shutdown().await;
         let mut farewells = JoinSet::new();
-        for (placed, _) in self.idle.drain(..) {
-            farewells.spawn(placed.close());
+        for idle in self.idle.drain(..) {
+            farewells.spawn(idle.placed.close());
         }
         while farewells.join_next().await.is_some() {}
     }
 }
 
-fn close<S: Session>(sessions: Vec<(Placed<S>, Instant)>) {
-    for (placed, _) in sessions {
-        tokio::spawn(placed.close());
+fn close<S: Session>(sessions: Vec<Idle<S>>) {
+    for idle in sessions {
+        tokio::spawn(idle.placed.close());
     }
 }
 
 /// A session that answers: the warm one if it still does, else a new one, for which a seat is waited; and whether it is new.
 async fn ready<R: Remote>(
     remote: &R,
-    warm: Option<(Placed<R::Session>, Instant)>,
+    warm: Option<Idle<R::Session>>,
     seat: impl Future<Output = Option<Seat>>,
 ) -> Result<(Placed<R::Session>, bool), RemoteError> {
     let seat = match warm {
         None => seat.await.ok_or_else(|| RemoteError::new(Class::Transient, "the mirrors of this remote have ended"))?,
-        Some((Placed { session, seat }, _)) if session.is_stale() => {
+        Some(Idle { placed: Placed { session, seat }, .. }) if session.is_stale() => {
             let _ = timeout(GOOD_BYE, session.close()).await;
             seat
         }
-        Some((placed, since)) if since.elapsed() < TRUST_IDLE => return Ok((placed, false)),
-        Some((Placed { mut session, seat }, _)) => match session.ping().await {
+        Some(Idle { placed, heard, .. }) if heard.elapsed() < TRUST_IDLE => return Ok((placed, false)),
+        Some(Idle { placed: Placed { mut session, seat }, .. }) => match session.ping().await {
             Ok(()) => return Ok((Placed { session, seat }, false)),
             Err(e) => {
                 tracing::debug!(error = %e, "an idle session had ended");
@@ -477,3 +525,6 @@ async fn ready<R: Remote>(
     };
     Ok((Placed { session: remote.connect().await?, seat }, true))
 }
+
+#[cfg(test)]
+mod tests;

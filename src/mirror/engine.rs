@@ -399,6 +399,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             }
         }
         self.crew.make_way();
+        self.crew.keep_warm(now);
         Ok(())
     }
 

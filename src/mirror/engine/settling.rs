@@ -98,6 +98,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 }
                 self.not_tried(work);
             }
+            (Task::Warm(_), _) => {}
             (Task::Study, End::NoSession(e)) => self.link_failed(&e),
             (Task::Study, End::Unbound) => {
                 turn.unbound = true;
@@ -119,7 +120,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 self.link_works();
                 self.doubts.push_back(Doubt { job, asked, ask_at: Instant::now() });
             }
-            (Task::Run(job), End::Died | End::Answered(_) | End::Unanswered(_) | End::Told(_) | End::Studied) => {
+            (Task::Run(job), End::Died | End::Answered(_) | End::Unanswered(_) | End::Told(_) | End::Studied | End::Warmed) => {
                 let problem = Problem::new(Reason::Connection, "the task that did it ended unexpectedly");
                 self.ended(job, Outcome::InDoubt(problem), turn);
             }
@@ -143,7 +144,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 let problem = worker::problem(&e);
                 self.ask_later(job, asked, problem, turn);
             }
-            (Task::Resolve(job, asked), End::Died | End::Told(_) | End::NotBegun | End::Studied) => {
+            (Task::Resolve(job, asked), End::Died | End::Told(_) | End::NotBegun | End::Studied | End::Warmed) => {
                 let problem = Problem::new(Reason::Connection, "the question about it ended unexpectedly");
                 self.ask_later(job, asked, problem, turn);
             }
@@ -255,7 +256,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         // Another job in doubt may touch the same path.
         let asking = self.crew.running().filter_map(|running| match &running.task {
             Task::Resolve(job, _) => Some(job),
-            Task::Run(_) | Task::Release(_) | Task::Study => None,
+            Task::Run(_) | Task::Release(_) | Task::Study | Task::Warm(_) => None,
         });
         let doubted = self.doubts.iter().map(|doubt| &doubt.job).chain(asking);
         let others: Vec<RelPath> = doubted.flat_map(|job| job.operation.touches().cloned()).collect();
