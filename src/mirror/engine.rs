@@ -385,10 +385,16 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if self.yields_scrub(now) {
             self.scrub.stop(now);
         }
-        if self.is_paused().await? {
-            self.crew.make_way();
-            return Ok(());
+        if !self.is_paused().await? {
+            self.start_due(now).await?;
         }
+        self.crew.make_way();
+        self.crew.keep_warm(now);
+        Ok(())
+    }
+
+    /// What may be started while nobody says that nothing is to be.
+    async fn start_due(&mut self, now: Instant) -> Result<(), IndexError> {
         if self.crew.len() == 0 && self.crew.marking().stand() == Stand::Elsewhere {
             self.move_house().await?;
         }
@@ -398,8 +404,6 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 break;
             }
         }
-        self.crew.make_way();
-        self.crew.keep_warm(now);
         Ok(())
     }
 
