@@ -99,11 +99,16 @@ fn look_at(dir: &Path, name: &str, last: &mut BTreeMap<String, u64>, seen: &mut 
     }
 }
 
+/// What is nobody's live name: a temporary file of ours, or the one that Pure-FTPd makes for a moment, empty, while it renames.
+fn is_temporary(name: &str) -> bool {
+    name.contains(".towline-") || name.starts_with(".pureftpd-rename.")
+}
+
 /// Whatever else is there under a live name: whole, or gone again.
 fn look_around(dir: &Path, seen: &mut Seen) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
-        if entry.file_name().to_string_lossy().contains(".towline-") {
+        if is_temporary(&entry.file_name().to_string_lossy()) {
             continue;
         }
         if path.is_dir() {
