@@ -1,6 +1,9 @@
 //! The local file on its way out: read once, digested while it is read, and shown to have held still.
 
+mod digesting;
+
 use std::{
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,11 +12,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use digesting::Digesting;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     blocking, clock,
-    model::{Digest, Fingerprint, Problem, Reason, RelPath},
+    model::{Chunks, Digest, Fingerprint, Problem, Reason, RelPath},
     remote::Source,
     scan::{
         Place,
@@ -22,16 +26,18 @@ use crate::{
 };
 
 /// Bytes read at once: large enough that a system call is nothing, small enough for eight transfers in 64 MiB.
-const CHUNK: usize = 256 * 1024;
-/// Chunks between the reading thread and the network.
+const PIECE: usize = 256 * 1024;
+/// Pieces between the reading thread and the network.
 const AHEAD: usize = 4;
 
 /// What reading a file to its end gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Content {
     pub(super) print: Fingerprint,
     pub(super) digest: Digest,
     pub(super) bytes: u64,
+    /// The digests of its chunks, where that is of use.
+    pub(super) chunks: Option<Chunks>,
 }
 
 /// Why a file could not be read as one state of it.
@@ -84,8 +90,8 @@ pub(super) fn read(place: &Place, path: &RelPath, mut chunk: impl FnMut(&[u8]) -
     if racy_for(&print, clock::now()) > Duration::ZERO {
         return Err(Unread::Changing);
     }
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; CHUNK.min(usize::try_from(print.size).unwrap_or(CHUNK).max(1) + 1)];
+    let mut digesting = Digesting::of_size(print.size);
+    let mut buffer = vec![0; PIECE.min(usize::try_from(print.size).unwrap_or(PIECE).max(1) + 1)];
     let mut bytes = 0;
     loop {
         let n = file.read(&mut buffer)?;
@@ -97,7 +103,7 @@ pub(super) fn read(place: &Place, path: &RelPath, mut chunk: impl FnMut(&[u8]) -
         if bytes > print.size {
             return Err(Unread::Changing);
         }
-        hasher.update(&buffer[..n]);
+        digesting.update(&buffer[..n]);
         if !chunk(&buffer[..n]) {
             break;
         }
@@ -105,7 +111,8 @@ pub(super) fn read(place: &Place, path: &RelPath, mut chunk: impl FnMut(&[u8]) -
     if file.fingerprint()? != print || bytes != print.size {
         return Err(Unread::Changing);
     }
-    Ok(Content { print, digest: Digest(*hasher.finalize().as_bytes()), bytes })
+    let (digest, chunks) = digesting.finish();
+    Ok(Content { print, digest, bytes, chunks })
 }
 
 /// The digest of `path`, read on a blocking thread.
@@ -126,6 +133,30 @@ pub(super) async fn digest_and_prefix(place: Place, path: RelPath, bytes: u64) -
         Ok((content, Digest(*prefix.finalize().as_bytes())))
     };
     blocking::run(read).await.unwrap_or(Err(Unread::Changing))
+}
+
+/// Reads these bytes of `path`, handing out pieces, while it is the file of this fingerprint; blocking.
+fn read_part(
+    place: &Place,
+    path: &RelPath,
+    print: &Fingerprint,
+    part: Range<u64>,
+    mut piece: impl FnMut(&[u8]) -> bool,
+) -> Result<(), Unread> {
+    let file = open_file(&place.open().map_err(|_| Unread::Gone)?, path)?;
+    if file.fingerprint()? != *print {
+        return Err(Unread::Changing);
+    }
+    let (mut at, mut buffer) = (part.start, vec![0; PIECE]);
+    while at < part.end {
+        let room = usize::try_from(part.end - at).map_or(PIECE, |left| left.min(PIECE));
+        let n = file.read_at(&mut buffer[..room], at)?;
+        if n == 0 || !piece(&buffer[..n]) {
+            return Err(Unread::Changing);
+        }
+        at += n as u64;
+    }
+    Ok(())
 }
 
 /// What the symbolic link `path` holds, read on a blocking thread.
@@ -181,6 +212,36 @@ impl Source for FileBody {
                 }
                 taken
             })
+        }));
+        rx
+    }
+}
+
+/// A part of a local file as a body: to be written over the same part of what the server has. That it was all read shows in how many
+/// bytes were sent; that the file held still is for another reading to show.
+pub(super) struct PartBody {
+    pub(super) place: Place,
+    pub(super) path: RelPath,
+    pub(super) print: Fingerprint,
+    pub(super) part: Range<u64>,
+    /// Counts the bytes that were handed to the network, of this part and those before it.
+    pub(super) sent: Arc<AtomicU64>,
+}
+
+impl Source for PartBody {
+    fn open(&mut self) -> mpsc::Receiver<Bytes> {
+        let (outlet, rx) = blocking::outlet(AHEAD);
+        let (place, path, print, part) = (self.place.clone(), self.path.clone(), self.print, self.part.clone());
+        let sent = Arc::clone(&self.sent);
+        drop(blocking::spawn(move || {
+            let piece = |piece: &[u8]| {
+                let taken = outlet.send(Bytes::copy_from_slice(piece));
+                if taken {
+                    sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                }
+                taken
+            };
+            read_part(&place, &path, &print, part, piece)
         }));
         rx
     }

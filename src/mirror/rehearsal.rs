@@ -64,6 +64,7 @@ pub async fn rehearse<R: Remote>(
         abilities: remote.abilities(),
         drift: Drift::KeepRemote,
         recorded: vec![None],
+        former: None,
         now,
         versions: Versions::Never,
         goes_on: false,

@@ -35,6 +35,7 @@ mod mixed;
 mod moves;
 mod names;
 mod network;
+mod patches;
 mod proxies;
 mod pty;
 mod release;
@@ -74,6 +75,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(listing::trials());
     trials.extend(daemon::trials());
     trials.extend(network::trials());
+    trials.extend(patches::trials());
     trials.extend(names::trials());
     trials.extend(cli::trials());
     trials.extend(init::trials());

@@ -19,6 +19,7 @@ fn care() -> Care {
         abilities: Abilities::UNKNOWN,
         drift: Drift::default(),
         recorded: Vec::new(),
+        former: None,
         now: clock::now(),
         versions: Versions::default(),
         goes_on: true,

@@ -27,6 +27,7 @@ fn load(root: &Path, id: i64, name: &str, size: usize, recorded: Option<Entry>) 
         abilities: Abilities::UNKNOWN,
         drift: Drift::KeepRemote,
         recorded: vec![recorded],
+        former: None,
         now: clock::now(),
         versions: Versions::default(),
         goes_on: true,

@@ -84,6 +84,7 @@ impl Scene {
                 abilities: Abilities { times: Some(true), ..Abilities::UNKNOWN },
                 drift: Drift::KeepRemote,
                 recorded: operation.touches().map(entry).collect(),
+                former: None,
                 now: UnixMillis(0),
                 versions: Versions::Never,
                 goes_on: true,
