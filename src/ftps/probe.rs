@@ -19,11 +19,11 @@ use super::{
     data::Beside,
     dial::Dial,
     error::Error,
-    profile::{Lost, Probed, Profile, Verdict},
+    profile::{Dotfiles, Lost, Probed, Profile, Verdict},
     proto::{Command, Encoding, Extra, Features, ListedKind, Pathname, Reply, listing::Format, transfer::Failure},
 };
 use crate::model::UnixMillis;
-use scratch::{BODY, FILE, Scratch, is_ours};
+use scratch::{APPENDED, BEHIND, BODY, COPY, DOT, FILE, LINK, RESTARTED, Scratch, TO, UPPER, is_ours};
 use steps::{Act, Answer, Entry, Form, How, Known, TABLE};
 
 /// What all steps together may take.
@@ -413,6 +413,9 @@ impl<'a, D: Dial> Run<'a, D> {
 
     /// Removes the directory with all that is in it; `false` if the server has it yet.
     async fn remove(&mut self, scratch: &Scratch) -> Result<bool, Gone> {
+        if self.found.in_order == Some(true) && self.remove_at_once(scratch).await? {
+            return Ok(true);
+        }
         self.empty(scratch).await?;
         // `find` may have led into it, and a directory that somebody is in is not removed by some servers.
         self.say(Command::ChangeDir(Pathname::new("/").map_err(gone)?)).await?;
@@ -422,6 +425,33 @@ impl<'a, D: Dial> Run<'a, D> {
         }
         debug!(target: "towline::ftps", reply = %removed, "the scratch directory is left");
         Ok(false)
+    }
+
+    /// The same in one go, by the names that a probe leaves if nothing goes wrong.
+    async fn remove_at_once(&mut self, scratch: &Scratch) -> Result<bool, Gone> {
+        let found = &self.found;
+        let files = [
+            (FILE, true),
+            (TO, true),
+            (BEHIND[0], true),
+            (BEHIND[1], true),
+            (COPY, found.server_copy == Some(true)),
+            (LINK, found.symlink == Some(true)),
+            (APPENDED, found.appe.is_some()),
+            (RESTARTED, found.rest_stor.is_some()),
+        ];
+        let dirs = [(UPPER, true), (DOT, found.dotfiles != Dotfiles::default())];
+        let mut commands = Vec::with_capacity(files.len() + dirs.len() + 2);
+        for (names, remove) in [(&files[..], Command::Delete as fn(Pathname) -> Command), (&dirs[..], Command::RemoveDir)] {
+            for (name, _) in names.iter().filter(|(_, may_be_there)| *may_be_there) {
+                commands.push(remove(scratch.at(name).map_err(gone)?));
+            }
+        }
+        commands.push(Command::ChangeDir(Pathname::new("/").map_err(gone)?));
+        commands.push(Command::RemoveDir(scratch.dir().clone()));
+        let plain = self.client.encoding();
+        let told = self.say_all(&mut commands, plain).await?;
+        Ok(matches!(told.last(), Some(Answer::Reply(reply)) if reply.is_positive()))
     }
 
     /// Removes the directory; where that costs the connection, once more with another.
