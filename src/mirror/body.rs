@@ -21,7 +21,7 @@ use crate::{
     remote::Source,
     scan::{
         Place,
-        read::{self, ReadError, open_file, racy_for},
+        read::{self, OpenedFile, ReadError, open_file, racy_for},
     },
 };
 
@@ -141,12 +141,17 @@ fn read_part(
     path: &RelPath,
     print: &Fingerprint,
     part: Range<u64>,
-    mut piece: impl FnMut(&[u8]) -> bool,
+    piece: impl FnMut(&[u8]) -> bool,
 ) -> Result<(), Unread> {
     let file = open_file(&place.open().map_err(|_| Unread::Gone)?, path)?;
     if file.fingerprint()? != *print {
         return Err(Unread::Changing);
     }
+    read_at(&file, part, piece)
+}
+
+/// Reads these bytes of `file`, all of them; blocking.
+fn read_at(file: &OpenedFile, part: Range<u64>, mut piece: impl FnMut(&[u8]) -> bool) -> Result<(), Unread> {
     let (mut at, mut buffer) = (part.start, vec![0; PIECE]);
     while at < part.end {
         let room = usize::try_from(part.end - at).map_or(PIECE, |left| left.min(PIECE));
@@ -157,6 +162,35 @@ fn read_part(
         at += n as u64;
     }
     Ok(())
+}
+
+/// The first bytes of a file that may be growing.
+#[derive(Clone)]
+pub(super) struct Prefix {
+    bytes: u64,
+    /// The file, when they were read.
+    print: Fingerprint,
+    hasher: blake3::Hasher,
+}
+
+impl Prefix {
+    pub(super) fn digest(&self) -> Digest {
+        Digest(*self.hasher.finalize().as_bytes())
+    }
+}
+
+/// The first `bytes` bytes of `path`, whatever is being added behind them, read on a blocking thread.
+pub(super) async fn prefix(place: Place, path: RelPath, bytes: u64) -> Result<Prefix, Unread> {
+    let read = move || {
+        let file = open_file(&place.open().map_err(|_| Unread::Gone)?, &path)?;
+        let (print, mut hasher) = (file.fingerprint()?, blake3::Hasher::new());
+        read_at(&file, 0..bytes, |piece| {
+            hasher.update(piece);
+            true
+        })?;
+        Ok(Prefix { bytes, print, hasher })
+    };
+    blocking::run(read).await.unwrap_or(Err(Unread::Changing))
 }
 
 /// What the symbolic link `path` holds, read on a blocking thread.
@@ -242,6 +276,55 @@ impl Source for PartBody {
                 taken
             };
             read_part(&place, &path, &print, part, piece)
+        }));
+        rx
+    }
+}
+
+/// What is behind the first bytes of a file that only grows, up to where it ended when those were read.
+pub(super) struct TailBody {
+    place: Place,
+    path: RelPath,
+    sent: Arc<AtomicU64>,
+    prefix: Prefix,
+    reader: Option<JoinHandle<Result<Content, Unread>>>,
+}
+
+impl TailBody {
+    pub(super) fn new(place: Place, path: RelPath, sent: Arc<AtomicU64>, prefix: Prefix) -> Self {
+        Self { place, path, sent, prefix, reader: None }
+    }
+
+    /// What the file is then, as far as it was sent; `None` if the body was never opened.
+    pub(super) async fn finish(self) -> Option<Result<Content, Unread>> {
+        Some(self.reader?.await.unwrap_or(Err(Unread::Changing)))
+    }
+}
+
+impl Source for TailBody {
+    fn open(&mut self) -> mpsc::Receiver<Bytes> {
+        let (outlet, rx) = blocking::outlet(AHEAD);
+        let (place, path, sent) = (self.place.clone(), self.path.clone(), Arc::clone(&self.sent));
+        let Prefix { bytes: behind, print, mut hasher } = self.prefix.clone();
+        sent.store(behind, Ordering::Relaxed);
+        self.reader = Some(blocking::spawn(move || {
+            let file = open_file(&place.open().map_err(|_| Unread::Gone)?, &path)?;
+            let only_grew = |now: Fingerprint| now.inode == print.inode && now.size >= print.size;
+            if !only_grew(file.fingerprint()?) {
+                return Err(Unread::Changing);
+            }
+            read_at(&file, behind..print.size, |piece| {
+                hasher.update(piece);
+                let taken = outlet.send(Bytes::copy_from_slice(piece));
+                if taken {
+                    sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                }
+                taken
+            })?;
+            if !only_grew(file.fingerprint()?) {
+                return Err(Unread::Changing);
+            }
+            Ok(Content { print, digest: Digest(*hasher.finalize().as_bytes()), bytes: print.size, chunks: None })
         }));
         rx
     }

@@ -47,6 +47,8 @@ pub(super) struct Care {
     pub(super) recorded: Vec<Option<Entry>>,
     /// What the server has of the job's path, chunk by chunk, where that is known and of use.
     pub(super) former: Option<Chunks>,
+    /// What is new of a file may be added to it under its own name.
+    pub(super) in_place: bool,
     /// For names with a date.
     pub(super) now: UnixMillis,
     /// What is kept of what is overwritten.

@@ -65,6 +65,7 @@ pub async fn rehearse<R: Remote>(
         drift: Drift::KeepRemote,
         recorded: vec![None],
         former: None,
+        in_place: false,
         now,
         versions: Versions::Never,
         goes_on: false,

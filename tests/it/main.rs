@@ -10,6 +10,7 @@
     reason = "a test program: it may panic, print, and is nobody's library"
 )]
 
+mod appends;
 mod audit;
 mod chaos;
 mod check;
@@ -85,6 +86,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(truth::trials());
     trials.extend(turns::trials());
     trials.extend(mirror::trials());
+    trials.extend(appends::trials());
     trials.extend(audit::trials());
     trials.extend(saves::trials());
     trials.extend(seen::trials());

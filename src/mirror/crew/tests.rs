@@ -20,6 +20,7 @@ fn care() -> Care {
         drift: Drift::default(),
         recorded: Vec::new(),
         former: None,
+        in_place: false,
         now: clock::now(),
         versions: Versions::default(),
         goes_on: true,

@@ -26,7 +26,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     /// Of the puts of what has changed: that what is recorded of them may have most of it.
     async fn find_changed(&mut self, rows: &[Row], steps: &mut [Step]) -> Result<(), IndexError> {
-        if !self.can_copy() {
+        if !self.can_copy() && self.settings.append.is_empty() {
             return Ok(());
         }
         let former: HashMap<&RelPath, Former> = rows.iter().filter_map(Former::of).collect();
@@ -39,12 +39,14 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         if puts.is_empty() {
             return Ok(());
         }
-        let patches = self.can_patch();
-        let asked: Vec<(RelPath, Former)> = puts.iter().map(|(step, former)| (step.operation.path().clone(), *former)).collect();
+        let (copies, patches) = (self.can_copy(), self.can_patch());
+        let paths: Vec<RelPath> = puts.iter().map(|(step, _)| step.operation.path().clone()).collect();
+        let asked: Vec<(Former, bool)> =
+            puts.iter().zip(&paths).map(|((_, former), path)| (*former, self.grows_in_place(path))).collect();
         let look = move |index: &mut Index| {
-            let paths: Vec<RelPath> = asked.iter().map(|(path, _)| path.clone()).collect();
-            let worth = index.untried(&paths)?.into_iter().zip(&asked).map(|(untried, (_, former))| {
-                Ok(untried && (former.may_grow || patches && former.is_chunked && index.chunks(former.digest)?.is_some()))
+            let worth = index.untried(&paths)?.into_iter().zip(asked).map(|(untried, (former, in_place))| {
+                let may_grow = former.has_grown && (in_place || copies && former.is_copied);
+                Ok(untried && (may_grow || patches && former.is_chunked && index.chunks(former.digest)?.is_some()))
             });
             worth.collect::<Result<Vec<bool>, IndexError>>()
         };
@@ -60,6 +62,11 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Whether a large file that was changed can be changed on the server, as far as is known.
     pub(super) fn can_patch(&self) -> bool {
         self.can_copy() && self.remote.abilities().patches != Some(false)
+    }
+
+    /// Whether what is new of this file is added to it under its own name: where that was allowed, and the server cannot copy it.
+    pub(super) fn grows_in_place(&self, path: &RelPath) -> bool {
+        !self.can_copy() && !self.is_together() && self.growing.has(path)
     }
 
     /// What the server has of the path that `job` puts, chunk by chunk, if something may come of that.
@@ -126,7 +133,9 @@ fn content(row: &Row) -> Option<(&RelPath, (u64, Digest))> {
 struct Former {
     digest: Digest,
     /// It may be the beginning of what is there now.
-    may_grow: bool,
+    has_grown: bool,
+    /// It is worth to be copied, and not too large.
+    is_copied: bool,
     /// It is large enough to be known by its chunks, and so is what is there now.
     is_chunked: bool,
 }
@@ -138,8 +147,9 @@ impl Former {
         else {
             return None;
         };
-        let may_grow = print.size < now.size && (LEAST_COPY..=LARGEST_GROWN).contains(&print.size);
+        let has_grown = print.size > 0 && print.size < now.size;
+        let is_copied = (LEAST_COPY..=LARGEST_GROWN).contains(&print.size);
         let is_chunked = print.size <= now.size && CHUNKED.contains(&print.size) && CHUNKED.contains(&now.size);
-        (may_grow || is_chunked).then_some((&row.path, Self { digest, may_grow, is_chunked }))
+        (has_grown || is_chunked).then_some((&row.path, Self { digest, has_grown, is_copied, is_chunked }))
     }
 }

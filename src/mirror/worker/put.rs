@@ -2,6 +2,7 @@
 //! out with the begin of the next, and what came of it is told then. Every step of a put is here, in order.
 
 mod copied;
+mod in_place;
 mod patched;
 mod resume;
 #[cfg(test)]
@@ -179,6 +180,12 @@ async fn send<S: Session>(
             tell(job_before, report);
             if dead {
                 return Sent::Ended(job, Report::of(Outcome::Untouched));
+            }
+        }
+        if like.path == path && care.in_place {
+            let appended = Box::pin(in_place::appended(session, &path, like, mode, &care, sent.clone())).await;
+            if let Some(report) = appended {
+                return Sent::Ended(job, report);
             }
         }
         // Boxed: they are large, and few puts go this way.

@@ -85,6 +85,7 @@ impl Scene {
                 drift: Drift::KeepRemote,
                 recorded: operation.touches().map(entry).collect(),
                 former: None,
+                in_place: false,
                 now: UnixMillis(0),
                 versions: Versions::Never,
                 goes_on: true,
