@@ -16,7 +16,8 @@ use digesting::Digesting;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
-    blocking, clock,
+    blocking::{self, Outlet},
+    clock,
     model::{Chunks, Digest, Fingerprint, Problem, Reason, RelPath},
     remote::Source,
     scan::{
@@ -72,9 +73,9 @@ impl From<ReadError> for Unread {
     }
 }
 
-/// Reads `path` in `place` to its end, handing out chunks; blocking. What is returned was the file's content at one
+/// Reads `path` in `place` to its end, handing out pieces; blocking. What is returned was the file's content at one
 /// moment: its fingerprint was the same before and after, and old enough that no later write can leave it so.
-pub(super) fn read(place: &Place, path: &RelPath, mut chunk: impl FnMut(&[u8]) -> bool) -> Result<Content, Unread> {
+pub(super) fn read(place: &Place, path: &RelPath, mut piece: impl FnMut(Bytes) -> bool) -> Result<Content, Unread> {
     let root = place.open().map_err(|_| Unread::Gone)?;
     let mut file = open_file(&root, path)?;
     let mut print = file.fingerprint()?;
@@ -91,20 +92,20 @@ pub(super) fn read(place: &Place, path: &RelPath, mut chunk: impl FnMut(&[u8]) -
         return Err(Unread::Changing);
     }
     let mut digesting = Digesting::of_size(print.size);
-    let mut buffer = vec![0; PIECE.min(usize::try_from(print.size).unwrap_or(PIECE).max(1) + 1)];
+    let most = PIECE.min(usize::try_from(print.size).unwrap_or(PIECE).max(1) + 1);
     let mut bytes = 0;
     loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
+        let read = Bytes::from(file.read(most)?);
+        if read.is_empty() {
             break;
         }
-        bytes += n as u64;
+        bytes += read.len() as u64;
         // A file that grows as fast as it is read must end somewhere; it is Changing anyway.
         if bytes > print.size {
             return Err(Unread::Changing);
         }
-        digesting.update(&buffer[..n]);
-        if !chunk(&buffer[..n]) {
+        digesting.update(&read);
+        if !piece(read) {
             break;
         }
     }
@@ -141,7 +142,7 @@ fn read_part(
     path: &RelPath,
     print: &Fingerprint,
     part: Range<u64>,
-    piece: impl FnMut(&[u8]) -> bool,
+    piece: impl FnMut(Bytes) -> bool,
 ) -> Result<(), Unread> {
     let file = open_file(&place.open().map_err(|_| Unread::Gone)?, path)?;
     if file.fingerprint()? != *print {
@@ -151,15 +152,15 @@ fn read_part(
 }
 
 /// Reads these bytes of `file`, all of them; blocking.
-fn read_at(file: &OpenedFile, part: Range<u64>, mut piece: impl FnMut(&[u8]) -> bool) -> Result<(), Unread> {
-    let (mut at, mut buffer) = (part.start, vec![0; PIECE]);
+fn read_at(file: &OpenedFile, part: Range<u64>, mut piece: impl FnMut(Bytes) -> bool) -> Result<(), Unread> {
+    let mut at = part.start;
     while at < part.end {
-        let room = usize::try_from(part.end - at).map_or(PIECE, |left| left.min(PIECE));
-        let n = file.read_at(&mut buffer[..room], at)?;
-        if n == 0 || !piece(&buffer[..n]) {
+        let most = usize::try_from(part.end - at).map_or(PIECE, |left| left.min(PIECE));
+        let read = Bytes::from(file.read_at(most, at)?);
+        at += read.len() as u64;
+        if read.is_empty() || !piece(read) {
             return Err(Unread::Changing);
         }
-        at += n as u64;
     }
     Ok(())
 }
@@ -185,7 +186,7 @@ pub(super) async fn prefix(place: Place, path: RelPath, bytes: u64) -> Result<Pr
         let file = open_file(&place.open().map_err(|_| Unread::Gone)?, &path)?;
         let (print, mut hasher) = (file.fingerprint()?, blake3::Hasher::new());
         read_at(&file, 0..bytes, |piece| {
-            hasher.update(piece);
+            hasher.update(&piece);
             true
         })?;
         Ok(Prefix { bytes, print, hasher })
@@ -197,6 +198,16 @@ pub(super) async fn prefix(place: Place, path: RelPath, bytes: u64) -> Result<Pr
 pub(super) async fn target(place: Place, path: RelPath) -> Result<Vec<u8>, Unread> {
     let read = move || Ok(read::read_link(&place.open().map_err(|_| Unread::Gone)?, &path)?);
     blocking::run(read).await.unwrap_or(Err(Unread::Changing))
+}
+
+/// Hands `piece` to the network, and counts it; `false` if nobody takes it.
+fn hand_out(outlet: &Outlet<Bytes>, piece: Bytes, sent: &AtomicU64) -> bool {
+    let bytes = piece.len() as u64;
+    let taken = outlet.send(piece);
+    if taken {
+        sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+    taken
 }
 
 /// A local file as the body of an upload.
@@ -233,18 +244,10 @@ impl Source for FileBody {
         let mut behind = self.behind;
         sent.store(behind, Ordering::Relaxed);
         self.reader = Some(blocking::spawn(move || {
-            read(&place, &path, |chunk| {
-                let (skipped, chunk) =
-                    chunk.split_at(usize::try_from(behind).map_or(chunk.len(), |behind| behind.min(chunk.len())));
+            read(&place, &path, |mut piece| {
+                let skipped = piece.split_to(usize::try_from(behind).map_or(piece.len(), |behind| behind.min(piece.len())));
                 behind -= skipped.len() as u64;
-                if chunk.is_empty() {
-                    return true;
-                }
-                let taken = outlet.send(Bytes::copy_from_slice(chunk));
-                if taken {
-                    sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-                }
-                taken
+                piece.is_empty() || hand_out(&outlet, piece, &sent)
             })
         }));
         rx
@@ -267,16 +270,7 @@ impl Source for PartBody {
         let (outlet, rx) = blocking::outlet(AHEAD);
         let (place, path, print, part) = (self.place.clone(), self.path.clone(), self.print, self.part.clone());
         let sent = Arc::clone(&self.sent);
-        drop(blocking::spawn(move || {
-            let piece = |piece: &[u8]| {
-                let taken = outlet.send(Bytes::copy_from_slice(piece));
-                if taken {
-                    sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
-                }
-                taken
-            };
-            read_part(&place, &path, &print, part, piece)
-        }));
+        drop(blocking::spawn(move || read_part(&place, &path, &print, part, |piece| hand_out(&outlet, piece, &sent))));
         rx
     }
 }
@@ -314,12 +308,8 @@ impl Source for TailBody {
                 return Err(Unread::Changing);
             }
             read_at(&file, behind..print.size, |piece| {
-                hasher.update(piece);
-                let taken = outlet.send(Bytes::copy_from_slice(piece));
-                if taken {
-                    sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
-                }
-                taken
+                hasher.update(&piece);
+                hand_out(&outlet, piece, &sent)
             })?;
             if !only_grew(file.fingerprint()?) {
                 return Err(Unread::Changing);
