@@ -20,6 +20,7 @@ mod copies;
 mod daemon;
 mod deletes;
 mod doctor;
+mod documents;
 mod drift;
 mod flights;
 mod ftps;
@@ -72,6 +73,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(proxies::trials());
     trials.extend(hostile::trials());
     trials.extend(doctor::trials());
+    trials.extend(documents::trials());
     trials.extend(drift::trials());
     trials.extend(listing::trials());
     trials.extend(daemon::trials());
