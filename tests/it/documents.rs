@@ -20,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("every_message_is_one_of_the_program", messages as fn()),
         ("every_error_is_explained", errors),
         ("every_toml_is_a_configuration", configurations),
+        ("every_filter_means_what_is_said", filters),
         ("every_link_leads_somewhere", links),
         ("what_is_written_in_strings_is_found", literals_are_found),
     ]
@@ -233,6 +234,37 @@ fn configurations() {
         }
     }
     assert!(seen > 5, "{seen} blocks: they are not read as they should be");
+}
+
+/// What is ignored by the last column of the table of filters, row by row, and what is not. Directories end with a slash.
+const FILTERS: &[(&str, &[&str], &[&str])] = &[
+    ("*.tmp", &["a.tmp", "a/b.tmp"], &["a.tmp.txt"]),
+    (".git/", &[".git/", "a/.git/"], &[".git", ".gitignore"]),
+    ("/cache/", &["cache/"], &["a/cache/", "cache"]),
+    ("/docs/*.bak", &["docs/a.bak"], &["docs/a/b.bak", "a/docs/b.bak"]),
+    ("*.tmp !/keep.tmp", &["a.tmp", "a/keep.tmp"], &["keep.tmp"]),
+    ("* !*/ !*.html", &["a.css", "a/b.css"], &["a/", "a/b.html", "b.html"]),
+];
+
+/// Means what the mirror's own rules mean: they are this library's.
+fn filters() {
+    let text = read(&root().join("docs/moving.md"));
+    let (_, table) = text.split_once("| rclone | lftp | lsyncd | here |\n|---|---|---|---|\n").unwrap();
+    let rows: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), FILTERS.len());
+    for (row, (said, ignored, kept)) in rows.into_iter().zip(FILTERS) {
+        let cell = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let patterns: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        assert_eq!(patterns.join(" "), *said, "{row}");
+        let mut rules = ignore::gitignore::GitignoreBuilder::new("");
+        for pattern in patterns {
+            rules.add_line(None, pattern).unwrap();
+        }
+        let rules = rules.build().unwrap();
+        let is_ignored = |path: &str| rules.matched(path.trim_end_matches('/'), path.ends_with('/')).is_ignore();
+        assert!(ignored.iter().all(|path| is_ignored(path)), "{row}");
+        assert!(!kept.iter().any(|path| is_ignored(path)), "{row}");
+    }
 }
 
 /// What a heading is called in an address, as GitHub and others do it.
