@@ -16,6 +16,7 @@ mod pages;
 mod pause;
 mod place;
 mod plan;
+mod progress;
 mod queue;
 mod reject;
 mod reload;

@@ -14,6 +14,7 @@ mod likes;
 mod look;
 pub mod marker;
 pub mod pause;
+mod progress;
 #[cfg(test)]
 mod properties;
 mod queue;
@@ -40,6 +41,7 @@ pub use engine::{DryRun, DryRunError, Mirror, StartWatch, account_at_rest, dry_r
 pub use history::LogEntry;
 pub use keeper::{Keeper, OpenState, Opened};
 pub use pause::Pause;
+pub use progress::{Amount, Progress};
 pub use queue::{Queue, Waits, queue_at_rest};
 pub use rehearsal::{Act, RehearsalError, rehearse};
 pub use release::Publish;

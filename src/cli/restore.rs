@@ -8,17 +8,22 @@ use std::{
     io::{self, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde_json::json;
 use towline::{
     clock, config,
     index::{IndexError, Reader},
-    mirror::{self, Left, Restore, RestoreError, Restored, index_file},
+    mirror::{self, Left, Progress, Restore, RestoreError, Restored, index_file},
     model::{RelPath, UnixMillis},
 };
 
-use super::{Context, Exit, Failure, assemble, show, verify};
+use super::{
+    Context, Exit, Failure, assemble,
+    progress::{Measure, Shown},
+    show, verify,
+};
 
 /// So many paths that did not come back are put into the JSON; the figures count all.
 const MOST: usize = 100_000;
@@ -67,7 +72,10 @@ pub(super) async fn restore(mut context: Context, args: Args) -> Result<Exit, Fa
         )
         .with_hint(Some("without --at everything that the server lists comes back")));
     }
-    let how = Restore { to: args.to.clone(), only, force: args.force, at: args.at };
+    let measure = if reader.is_some() { Measure::Bytes } else { Measure::Unknown };
+    let progress = Arc::new(Progress::default());
+    let how = Restore { to: args.to.clone(), only, force: args.force, at: args.at, progress: Arc::clone(&progress) };
+    let shown = Shown::of(&args.mirror, progress, measure);
     let (mut kept, mut written) = (Vec::new(), Ok(()));
     let out = &mut context.out;
     let restored = Box::pin(mirror::restore(&remote, reader, &how, |left: &Left| {
@@ -76,10 +84,11 @@ pub(super) async fn restore(mut context: Context, args: Args) -> Result<Exit, Fa
                 kept.push(left.clone());
             }
         } else if written.is_ok() {
-            written = writeln!(out, "  {}: {}", left.path, left.why);
+            written = shown.aside(|| writeln!(out, "  {}: {}", left.path, left.why));
         }
     }))
     .await;
+    drop(shown);
     written?;
     let sum = restored.map_err(failed)?;
     if args.json {

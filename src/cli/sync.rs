@@ -1,9 +1,7 @@
 //! `towline sync`: mirror once, with a progress bar.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc};
 
-use indicatif::{ProgressBar, ProgressStyle};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use towline::{
     clock, config,
@@ -13,7 +11,7 @@ use towline::{
     watch::KernelWatcher,
 };
 
-use super::{Context, Exit, Failure, assemble, show, signals::Signals, status};
+use super::{Context, Exit, Failure, assemble, progress, show, signals::Signals, status};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  towline sync site && echo everything is on the server")]
@@ -69,7 +67,7 @@ async fn one(
     };
     let (engine, handle) =
         Mirror::<_, KernelWatcher>::new(house.settings(mirror)?, index, remote, None).map_err(Failure::config)?;
-    let bar = tokio::spawn(progress(mirror.name.clone(), handle.status));
+    let bar = tokio::spawn(progress::of_pass(mirror.name.clone(), handle.status));
     let last = engine.run(Until::Settled, stop.clone()).await.map_err(|e| {
         let hint = match &e {
             MirrorError::Index(e) => e.hint(),
@@ -79,26 +77,6 @@ async fn one(
     });
     let _ = bar.await;
     last
-}
-
-/// Draws progress on standard error until the mirror ends; nothing where that is no terminal.
-async fn progress(name: String, mut status: watch::Receiver<Arc<MirrorStatus>>) {
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} {msg}")
-    {
-        bar.set_style(style);
-    }
-    bar.set_prefix(name);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    while status.changed().await.is_ok() {
-        let now = status.borrow_and_update().clone();
-        let flying: u64 = now.in_flight.iter().map(|job| job.sent).sum();
-        let sent = now.counters.bytes_sent;
-        bar.set_length(sent + now.tally.pending_bytes.max(flying));
-        bar.set_position(sent + flying);
-        bar.set_message(format!("{} left", show::count(now.tally.pending_files, "file", "files")));
-    }
-    bar.finish_and_clear();
 }
 
 /// What the last status of a single pass amounts to.

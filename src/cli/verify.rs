@@ -8,17 +8,22 @@
 //! `missing`, `other-kind`, `other-size`, `other-content`, `foreign`, `unproven`), and the figures of
 //! [`towline::mirror::Verified`] or [`towline::mirror::Adopted`].
 
-use std::{io::Write, path::Path, str::FromStr};
+use std::{io::Write, path::Path, str::FromStr, sync::Arc};
 
 use serde_json::json;
 use towline::{
     clock, config,
     index::Reader,
-    mirror::{self, Adopted, Adoption, AuditError, Deep, DryRunError, Finding, Verified, Verify, index_file},
+    mirror::{self, Adopted, Adoption, AuditError, Deep, DryRunError, Finding, Progress, Verified, Verify, index_file},
     remote::{RemoteError, ftps::FtpsRemote},
 };
 
-use super::{Context, Exit, Failure, assemble, out::Out, show};
+use super::{
+    Context, Exit, Failure, assemble,
+    out::Out,
+    progress::{Measure, Shown},
+    show,
+};
 
 /// So many findings are put into the JSON; the figures count all.
 const MOST: usize = 100_000;
@@ -85,6 +90,9 @@ impl FromStr for Depth {
 pub(super) async fn verify(mut context: Context, args: VerifyArgs) -> Result<Exit, Failure> {
     let name = &args.mirror;
     let deep = args.deep.map_or(Deep::Nothing, |depth| depth.0);
+    // How long it takes is a matter of bytes only where all of them are read.
+    let measure = if deep == Deep::Everything { Measure::Bytes } else { Measure::Files };
+    let progress = Arc::new(Progress::default());
     let mut told = Told::new(Out::new(), args.json);
     let summed = if args.repair {
         let house = assemble::House::open(&context).map_err(|e| stop_first(e, name))?;
@@ -94,7 +102,9 @@ pub(super) async fn verify(mut context: Context, args: VerifyArgs) -> Result<Exi
         let reader = index.reader().map_err(|e| Failure::state(&file, e))?;
         let settings = house.settings(mirror)?;
         let remote = looking(&house.config, mirror, &house.state_dir).await?;
-        let how = Verify { place: settings.place(), deep, clock: clock::now, chance: fastrand::f64 };
+        let how =
+            Verify { place: settings.place(), deep, clock: clock::now, chance: fastrand::f64, progress: Arc::clone(&progress) };
+        told.shown = Some(Shown::of(name, progress, measure));
         Box::pin(mirror::verify(&remote, reader, Some(index), &how, |finding| told.tell(finding))).await
     } else {
         let config = assemble::config(&context)?;
@@ -104,7 +114,9 @@ pub(super) async fn verify(mut context: Context, args: VerifyArgs) -> Result<Exi
         let reader = Reader::open(&file).map_err(|e| Failure::state(&file, e))?;
         let settings = assemble::settings(mirror, mirror::Seats::new(1), &state_dir)?;
         let remote = looking(&config, mirror, &state_dir).await?;
-        let how = Verify { place: settings.place(), deep, clock: clock::now, chance: fastrand::f64 };
+        let how =
+            Verify { place: settings.place(), deep, clock: clock::now, chance: fastrand::f64, progress: Arc::clone(&progress) };
+        told.shown = Some(Shown::of(name, progress, measure));
         Box::pin(mirror::verify(&remote, reader, None, &how, |finding| told.tell(finding))).await
     };
     let findings = told.end()?;
@@ -201,11 +213,13 @@ struct Told {
     json: bool,
     kept: Vec<Finding>,
     result: std::io::Result<()>,
+    /// What is to be out of the way meanwhile.
+    shown: Option<Shown>,
 }
 
 impl Told {
     fn new(out: Out, json: bool) -> Self {
-        Self { out, json, kept: Vec::new(), result: Ok(()) }
+        Self { out, json, kept: Vec::new(), result: Ok(()), shown: None }
     }
 
     fn tell(&mut self, finding: &Finding) {
@@ -214,7 +228,12 @@ impl Told {
                 self.kept.push(finding.clone());
             }
         } else if self.result.is_ok() {
-            self.result = writeln!(self.out, "  {}: {}", finding.path, finding.what);
+            let out = &mut self.out;
+            let mut print = || writeln!(out, "  {}: {}", finding.path, finding.what);
+            self.result = match &self.shown {
+                Some(shown) => shown.aside(&mut print),
+                None => print(),
+            };
         }
     }
 

@@ -66,12 +66,19 @@ impl Reader {
         Ok(self.db.prepare_cached(include_str!("sql/job_at.sql"))?.query_row([path.to_key()], |row| row.get(0))?)
     }
 
-    /// How many files and links are recorded.
+    /// How many files and links are recorded at and below `path` (`None`: everywhere), and their bytes.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn recorded(&self) -> Result<u64, IndexError> {
-        Ok(books::totals(&self.db)?.recorded_files)
+    pub fn recorded(&self, path: Option<&RelPath>) -> Result<(u64, u64), IndexError> {
+        let Some(path) = path else {
+            let totals = books::totals(&self.db)?;
+            return Ok((totals.recorded_files, totals.recorded_bytes));
+        };
+        let counted = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+        let (files, bytes) =
+            self.db.prepare_cached(include_str!("sql/weight.sql"))?.query_row(rows::range(Some(path)), counted)?;
+        Ok((files.cast_unsigned(), bytes.cast_unsigned()))
     }
 
     /// As [`super::Index::ledger`].

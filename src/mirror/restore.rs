@@ -9,7 +9,10 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use tokio::sync::mpsc;
 
-use super::audit::{Ledger, Line, is_of_path, is_ours};
+use super::{
+    Progress,
+    audit::{Ledger, Line, is_of_path, is_ours},
+};
 use crate::{
     blocking,
     index::{IndexError, Kept, Reader},
@@ -35,6 +38,8 @@ pub struct Restore {
     /// As it was at this time, as far as the trash holds it: what was removed since comes from there. Of what was overwritten
     /// since there is only the present version.
     pub at: Option<UnixMillis>,
+    /// Where it is counted how far this is. What there is in all is known where something is recorded.
+    pub progress: Arc<Progress>,
 }
 
 /// What came back.
@@ -150,7 +155,8 @@ pub async fn restore<R: Remote>(
     let place = blocking::run(move || Place::open(&to)).await.unwrap_or_else(|e| Err(io::Error::other(e)));
     let place = place.map_err(|source| RestoreError::Local { to: how.to.clone(), source })?;
     let sum = Restored { from_listings: reader.is_none(), ..Restored::default() };
-    let mut run = Run { line: Line::new(remote), place: Arc::new(place), force: how.force, each, sum };
+    let progress = Arc::clone(&how.progress);
+    let mut run = Run { line: Line::new(remote), place: Arc::new(place), force: how.force, progress, each, sum };
     match reader {
         Some(reader) => run.recorded(reader, how.only.as_ref(), how.at).await?,
         None => run.listed(how.only.as_ref()).await?,
@@ -163,6 +169,7 @@ struct Run<'r, R: Remote, F> {
     line: Line<'r, R>,
     place: Arc<Place>,
     force: bool,
+    progress: Arc<Progress>,
     each: F,
     sum: Restored,
 }
@@ -193,23 +200,30 @@ impl<R: Remote, F: FnMut(&Left)> Run<'_, R, F> {
         if let (Some(path), None, true) = (only, &known, then.is_empty()) {
             return Err(RestoreError::Nothing(path.clone()));
         }
+        let mut all = ledger.recorded().await?;
+        all.files += then.len() as u64;
+        all.bytes += then.iter().map(|kept| kept.size).sum::<u64>();
+        self.progress.expect(all);
         let mut removed = PathSet::default();
         for Kept { place, path, size, mtime_ns } in then {
             removed.insert(path.clone());
             let wanted = Wanted { path, from: Some(place), size, digest: None, mtime_ns, mode: None };
             self.if_there(wanted).await?;
+            self.progress.passed(size);
         }
         // What was a file then is no directory.
         let instead = |path: &RelPath| removed.covers(path);
-        if let Some((path, entry)) = known.filter(|(path, _)| !instead(path)) {
-            self.entry(&path, entry, at).await?;
-        }
-        while let Some(row) = ledger.next().await? {
-            if let Some(entry) = row.recorded.filter(|_| !instead(&row.path)) {
-                self.entry(&row.path, entry, at).await?;
+        let mut next = known;
+        loop {
+            if let Some((path, entry)) = next {
+                if !instead(&path) {
+                    self.entry(&path, entry, at).await?;
+                }
+                self.progress.passed_entry(&entry);
             }
+            let Some(row) = ledger.next().await? else { return Ok(()) };
+            next = row.recorded.map(|entry| (row.path, entry));
         }
-        Ok(())
     }
 
     async fn entry(&mut self, path: &RelPath, entry: Entry, at: Option<UnixMillis>) -> Result<(), RestoreError> {
@@ -299,7 +313,10 @@ impl<R: Remote, F: FnMut(&Left)> Run<'_, R, F> {
                 };
                 let mtime_ns = modified.and_then(|seconds| seconds.checked_mul(1_000_000_000));
                 match size {
-                    Some(size) => self.file(Wanted { path, from: None, size, digest: None, mtime_ns, mode: None }).await?,
+                    Some(size) => {
+                        self.file(Wanted { path, from: None, size, digest: None, mtime_ns, mode: None }).await?;
+                        self.progress.passed(size);
+                    }
                     None => self.leave(&path, Why::Missing),
                 }
             }
@@ -369,11 +386,12 @@ impl<R: Remote, F: FnMut(&Left)> Run<'_, R, F> {
 
     /// The file `from` of the server under a temporary name beside `path` here, or why it is not.
     async fn fetch(&mut self, from: &RelPath, path: &RelPath, size: u64) -> Result<Result<Temp, String>, RemoteError> {
-        let place = &self.place;
+        let (place, progress) = (&self.place, &self.progress);
         let fetched = self.line.try_ask(async |session: &mut R::Session| {
             let (into, pieces) = mpsc::channel(AHEAD);
-            let (place, at) = (Arc::clone(place), path.clone());
-            let writing = tokio::task::spawn_blocking(move || place.receive(&at, pieces));
+            let (place, at, progress) = (Arc::clone(place), path.clone(), Arc::clone(progress));
+            progress.begin();
+            let writing = tokio::task::spawn_blocking(move || place.receive(&at, pieces, |bytes| progress.came(bytes)));
             let fetched = session.fetch(from, size, into).await;
             match writing.await.unwrap_or_else(|e| Err(io::Error::other(e))) {
                 Ok(temp) => fetched.map(|()| temp),

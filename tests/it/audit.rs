@@ -5,6 +5,7 @@ use std::{fs, process::Output};
 use libtest_mimic::Trial;
 
 use crate::{
+    pty::Pty,
     rig::{Rig, tree},
     servers::{self, Kind, Options, Server, Tls},
 };
@@ -27,6 +28,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         let name = format!("audit::proftpd::many_downloads_{}", tls.name());
         trials.push(servers::trial(Kind::ProFtpd, name, move || async move { many(tls) }));
     }
+    let name = "audit::proftpd::a_terminal_shows_how_far_it_is";
+    trials.push(servers::trial(Kind::ProFtpd, name, || async { shown() }));
     trials
 }
 
@@ -228,4 +231,37 @@ fn many(tls: Tls) {
     }
     ends(&rig.towline(&["sync"]), 0, &["in sync"]);
     ends(&rig.towline(&["verify", "site", "--deep"]), 0, &["60 read back"]);
+}
+
+/// A bar with rate and time left, which goes when it is over; what is found stands by itself. Where there is no terminal: nothing.
+fn shown() {
+    let rig = rig(Kind::ProFtpd);
+    ends(&rig.towline(&["sync"]), 0, &["in sync"]);
+    fs::remove_file(rig.mirrored().join("a/g")).unwrap();
+    let to = rig.dir.path().join("back");
+    let back = ["restore", "site", "--to", to.to_str().unwrap()];
+    for (verb, unit, found) in [
+        (&["verify", "site", "--deep"][..], "KiB/s", "  a/g: missing"),
+        (&["verify", "site"], "0/6 files", "  a/g: missing"),
+        (&back, "KiB/s", "  a/g: missing on the server"),
+        (&[&back[..], &["--as-is", "--force"]].concat(), "B/s", "restored to"),
+    ] {
+        let _ = fs::remove_dir_all(&to);
+        // The large file takes a while.
+        let slow = |mut command: std::process::Command| {
+            command.env("TERM", "xterm").env("TOWLINE__REMOTE__LAB__BANDWIDTH", "500KiB");
+            command
+        };
+        let mut pty = Pty::spawn(&slow(rig.command(verb)));
+        pty.expect(unit);
+        let (_, said) = pty.end();
+        let last = said.rsplit("\x1b[2K").next().unwrap();
+        assert!(said.contains(found) && !last.contains(unit), "{verb:?}: {said:?}");
+        if to.exists() {
+            fs::remove_dir_all(&to).unwrap();
+        }
+        let output = slow(rig.command(verb)).output().unwrap();
+        let aside = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(aside, "", "{verb:?}");
+    }
 }

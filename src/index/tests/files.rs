@@ -163,6 +163,7 @@ fn queries_use_their_partial_indexes() {
         (include_str!("../sql/folds.sql"), "INDEX entry_fold (fold>?)"),
         (include_str!("../sql/below.sql"), "USING PRIMARY KEY (path>? AND path<?)"),
         (include_str!("../sql/under.sql"), "USING PRIMARY KEY (path>? AND path<?)"),
+        (include_str!("../sql/weight.sql"), "USING PRIMARY KEY (path>? AND path<?)"),
     ] {
         let mut statement = fresh.index.db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         for n in 1..=statement.parameter_count() {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     index::{Index, IndexError, Note},
-    mirror::{Settings, body, books::Books, engine::observe, marker::Bond},
+    mirror::{Progress, Settings, body, books::Books, engine::observe, marker::Bond},
     model::{Checksum, Entry, Fingerprint, Kind, RelPath, Row, UnixMillis},
     remote::Remote,
 };
@@ -216,7 +216,7 @@ impl<R: Remote, F: FnMut(&Finding)> Run<'_, R, F> {
             Ok(content) => content,
             Err(error) => return Ok(Equal::Unknown(error.to_string())),
         };
-        Ok(match read_back(&mut self.walk.line, path, print.size).await? {
+        Ok(match read_back(&mut self.walk.line, path, print.size, &Progress::default()).await? {
             Ok(digest) if digest == content.digest => {
                 self.sum.by_reading += 1;
                 Equal::Yes(Entry::file(content.print, Some(content.digest)))

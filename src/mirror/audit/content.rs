@@ -7,7 +7,10 @@ use tokio::sync::mpsc;
 use super::Line;
 use crate::{
     blocking,
-    mirror::body::{self, Content, Unread},
+    mirror::{
+        Progress,
+        body::{self, Content, Unread},
+    },
     model::{Algorithm, Checksum, Digest, RelPath, Summing},
     remote::{Remote, RemoteError, Session},
     scan::Place,
@@ -18,22 +21,30 @@ const PART: u64 = 256 * 1024 * 1024;
 /// Pieces between the network and the digest.
 const AHEAD: usize = 4;
 
-/// The digest of the file `path`, which has `size` bytes, read back.
+/// The digest of the file `path`, which has `size` bytes, read back. What comes of it is counted as `progress`.
 pub(super) async fn read_back<R: Remote>(
     line: &mut Line<'_, R>,
     path: &RelPath,
     size: u64,
+    progress: &Progress,
 ) -> Result<Result<Digest, RemoteError>, RemoteError> {
-    line.try_ask(async |session: &mut R::Session| digest_there(session, path, size).await).await
+    line.try_ask(async |session: &mut R::Session| digest_there(session, path, size, progress).await).await
 }
 
 /// The same over a session.
-pub(super) async fn digest_there<S: Session>(session: &mut S, path: &RelPath, size: u64) -> Result<Digest, RemoteError> {
+pub(super) async fn digest_there<S: Session>(
+    session: &mut S,
+    path: &RelPath,
+    size: u64,
+    progress: &Progress,
+) -> Result<Digest, RemoteError> {
+    progress.begin();
     let (into, mut pieces) = mpsc::channel::<Bytes>(AHEAD);
     let digesting = async {
         let mut hasher = blake3::Hasher::new();
         while let Some(piece) = pieces.recv().await {
             hasher.update(&piece);
+            progress.came(piece.len());
         }
         Digest(*hasher.finalize().as_bytes())
     };

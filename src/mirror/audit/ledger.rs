@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::{
     blocking,
     index::{IndexError, Kept, Reader},
+    mirror::Amount,
     model::{Entry, RelPath, Row, UnixMillis},
 };
 
@@ -69,9 +70,11 @@ impl Ledger {
         self.with(move |reader| reader.is_left(&path)).await
     }
 
-    /// How many files and links are recorded.
-    pub(super) async fn recorded(&mut self) -> Result<u64, IndexError> {
-        self.with(Reader::recorded).await
+    /// How many files and links are recorded of what is read, and their bytes.
+    pub(in crate::mirror) async fn recorded(&mut self) -> Result<Amount, IndexError> {
+        let dir = self.dir.clone();
+        let (files, bytes) = self.with(move |reader| reader.recorded(dir.as_ref())).await?;
+        Ok(Amount { files, bytes })
     }
 
     async fn with<T: Send + 'static>(

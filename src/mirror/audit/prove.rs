@@ -8,6 +8,7 @@ use super::{
     walk::Found,
 };
 use crate::{
+    mirror::Progress,
     model::{Checksum, Digest, Entry, Kind, ProofWay, RelPath, Row},
     remote::{RemoteError, Session},
     scan::Place,
@@ -80,7 +81,7 @@ impl Prover {
                 None => {}
             }
             if self.may_read(size) {
-                let same = digest_there(session, path, size).await? == digest;
+                let same = digest_there(session, path, size, &Progress::default()).await? == digest;
                 return Ok(if same { Shown::Proven(ProofWay::Reading) } else { Shown::Not(What::OtherContent) });
             }
             if self.waits {

@@ -1,6 +1,6 @@
 //! Verify and adopt over a server in memory, with everything that can be wrong there.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -111,10 +111,12 @@ impl Scene {
         let (mut index, mut found) = (Some(self.index()), Vec::new());
         let reader = index.as_ref().unwrap().reader().unwrap();
         let index = if repair { index.take() } else { None };
-        let how = Verify { place: self.settings().place(), deep, clock: clock::now, chance: || 0.5 };
+        let how = Verify { place: self.settings().place(), deep, clock: clock::now, chance: || 0.5, progress: Arc::default() };
         let verified = verify(&self.remote, reader, index, &how, |f| found.push((f.path.to_string(), f.what.clone()))).await;
         found.sort_by(|a, b| a.0.cmp(&b.0));
-        (verified.unwrap(), found)
+        let verified = verified.unwrap();
+        assert_eq!(how.progress.all(), Some(how.progress.so_far()), "everything was gone through, and counted once");
+        (verified, found)
     }
 
     fn calls(&self, primitive: Primitive) -> usize {
@@ -302,7 +304,13 @@ async fn a_lost_connection_is_no_finding() {
     assert_eq!((verified.unproven, found.len()), (4, 4), "it answers, but not with these files");
     assert!(matches!(found[0].1, What::Unproven { .. }));
     scene.remote.set_faults(Faults::script(|_, _| Fault::Cut));
-    let how = Verify { place: scene.settings().place(), deep: Deep::Nothing, clock: clock::now, chance: || 0.5 };
+    let how = Verify {
+        place: scene.settings().place(),
+        deep: Deep::Nothing,
+        clock: clock::now,
+        chance: || 0.5,
+        progress: Arc::default(),
+    };
     let reader = scene.index().reader().unwrap();
     verify(&scene.remote, reader, None, &how, |_| panic!("nothing was found")).await.unwrap_err();
 }
@@ -318,7 +326,13 @@ async fn what_moves_meanwhile_is_no_finding() {
     index
         .begin(&[crate::model::Operation::Put { path: path("h"), print, equal_to: None, mode: None, like: None }], clock::now())
         .unwrap();
-    let how = Verify { place: scene.settings().place(), deep: Deep::Nothing, clock: clock::now, chance: || 0.5 };
+    let how = Verify {
+        place: scene.settings().place(),
+        deep: Deep::Nothing,
+        clock: clock::now,
+        chance: || 0.5,
+        progress: Arc::default(),
+    };
     let verified = verify(&scene.remote, index.reader().unwrap(), None, &how, |f| panic!("{f:?}")).await.unwrap();
     assert_eq!((verified.moved_on, verified.files), (1, 3));
     // And what has a job is not corrected.

@@ -1,5 +1,7 @@
 //! Verify: the server against what is recorded of it.
 
+use std::sync::Arc;
+
 use super::{
     AuditError, Deep, Finding, Ledger, What,
     content::{read_back, sums_here, sums_there},
@@ -8,7 +10,7 @@ use super::{
 };
 use crate::{
     index::{Index, Note, Reader},
-    mirror::{books::Books, marker::Bond},
+    mirror::{Progress, books::Books, marker::Bond},
     model::{Checksum, Digest, Entry, Kind, RelPath, Row, Stat, UnixMillis},
     remote::Remote,
     scan::Place,
@@ -28,6 +30,8 @@ pub struct Verify {
     pub clock: fn() -> UnixMillis,
     /// A random number from 0 up to 1, for a sample.
     pub chance: fn() -> f64,
+    /// Where it is counted how far this is.
+    pub progress: Arc<Progress>,
 }
 
 /// What a verification came to.
@@ -84,12 +88,14 @@ pub async fn verify<R: Remote>(
         return Err(AuditError::Elsewhere { known: bond.target, target: remote.target() });
     }
     let mut ledger = Ledger::below(reader, None);
+    let recorded = ledger.recorded().await?;
+    settings.progress.expect(recorded);
     let share = match settings.deep {
         Deep::Nothing => 0.0,
         Deep::Everything => 1.0,
         Deep::Sample(share) => share,
         // As precise as a sample has to be.
-        Deep::Some(files) => files as f64 / ledger.recorded().await?.max(1) as f64,
+        Deep::Some(files) => files as f64 / recorded.files.max(1) as f64,
     };
     let walk = Walk::start(remote).await?;
     let books = repair.map(Books::new);
@@ -101,6 +107,7 @@ pub async fn verify<R: Remote>(
     }
     while let Some(row) = run.ledger.next().await? {
         run.row(&row).await?;
+        row.recorded.iter().for_each(|recorded| settings.progress.passed_entry(recorded));
     }
     run.walk.finish();
     run.foreign().await?;
@@ -217,7 +224,7 @@ impl<R: Remote, F: FnMut(&Finding)> Run<'_, R, F> {
                 None => {}
             }
         }
-        Ok(match read_back(&mut self.walk.line, path, size).await? {
+        Ok(match read_back(&mut self.walk.line, path, size, &self.settings.progress).await? {
             Ok(read) if read == digest => Ok(Proof::Reading(size)),
             Ok(_) => Err(What::OtherContent),
             Err(error) => Err(What::Unproven { why: error.to_string() }),

@@ -93,7 +93,7 @@ impl Place {
     }
 
     /// Writes what comes to a temporary file beside `path`. Whether it was all is for the sender to say.
-    pub(super) fn receive(&self, path: &RelPath, mut pieces: mpsc::Receiver<Bytes>) -> io::Result<Temp> {
+    pub(super) fn receive(&self, path: &RelPath, mut pieces: mpsc::Receiver<Bytes>, each: impl Fn(usize)) -> io::Result<Temp> {
         let dir = self.dir(path.parent().as_ref(), true)?;
         let number = self.names.fetch_add(1, Ordering::Relaxed);
         let temp = CString::new(format!(".towline-restore-{:x}-{number:x}.part", std::process::id()))?;
@@ -105,6 +105,7 @@ impl Place {
         while let Some(piece) = pieces.blocking_recv() {
             hasher.update(&piece);
             written.file.write_all(&piece)?;
+            each(piece.len());
         }
         written.digest = Digest(*hasher.finalize().as_bytes());
         Ok(written)
@@ -205,7 +206,7 @@ mod tests {
         let (into, pieces) = mpsc::channel(1);
         into.try_send(Bytes::from_static(body)).unwrap();
         drop(into);
-        place.receive(&path(at), pieces)
+        place.receive(&path(at), pieces, |_| ())
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Restores from a server in memory.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use bytes::Bytes;
 
@@ -48,10 +48,13 @@ impl Scene {
 
     async fn restore(&self, state: bool, only: Option<&str>, force: bool) -> (Restored, Vec<(String, Why)>) {
         let reader = state.then(|| self.index.reader().unwrap());
-        let how = Restore { to: self.dir.path().join("to"), only: only.map(path), force, at: None };
+        let how = Restore { to: self.dir.path().join("to"), only: only.map(path), force, at: None, progress: Arc::default() };
         let mut left = Vec::new();
         let restored = restore(&self.remote, reader, &how, |l| left.push((l.path.to_string(), l.why.clone()))).await;
-        (restored.unwrap(), left)
+        let restored = restored.unwrap();
+        let so_far = how.progress.so_far();
+        assert_eq!(how.progress.all(), state.then_some(so_far), "everything was gone through, and counted once");
+        (restored, left)
     }
 
     /// The files that are there, by name.
@@ -102,7 +105,8 @@ async fn a_part_of_it_comes_back() {
     assert_eq!((restored.files, scene.files().into_keys().collect::<Vec<_>>()), (1, vec!["a/deep/f".to_owned()]));
     let (restored, _) = scene.restore(false, Some("h"), false).await;
     assert_eq!((restored.files, restored.from_listings), (1, true));
-    let how = Restore { to: scene.dir.path().join("to"), only: Some(path("no")), force: false, at: None };
+    let how =
+        Restore { to: scene.dir.path().join("to"), only: Some(path("no")), force: false, at: None, progress: Arc::default() };
     for reader in [None, Some(scene.index.reader().unwrap())] {
         let error = restore(&scene.remote, reader, &how, |_| {}).await.unwrap_err();
         assert_eq!(error.to_string(), "there is no no in this mirror");
@@ -213,8 +217,13 @@ async fn a_mirror_as_it_was_comes_from_its_trash() {
     lies("old/x", "2-x", "first", 200);
     lies("old/x", "3-x", "second", 300);
     lies("gone", "4-gone", "long ago", 50);
-    let how =
-        |only: Option<&str>, at| Restore { to: scene.dir.path().join("to"), only: only.map(path), force: true, at: Some(at) };
+    let how = |only: Option<&str>, at| Restore {
+        to: scene.dir.path().join("to"),
+        only: only.map(path),
+        force: true,
+        at: Some(at),
+        progress: Arc::default(),
+    };
     let reader = || Some(scene.index.reader().unwrap());
     let sum = restore(&scene.remote, reader(), &how(None, at(60)), |left| panic!("{left:?}")).await.unwrap();
     assert_eq!((sum.files, sum.from_trash, sum.newer), (4, 2, 0));
