@@ -58,8 +58,10 @@ pub struct Notify {
     pub command: Option<Program>,
     /// A state is told when it has lasted so long.
     pub after: Duration,
-    /// Is run as long as all is well.
-    pub ping: Option<Program>,
+    /// Is called with each notice.
+    pub webhook: Option<WebAddress>,
+    /// Is run or called as long as all is well.
+    pub ping: Option<Ping>,
     /// This often.
     pub ping_every: Duration,
 }
@@ -71,6 +73,34 @@ pub struct Program(pub Vec<String>);
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Program")
+    }
+}
+
+/// What is done as long as all is well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ping {
+    /// A program is run.
+    Program(Program),
+    /// An address is called.
+    Web(WebAddress),
+}
+
+/// An address on the web. It is not shown: it may be a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebAddress {
+    /// Whether over TLS; without it only this machine.
+    pub tls: bool,
+    /// A host name or an address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The path and the query; begins with a slash, and is ASCII without spaces.
+    pub target: String,
+}
+
+impl fmt::Debug for WebAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebAddress")
     }
 }
 
@@ -451,7 +481,7 @@ impl Default for Timeouts {
 
 impl Default for Notify {
     fn default() -> Self {
-        Self { command: None, after: Duration::from_secs(60), ping: None, ping_every: Duration::from_secs(300) }
+        Self { command: None, webhook: None, after: Duration::from_secs(60), ping: None, ping_every: Duration::from_secs(300) }
     }
 }
 

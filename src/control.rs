@@ -1,6 +1,7 @@
 //! One API for everything that asks or tells a running daemon: HTTP with JSON over a unix socket that only its owner can
 //! open. Here are the routes; [`client`] is the other end.
 
+mod calls;
 pub mod client;
 mod events;
 pub mod metrics;

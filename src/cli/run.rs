@@ -99,12 +99,11 @@ impl Fleet {
 
     /// Has somebody told of states, if anybody is to be.
     fn tell(&self, daemon: &mut Daemon) {
-        let config::Notify { command, after, ping, ping_every } = self.house.config.notify.clone();
-        if command.is_none() && ping.is_none() {
+        let config::Notify { command, webhook, after, ping, ping_every } = self.house.config.notify.clone();
+        if command.is_none() && webhook.is_none() && ping.is_none() {
             return;
         }
-        let words = |program: Option<config::Program>| program.map(|program| program.0);
-        let tellers = Tellers { command: words(command), after, ping: words(ping), ping_every };
+        let tellers = Tellers { command, webhook, after, ping, ping_every };
         let registry = self.registry.clone();
         daemon.task(NOTICES, |stop| async move {
             notices::run(registry, tellers, stop).await;

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData, ops::Range};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{
+        MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
 };
 use toml::{Spanned, de::DeTable};
 
@@ -34,8 +37,9 @@ pub(super) struct Document {
 #[serde(deny_unknown_fields)]
 pub(super) struct NotifyTable {
     pub(super) command: Field<Vec<String>>,
+    pub(super) webhook: Field<String>,
     pub(super) after: Field<String>,
-    pub(super) ping: Field<Vec<String>>,
+    pub(super) ping: Field<WordOrList>,
     pub(super) ping_every: Field<String>,
 }
 
@@ -324,6 +328,38 @@ impl<'de, T: Deserialize<'de> + Described> Visitor<'de> for TableVisitor<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+/// A text, or a list of texts.
+pub(super) enum WordOrList {
+    Word(String),
+    List(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for WordOrList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WordOrListVisitor)
+    }
+}
+
+struct WordOrListVisitor;
+
+impl<'de> Visitor<'de> for WordOrListVisitor {
+    type Value = WordOrList;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "an address such as \"https://ping.example.com/path\", or a program and its arguments such as [\"ping-it\", \"now\"]",
+        )
+    }
+
+    fn visit_str<E>(self, word: &str) -> Result<WordOrList, E> {
+        Ok(WordOrList::Word(word.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<WordOrList, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(WordOrList::List)
     }
 }
 

@@ -387,7 +387,10 @@ fn nothing_shows_the_arguments_of_a_command() {
     let config = parse(text).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
     let config = parse(&format!("{text}\n[notify]\nping = [\"curl\", \"hunter2\"]")).unwrap();
-    assert_eq!(config.notify.ping, Some(Program(vec!["curl".to_owned(), "hunter2".to_owned()])));
+    assert_eq!(config.notify.ping, Some(Ping::Program(Program(vec!["curl".to_owned(), "hunter2".to_owned()]))));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let web = "webhook = \"https://h.example/hunter2\"\nping = \"https://h.example/?hunter2\"";
+    let config = parse(&format!("{text}\n[notify]\n{web}")).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
 }
 
@@ -395,9 +398,22 @@ fn nothing_shows_the_arguments_of_a_command() {
 fn who_is_told_of_states() {
     let notify = parse("[notify]\ncommand = [\"./tell\", \"me\"]\nafter = \"10s\"\nping_every = \"1h\"").unwrap().notify;
     let command = Some(Program(vec!["/etc/towline/tell".to_owned(), "me".to_owned()]));
-    let expected = Notify { command, after: Duration::from_secs(10), ping: None, ping_every: Duration::from_secs(3600) };
-    assert_eq!(notify, expected);
-    for wrong in ["command = []", "ping = [\"\"]", "after = \"0s\"", "ping_every = \"2d\"", "webhook = \"x\""] {
+    let (after, ping_every) = (Duration::from_secs(10), Duration::from_secs(3600));
+    assert_eq!(notify, Notify { command, after, ping_every, ..Notify::default() });
+    let notify = parse("[notify]\nwebhook = \"https://h.example/x\"\nping = \"http://127.0.0.1:3001/up\"").unwrap().notify;
+    assert_eq!(notify.webhook.unwrap().target, "/x");
+    assert!(matches!(notify.ping, Some(Ping::Web(WebAddress { tls: false, port: 3001, .. }))));
+    for wrong in [
+        "command = []",
+        "ping = [\"\"]",
+        "after = \"0s\"",
+        "ping_every = \"2d\"",
+        "webhook = \"http://h.example/\"",
+        "webhook = [\"curl\"]",
+        "ping = \"curl\"",
+        "ping = 5",
+        "mail = \"x\"",
+    ] {
         parse(&format!("[notify]\n{wrong}")).unwrap_err();
     }
 }
@@ -430,7 +446,8 @@ fn the_example_shows_the_defaults() {
     assert_eq!(std::mem::take(&mut full.mirrors[0].ignore), ["*.tmp", ".git/"]);
     assert_eq!(std::mem::take(&mut full.mirrors[0].append), ["*.log"]);
     assert_eq!(full.notify.command.take(), Some(Program(vec!["notify-send".to_owned(), "Towline".to_owned()])));
-    assert!(full.notify.ping.take().is_some_and(|Program(words)| words[0] == "curl"));
+    assert!(full.notify.webhook.take().is_some_and(|address| address.host == "hooks.example.com"));
+    assert!(matches!(full.notify.ping.take(), Some(Ping::Web(address)) if address.host == "ping.example.com"));
 
     assert_eq!(full, plain);
     assert_eq!(plain.remotes["web"].port, Remote::DEFAULT_PORT);

@@ -9,15 +9,15 @@ use std::{ops::Range, path::Path, path::PathBuf, sync::Arc};
 use toml::Spanned;
 
 use super::{
-    ClientCertificate, DeleteBudget, Fault, Mirror, Mode, Notify, Origin, PasswordSource, Permissions, Program, Remote, Symlinks,
-    Timeouts, Tls, Trust,
+    ClientCertificate, DeleteBudget, Fault, Mirror, Mode, Notify, Origin, PasswordSource, Permissions, Ping, Program, Remote,
+    Symlinks, Timeouts, Tls, Trust,
     error::Place,
     file::{
         self, BudgetTable, Document, Field, MirrorTable, NotifyTable, PasswordTable, PermissionsTable, RemoteTable, Table,
-        TimeoutsTable, TlsTable, TrashTable, VerifyTable, WordOr,
+        TimeoutsTable, TlsTable, TrashTable, VerifyTable, WordOr, WordOrList,
     },
     layers::Layers,
-    value::{self, Bounds, Expected},
+    value::{self, Bounds, Expected, web::web_address},
 };
 
 /// What one file contributes.
@@ -95,13 +95,17 @@ impl<'a> Reader<'a> {
 
     fn notify(&mut self, table: NotifyTable) -> Option<Notify> {
         let (origin, default) = (self.origin, Notify::default());
-        let program = |words| value::command(words, origin).map(|words| Some(Program(words)));
-        let command = self.optional("command", table.command, None, program);
-        let ping = self.optional("ping", table.ping, None, program);
+        let program = |words| value::command(words, origin).map(Program);
+        let command = self.optional("command", table.command, None, |words| program(words).map(Some));
+        let webhook = self.optional("webhook", table.webhook, None, |text| web_address(&text).map(Some));
+        let ping = self.optional("ping", table.ping, None, |ping| match ping {
+            WordOrList::Word(text) => web_address(&text).map(|address| Some(Ping::Web(address))),
+            WordOrList::List(words) => program(words).map(|program| Some(Ping::Program(program))),
+        });
         let after = self.optional("after", table.after, default.after, |text| value::duration(&text, &Bounds::NOTIFY));
         let every =
             self.optional("ping_every", table.ping_every, default.ping_every, |text| value::duration(&text, &Bounds::NOTIFY));
-        Some(Notify { command: command?, after: after?, ping: ping?, ping_every: every? })
+        Some(Notify { command: command?, webhook: webhook?, after: after?, ping: ping?, ping_every: every? })
     }
 
     fn remote(&mut self, name: String, table: RemoteTable, at: &Range<usize>) -> Option<Remote> {

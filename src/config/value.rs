@@ -2,6 +2,7 @@
 //! known here. What was expected never holds what was found.
 
 pub(super) mod bandwidth;
+pub(super) mod web;
 
 use std::{borrow::Cow, net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 

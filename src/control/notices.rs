@@ -3,17 +3,42 @@
 
 use std::{collections::BTreeMap, process::Stdio, time::Duration};
 
+use bytes::Bytes;
+use serde::Serialize;
 use tokio::{
     process::Command,
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Registry, events::Listener};
-use crate::mirror::{MirrorStatus, Phase};
+use super::{
+    Registry,
+    calls::{Caller, Manner},
+    events::Listener,
+};
+use crate::{
+    clock,
+    config::{Ping, Program, WebAddress},
+    mirror::{MirrorStatus, Phase},
+    model::UnixMillis,
+};
 
 /// A program that says something may take this long.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What is told there should arrive: a server that is started anew takes some minutes at worst.
+const WEBHOOK: Manner = Manner { name: "the webhook", room: 100, again: &seconds([1, 5, 30, 120, 600]) };
+/// What is old news need not: the next one comes soon.
+const PING: Manner = Manner { name: "the ping", room: 1, again: &seconds([2, 10]) };
+
+const fn seconds<const N: usize>(given: [u64; N]) -> [Duration; N] {
+    let mut made = [Duration::ZERO; N];
+    let mut at = 0;
+    while at < N {
+        made[at] = Duration::from_secs(given[at]);
+        at += 1;
+    }
+    made
+}
 
 /// How a mirror is, as far as somebody would want to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +120,34 @@ pub struct Notice {
     pub now: Condition,
     /// and how it was when that was told last.
     pub was: Condition,
+    /// For how long.
+    pub lasted: Duration,
     /// In words.
     pub words: String,
+}
+
+/// What an address on the web is told: Slack and its kin show `text`, the rest is for scripts.
+#[derive(Serialize)]
+struct Told<'n> {
+    text: &'n str,
+    mirror: &'n str,
+    from: &'static str,
+    to: &'static str,
+    since: UnixMillis,
+    reason: &'n str,
+}
+
+impl Notice {
+    /// As JSON, `now`.
+    fn json(&self, now: UnixMillis) -> Bytes {
+        let text = self.words.as_str();
+        let reason = text.strip_prefix(self.mirror.as_str()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(text);
+        let lasted = i64::try_from(self.lasted.as_millis()).unwrap_or(i64::MAX);
+        let since = UnixMillis(now.0.saturating_sub(lasted));
+        let told = Told { text, mirror: &self.mirror, from: self.was.as_str(), to: self.now.as_str(), since, reason };
+        // Of texts and numbers it can be made.
+        serde_json::to_vec(&told).unwrap_or_default().into()
+    }
 }
 
 /// Decides what is told, and when.
@@ -142,8 +193,8 @@ impl Notices {
             (was != *condition).then(|| (*condition, was, words.clone(), *since))
         };
         let found = self.known.iter_mut().filter_map(|(mirror, known)| {
-            let (now, was, words, _) = due(known)?;
-            Some(Notice { mirror: mirror.clone(), now, was, words })
+            let (condition, was, words, since) = due(known)?;
+            Some(Notice { mirror: mirror.clone(), now: condition, was, lasted: now - since, words })
         });
         found.collect()
     }
@@ -166,17 +217,34 @@ impl Notices {
 #[derive(Clone)]
 pub struct Tellers {
     /// Is run with each notice as its last argument.
-    pub command: Option<Vec<String>>,
+    pub command: Option<Program>,
+    /// Is called with each notice.
+    pub webhook: Option<WebAddress>,
     /// A state is told when it has lasted so long.
     pub after: Duration,
-    /// Is run as long as all is well: its silence is the alarm.
-    pub ping: Option<Vec<String>>,
+    /// Is run or called as long as all is well: its silence is the alarm.
+    pub ping: Option<Ping>,
     /// This often.
     pub ping_every: Duration,
 }
 
-/// Tells of the mirrors in `mirrors` until `stop`.
+/// Tells of the mirrors in `mirrors` until `stop`. No call to an address is waited for.
 pub async fn run(mirrors: Registry, tellers: Tellers, stop: CancellationToken) {
+    let at = match &tellers.ping {
+        Some(Ping::Web(address)) => Some(address.clone()),
+        _ => None,
+    };
+    let (webhook, hooks) = Caller::new(tellers.webhook.clone(), WEBHOOK);
+    let (ping, pings) = Caller::new(at, PING);
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = hear(mirrors, tellers, webhook, ping) => {}
+        () = hooks => {}
+        () = pings => {}
+    }
+}
+
+async fn hear(mirrors: Registry, tellers: Tellers, webhook: Caller, called: Caller) {
     let mut notices = Notices::new(tellers.after);
     let mut listener = Listener::new(mirrors.clone());
     let mut ping_at = Instant::now() + tellers.ping_every;
@@ -184,19 +252,21 @@ pub async fn run(mirrors: Registry, tellers: Tellers, stop: CancellationToken) {
         let now = Instant::now();
         for notice in notices.hear(&super::told_all(&mirrors).mirrors, now) {
             tracing::info!(mirror = %notice.mirror, state = notice.now.as_str(), was = notice.was.as_str(), "{}", notice.words);
-            if let Some(command) = &tellers.command {
+            webhook.tell(notice.json(clock::now()));
+            if let Some(Program(command)) = &tellers.command {
                 say(command, Some(&notice)).await;
             }
         }
         if ping_at <= now {
             ping_at = now + tellers.ping_every;
-            if let Some(ping) = tellers.ping.as_ref().filter(|_| notices.all_is_well()) {
-                say(ping, None).await;
+            match tellers.ping.as_ref().filter(|_| notices.all_is_well()) {
+                Some(Ping::Program(Program(ping))) => say(ping, None).await,
+                Some(Ping::Web(_)) => called.tell(Bytes::new()),
+                None => {}
             }
         }
         let wake = notices.wakes_at().map_or(ping_at, |at| at.min(ping_at));
         tokio::select! {
-            () = stop.cancelled() => return,
             _ = listener.next() => {}
             () = sleep_until(wake) => {}
         }
@@ -208,7 +278,7 @@ async fn say(words: &[String], notice: Option<&Notice>) {
     let Some((program, arguments)) = words.split_first() else { return };
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-    if let Some(Notice { mirror, now, was, words }) = notice {
+    if let Some(Notice { mirror, now, was, words, .. }) = notice {
         command.arg(words).env("TOWLINE_MIRROR", mirror).env("TOWLINE_STATE", now.as_str()).env("TOWLINE_WAS", was.as_str());
     }
     // The arguments may hold a secret address.

@@ -4,6 +4,7 @@
 mod error;
 mod identity;
 mod presented;
+pub mod public;
 mod roots;
 mod sessions;
 mod verify;

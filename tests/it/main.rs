@@ -49,6 +49,7 @@ mod servers;
 mod service;
 mod shortcuts;
 mod support;
+mod told;
 mod tools;
 mod transcripts;
 mod trash;
@@ -91,6 +92,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(audit::trials());
     trials.extend(saves::trials());
     trials.extend(seen::trials());
+    trials.extend(told::trials());
     trials.extend(deletes::trials());
     trials.extend(lost::trials());
     trials.extend(mixed::trials());

@@ -354,8 +354,9 @@ fn section(text: &mut String, name: &str, path: &[Step], shape: &Shape, abouts: 
         let may = |shape: &Shape| {
             shape.text.clone().flatten().or(shape.number.map(|(low, high)| format!("a number from {low} to {high}")))
         };
-        if let Some(expected) = may(shape).or(of_list.and_then(may)) {
-            let each = if of_list.is_some() { ", each" } else { "" };
+        let (own, of_each) = (may(shape), of_list.and_then(may));
+        let each = if own.is_none() { ", each" } else { "" };
+        if let Some(expected) = own.or(of_each) {
             let _ = writeln!(text, "May be{each}: {expected}.\n");
         }
         if let Some(about) = about.filter(|about| about.is_default && !about.value.is_empty()) {

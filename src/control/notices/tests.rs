@@ -105,3 +105,16 @@ async fn a_mirror_that_is_gone_is_forgotten_and_without_one_nothing_is_well() {
     assert_eq!(scene.notices.hear(&[], scene.start), []);
     assert_eq!((scene.wakes(), scene.notices.all_is_well()), (None, false));
 }
+
+#[test]
+fn what_the_web_is_told() {
+    let words = "site: removals wait: too many; approve".to_owned();
+    let (mirror, lasted) = ("site".to_owned(), Duration::from_secs(60));
+    let notice = Notice { mirror, now: Condition::Held, was: Condition::Fine, lasted, words };
+    let told: serde_json::Value = serde_json::from_slice(&notice.json(UnixMillis(100_000))).unwrap();
+    let expected = serde_json::json!({
+        "text": "site: removals wait: too many; approve", "mirror": "site", "from": "fine", "to": "held", "since": 40_000,
+        "reason": "removals wait: too many; approve",
+    });
+    assert_eq!(told, expected);
+}

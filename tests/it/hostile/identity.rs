@@ -9,7 +9,6 @@ use rcgen::{
 };
 use rustls::{
     ServerConfig,
-    crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
     sign::{CertifiedKey, SingleCertAndKey},
 };
@@ -67,7 +66,7 @@ impl Identities {
 
 impl Identity {
     fn of(certificate: &CertificateDer<'static>, key: &KeyPair) -> Self {
-        let provider = Arc::new(provider());
+        let provider = Arc::new(crate::servers::pki::provider());
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         // Not checked to be a pair: one of them is none.
         let pair = CertifiedKey::new(vec![certificate.clone()], provider.key_provider.load_private_key(key).unwrap());
@@ -101,11 +100,4 @@ fn issue(issuer: &Issuer<'_, KeyPair>, names: &[&str], (from, to): Years) -> (Ce
 
 fn new_key() -> KeyPair {
     KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap()
-}
-
-fn provider() -> CryptoProvider {
-    #[cfg(feature = "aws-lc-rs")]
-    return rustls::crypto::aws_lc_rs::default_provider();
-    #[cfg(not(feature = "aws-lc-rs"))]
-    rustls::crypto::ring::default_provider()
 }
