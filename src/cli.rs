@@ -157,8 +157,16 @@ impl Context {
     }
 }
 
+/// Keeps what is in memory, passwords above all, from core files and from other programs of the same user.
+fn keep_to_itself() {
+    #[cfg(target_os = "linux")]
+    // Where that is not allowed it is as it was.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
+    keep_to_itself();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {

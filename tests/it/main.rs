@@ -12,6 +12,7 @@
 
 mod appends;
 mod audit;
+mod canary;
 mod chaos;
 mod check;
 mod cli;
@@ -81,6 +82,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(network::trials());
     trials.extend(names::trials());
     trials.extend(cli::trials());
+    trials.extend(canary::trials());
     trials.extend(init::trials());
     trials.extend(check::trials());
     trials.extend(service::trials());
