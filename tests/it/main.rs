@@ -12,6 +12,7 @@
 
 mod appends;
 mod audit;
+mod browser;
 mod canary;
 mod chaos;
 mod check;
@@ -94,6 +95,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(audit::trials());
     trials.extend(saves::trials());
     trials.extend(seen::trials());
+    trials.extend(browser::trials());
     trials.extend(told::trials());
     trials.extend(deletes::trials());
     trials.extend(lost::trials());
