@@ -90,38 +90,17 @@ impl Rig {
 }
 
 fn help() {
-    for verb in [
-        "",
-        "init",
-        "check",
-        "plan",
-        "sync",
-        "run",
-        "status",
-        "top",
-        "queue",
-        "log",
-        "metrics",
-        "web",
-        "pause",
-        "resume",
-        "retry",
-        "wait",
-        "why",
-        "reject",
-        "approve",
-        "undo",
-        "trust",
-        "doctor",
-        "verify",
-        "restore",
-        "adopt",
-        "service",
-        "completions",
-        "man",
-        "demo",
-    ] {
-        let args: Vec<_> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
+    let all = text(&bare(&["--help"]).stdout);
+    let (_, list) = all.split_once("Commands:\n").unwrap();
+    // What is further in goes on with what is said of the verb above.
+    let verb = |line: &str| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')).map(str::to_owned);
+    let verbs = list.lines().take_while(|line| !line.is_empty()).filter_map(verb);
+    let mut verbs: Vec<String> = verbs.map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    assert!(verbs.len() > 25 && verbs.contains(&"reload".to_owned()), "{verbs:?}");
+    verbs.retain(|verb| verb != "help");
+    verbs.extend(["", "service install", "service uninstall", "service status"].map(str::to_owned));
+    for verb in &verbs {
+        let args: Vec<_> = verb.split(' ').chain(["--help"]).filter(|arg| !arg.is_empty()).collect();
         let output = bare(&args);
         ends(&output, 0, &["Usage:", "Example:"]);
         // The first has a line for each verb.

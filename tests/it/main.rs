@@ -39,6 +39,7 @@ mod mixed;
 mod moves;
 mod names;
 mod network;
+mod outputs;
 mod proxies;
 mod pty;
 mod release;
@@ -97,6 +98,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(seen::trials());
     trials.extend(browser::trials());
     trials.extend(told::trials());
+    trials.extend(outputs::trials());
     trials.extend(deletes::trials());
     trials.extend(lost::trials());
     trials.extend(mixed::trials());
