@@ -99,7 +99,7 @@ function card(name) {
   for (const pressed of root.querySelectorAll("[data-act]")) {
     pressed.addEventListener("click", () => press(pressed, acts[pressed.dataset.act]));
   }
-  const made = { name, root, points: [], phase: null, logged: -1, last: null };
+  const made = { name, root, points: [], phase: null, logged: -1, moved: -1, last: null };
   $("[data-log-part]", root).addEventListener("toggle", () => log(made));
   $("[data-trash-part]", root).addEventListener("toggle", () => trash(made));
   return made;
@@ -286,6 +286,9 @@ function show(status) {
     known.mirror = mirror;
     draw(known);
     if (mirror.logged !== known.logged) { known.logged = mirror.logged; log(known); }
+    const { removals, restored, expired } = mirror.counters;
+    const moved = removals + restored + expired;
+    if (moved !== known.moved) { known.moved = moved; trash(known); }
   }
 }
 
