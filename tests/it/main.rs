@@ -11,6 +11,7 @@
 )]
 
 mod audit;
+mod booted;
 mod chaos;
 mod check;
 mod cli;
@@ -79,6 +80,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(init::trials());
     trials.extend(check::trials());
     trials.extend(service::trials());
+    trials.extend(booted::trials());
     trials.extend(trust::trials());
     trials.extend(truth::trials());
     trials.extend(turns::trials());
