@@ -204,7 +204,12 @@ impl Systemd {
                 Err(source) => return Err(ServiceError::File { path, source }),
             }
         }
-        remove(Path::new(SYSUSERS_FILE))?;
+        let users = Path::new(SYSUSERS_FILE);
+        remove(users)?;
+        // The directory was made for it, where it is empty now.
+        if let Some(dir) = users.parent() {
+            let _ = fs::remove_dir(dir);
+        }
         if is_ours(&ask("getent", &["passwd", SYSTEM_USER])?.1) {
             order("userdel", &[SYSTEM_USER])?;
             gone.push(format!("the user {SYSTEM_USER}"));
