@@ -49,6 +49,9 @@ use out::Out;
 /// Where the options of every verb are listed.
 const GLOBAL: &str = "Options of every command";
 
+/// Bytes for the calls of each thread of the runtime; what is not used is never had.
+const STACK: usize = 8 << 20;
+
 /// Keeps a directory on an FTPS server equal to a directory on this machine: continuously, encrypted, unattended.
 #[derive(Debug, Parser)]
 #[command(name = "towline", version, max_term_width = 100, propagate_version = true)]
@@ -176,7 +179,9 @@ fn act(cli: Cli) -> Result<Exit, Failure> {
     let level = cli.log.unwrap_or_else(|| if matches!(cli.verb, Verb::Run) { "info" } else { "warn" }.to_owned());
     towline::telemetry::start(&level).map_err(Failure::usage)?;
     let context = Context { config: cli.config, state_dir: cli.state_dir, out: Out::new() };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    // A session that finds something out in the middle of an upload is many calls deep; without optimization each takes much room.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build().map_err(Failure::failed)?;
     let result = runtime.block_on(async {
         match cli.verb {
             #[cfg(feature = "demo")]

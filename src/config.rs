@@ -226,6 +226,8 @@ pub struct Mirror {
     pub path: String,
     /// What not to mirror, in gitignore syntax; each line is a valid pattern.
     pub ignore: Vec<String>,
+    /// Files that only grow, in gitignore syntax; each line is a valid pattern.
+    pub append: Vec<String>,
     /// How long a path has to hold still before it is looked at; 10 ms to 1 h.
     pub quiet: Duration,
     /// How often everything is looked at; 10 s to 30 days.

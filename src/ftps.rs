@@ -29,7 +29,7 @@ pub use dial::{
 pub use endpoint::{Endpoint, OnLearn};
 pub use error::{Error, Wait};
 pub use mode::{Active, DataMode};
-pub use profile::{Passive, Probed, Profile, SetTime, Tls13, Verdict};
+pub use profile::{Passive, Probed, Profile, SetTime, Tail, Tls13, Verdict};
 pub use proto::login::{AccountError, Credentials, Mode};
 pub use throttle::Throttle;
 pub use tls::{

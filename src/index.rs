@@ -6,6 +6,7 @@
 
 mod aside;
 mod books;
+mod chunks;
 mod connect;
 mod dirs;
 mod error;
@@ -55,7 +56,7 @@ use crate::model::{
 };
 use books::Books;
 
-const SCHEMA: [&str; 9] = [
+const SCHEMA: [&str; 10] = [
     include_str!("index/schema/0001.sql"),
     include_str!("index/schema/0002.sql"),
     include_str!("index/schema/0003.sql"),
@@ -65,6 +66,7 @@ const SCHEMA: [&str; 9] = [
     include_str!("index/schema/0007.sql"),
     include_str!("index/schema/0008.sql"),
     include_str!("index/schema/0009.sql"),
+    include_str!("index/schema/0010.sql"),
 ];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.
@@ -100,6 +102,7 @@ impl Index {
         let mut db = connect::read_write(file, &SCHEMA)?;
         fold::fill(&mut db)?;
         jobs::doubt_all(&db)?;
+        chunks::sweep(&db)?;
         if notes::get::<UnixMillis>(&db, Note::Created)?.is_none() {
             notes::set(&db, Note::Created, Some(&now))?;
         }

@@ -65,6 +65,9 @@ pub struct Settings {
     pub view: View,
     /// Patterns of what is not mirrored, in gitignore syntax.
     pub ignore: Vec<String>,
+    /// Patterns of files that only grow, in gitignore syntax: where the server cannot copy them, what is new is added under their own
+    /// names.
+    pub append: Vec<String>,
     /// A path is looked at when nothing was heard of it for so long.
     pub quiet: Duration,
     /// The whole directory is looked at again after so long.

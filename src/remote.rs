@@ -55,11 +55,28 @@ pub trait Session: Send + 'static {
     /// for [`Self::size`] to prove.
     fn store(&mut self, path: &RelPath, body: &mut dyn Source) -> impl Future<Output = Result<u64, RemoteError>> + Send;
 
-    /// Sends a body to the end of the file `path` (always a temporary name), otherwise as [`Self::store`]; [`Class::Refused`] if this
-    /// server is not known to have a way to.
+    /// Sends a body to the end of the file `path` (a temporary name, or one that was allowed to grow where it is), otherwise as
+    /// [`Self::store`]; [`Class::Refused`] if this server is not known to have a way to, or will not: then nothing was taken.
     fn append(&mut self, path: &RelPath, body: &mut dyn Source) -> impl Future<Output = Result<u64, RemoteError>> + Send {
         let _ = (path, body);
         std::future::ready(Err(RemoteError::new(Class::Refused, "nothing can be added to files")))
+    }
+
+    /// Writes a body over the bytes of the file `path` (always a temporary name) from byte `at` on, otherwise as [`Self::store`]; what lies
+    /// in front and behind stays as it is. [`Class::Refused`] unless [`Self::overwrites`].
+    fn overwrite(
+        &mut self,
+        path: &RelPath,
+        at: u64,
+        body: &mut dyn Source,
+    ) -> impl Future<Output = Result<u64, RemoteError>> + Send {
+        let _ = (path, at, body);
+        std::future::ready(Err(RemoteError::new(Class::Refused, "nothing can be written over inside files")))
+    }
+
+    /// Whether this server is known to do that.
+    fn overwrites(&self) -> bool {
+        false
     }
 
     /// The size of the file `path` in bytes, or `None` if there is no such file.

@@ -9,6 +9,7 @@ mod aim;
 mod dir;
 mod explain;
 mod links;
+mod patterns;
 mod reach;
 pub mod read;
 mod root;
@@ -30,6 +31,7 @@ use self::{ahead::Helpers, sight::Skip};
 pub use self::{
     explain::{Sighting, explain},
     links::travels,
+    patterns::Patterns,
     reach::Reach,
     root::{Root, RootError},
     rules::{IGNORE_FILE, Rule, Rules, RulesError},

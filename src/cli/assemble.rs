@@ -261,6 +261,7 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
         source: mirror.source.clone(),
         view: view(mirror),
         ignore,
+        append: mirror.append.clone(),
         quiet: mirror.quiet,
         full_scan: mirror.full_scan,
         identity: marker::identity(&machine(), &index_file(state_dir, &mirror.name)),

@@ -242,6 +242,7 @@ fn mirror(
         source: source.to_owned(),
         view: View::default(),
         ignore: Vec::new(),
+        append: Vec::new(),
         quiet: Duration::from_millis(200),
         full_scan: Duration::from_secs(3600),
         identity: "demo".into(),

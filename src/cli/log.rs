@@ -118,16 +118,18 @@ fn print(out: &mut Out, mut entries: Entries, json: bool) -> Result<(), Failure>
 
 /// One line, for people.
 fn write_entry(out: &mut impl Write, mirror: &str, entry: &LogEntry, at: &str) -> io::Result<()> {
-    let LogEntry { what, path, other, bytes, why, .. } = entry;
+    let LogEntry { what, path, other, bytes, size, why, .. } = entry;
     write!(out, "{at}  {mirror}: {what:<9} {path}")?;
     match (what.as_str(), other) {
         ("moved", Some(from)) => write!(out, " (was {from})")?,
-        ("restored", Some(from)) => write!(out, " (from {from})")?,
+        ("restored" | "copied", Some(from)) => write!(out, " (from {from})")?,
         (_, Some(to)) => write!(out, " (to {to})")?,
         (_, None) => {}
     }
-    if let Some(bytes) = bytes {
-        write!(out, " ({})", show::bytes(*bytes))?;
+    match (bytes, size) {
+        (Some(bytes), Some(size)) => write!(out, " ({} of {})", show::bytes(*bytes), show::bytes(*size))?,
+        (Some(bytes), None) => write!(out, " ({})", show::bytes(*bytes))?,
+        (None, _) => {}
     }
     match why {
         Some(why) => writeln!(out, ": {why}"),
@@ -149,6 +151,7 @@ mod tests {
             path: "a/b".to_owned(),
             other: other.map(str::to_owned),
             bytes,
+            size: None,
             why: why.map(str::to_owned),
         };
         let told = |entry| {
@@ -158,6 +161,9 @@ mod tests {
         };
         assert_eq!(told(entry("published", None, Some(2048), None)), "12:00  site: published a/b (2.00 KiB)\n");
         assert_eq!(told(entry("moved", Some("c"), None, None)), "12:00  site: moved     a/b (was c)\n");
+        assert_eq!(told(entry("copied", Some("c"), None, None)), "12:00  site: copied    a/b (from c)\n");
+        let patched = LogEntry { size: Some(4096), ..entry("patched", None, Some(1024), None) };
+        assert_eq!(told(patched), "12:00  site: patched   a/b (1.00 KiB of 4.00 KiB)\n");
         assert_eq!(told(entry("trashed", Some(".t/a"), None, None)), "12:00  site: trashed   a/b (to .t/a)\n");
         assert_eq!(told(entry("failed", None, None, Some("put: 550 no"))), "12:00  site: failed    a/b: put: 550 no\n");
     }

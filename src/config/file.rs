@@ -152,6 +152,8 @@ pub(super) struct MirrorTable {
     pub(super) path: Field<String>,
     #[serde(default)]
     pub(super) ignore: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) append: Vec<Spanned<String>>,
     pub(super) quiet: Field<String>,
     pub(super) full_scan: Field<String>,
     pub(super) delete: Field<String>,

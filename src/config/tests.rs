@@ -50,6 +50,7 @@ fn all_of_it() {
         remote = "web"
         path = "/htdocs/"
         ignore = ["*.tmp"]
+        append = ["*.log"]
         quiet = "1s"
         full_scan = "1 day"
         delete = "keep"
@@ -95,6 +96,7 @@ fn all_of_it() {
         remote: "web".into(),
         path: "/htdocs".into(),
         ignore: vec!["*.tmp".into()],
+        append: vec!["*.log".into()],
         quiet: Duration::from_secs(1),
         full_scan: Duration::from_secs(86_400),
         delete: Delete::Keep,
@@ -365,7 +367,7 @@ fn a_canary_is_never_repeated() {
         let hours = "bandwidth.at = [{ days = \"mon\", from = \"8:00\", to = \"9:00\", limit = \"1MiB\" }]";
         texts.push(remote(&hours.replace(&format!("{key} = \""), &format!("{key} = \"hunter2"))));
     }
-    for key in ["ignore", "quiet", "full_scan", "delete", "delete_budget", "delete_budget.files"] {
+    for key in ["ignore", "append", "quiet", "full_scan", "delete", "delete_budget", "delete_budget.files"] {
         texts.extend([mirror(&format!("{key} = \"hunter2\"")), mirror(&format!("{key} = [[\"hunter2\"]]"))]);
     }
     texts.extend(["host", "user"].map(|key| REMOTE.replace(&format!("{key} = \""), &format!("{key} = \"hunter2\\n"))));
@@ -426,6 +428,7 @@ fn the_example_shows_the_defaults() {
     assert_eq!((client.cert, client.key), ("/etc/towline/me.pem".into(), "/etc/towline/me.key".into()));
     assert_eq!(client.key_password, Some(PasswordSource::File("/etc/towline/me.pass".into())));
     assert_eq!(std::mem::take(&mut full.mirrors[0].ignore), ["*.tmp", ".git/"]);
+    assert_eq!(std::mem::take(&mut full.mirrors[0].append), ["*.log"]);
     assert_eq!(full.notify.command.take(), Some(Program(vec!["notify-send".to_owned(), "Towline".to_owned()])));
     assert!(full.notify.ping.take().is_some_and(|Program(words)| words[0] == "curl"));
 

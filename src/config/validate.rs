@@ -249,9 +249,8 @@ impl<'a> Reader<'a> {
         // That it is the name of a remote is seen when all files are read.
         let remote = self.required("remote", table.remote, at, Ok);
         let path = self.required("path", table.path, at, value::remote_path);
-        let lines = table.ignore.len();
-        let ignore: Vec<_> =
-            table.ignore.into_iter().filter_map(|line| self.check("ignore", line, value::ignore_pattern)).collect();
+        let ignore = self.patterns("ignore", table.ignore);
+        let append = self.patterns("append", table.append);
         let quiet = self.optional("quiet", table.quiet, Mirror::DEFAULT_QUIET, |text| value::duration(&text, &Bounds::QUIET));
         let full_scan = self
             .optional("full_scan", table.full_scan, Mirror::DEFAULT_FULL_SCAN, |text| value::duration(&text, &Bounds::FULL_SCAN));
@@ -269,7 +268,8 @@ impl<'a> Reader<'a> {
             source: source?,
             remote: remote?,
             path: path?,
-            ignore: (ignore.len() == lines).then_some(ignore)?,
+            ignore: ignore?,
+            append: append?,
             quiet: quiet?,
             full_scan: full_scan?,
             delete: delete?,
@@ -283,6 +283,12 @@ impl<'a> Reader<'a> {
             permissions: permissions?,
         };
         Some(PlacedMirror { mirror, name_at, remote_at, path_at })
+    }
+
+    fn patterns(&mut self, key: &'static str, lines: Vec<Spanned<String>>) -> Option<Vec<String>> {
+        let count = lines.len();
+        let patterns: Vec<_> = lines.into_iter().filter_map(|line| self.check(key, line, value::pattern)).collect();
+        (patterns.len() == count).then_some(patterns)
     }
 
     fn trash(&mut self, table: TrashTable) -> Option<super::Trash> {

@@ -361,7 +361,7 @@ fn is_absolute_remote(text: &str) -> bool {
 }
 
 /// A line of gitignore syntax.
-pub(super) fn ignore_pattern(text: String) -> Result<String, Expected> {
+pub(super) fn pattern(text: String) -> Result<String, Expected> {
     let fits = !text.contains(['\r', '\n', '\0']) && GitignoreBuilder::new("/").add_line(None, &text).is_ok();
     if fits { Ok(text) } else { Err("a line in gitignore syntax".into()) }
 }

@@ -154,6 +154,28 @@ impl<D: Dial> Client<D> {
         self.store_by(&mut Beside::default(), None, &Command::Extra(Extra::Append(path.clone())), open).await
     }
 
+    /// Writes a body over the bytes of the file `path` from byte `at` on; as [`Self::store`]. Where it fails and the connection could be
+    /// used on, it is ended all the same: the server may still have the REST in mind, and would leave a hole in what is stored next.
+    ///
+    /// # Errors
+    /// As for [`Self::store`].
+    pub async fn overwrite(
+        &mut self,
+        path: &Pathname,
+        at: u64,
+        open: &mut (dyn FnMut() -> mpsc::Receiver<Bytes> + Send),
+    ) -> Result<u64, Error> {
+        let (first, command) = (Command::Extra(Extra::Restart(at)), Command::Stor(path.clone()));
+        match self.store_by(&mut Beside::default(), Some(&first), &command, open).await {
+            Err(error) if error.leaves_connection_usable() => {
+                debug!(target: "towline::ftps", %error, "bytes could not be written over");
+                self.say_good_bye().await;
+                Err(Error::Closed { idle: false, last: None })
+            }
+            result => result,
+        }
+    }
+
     /// Stores a body by `command`, with `first` (REST) right before it, and `beside` in one flight with it and behind its last byte.
     pub(super) async fn store_by(
         &mut self,

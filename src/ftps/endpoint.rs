@@ -207,10 +207,11 @@ impl<D: Dial> Endpoint<D> {
     /// Connects and logs in, with the TLS versions that are known to work.
     pub(super) async fn log_in(&self) -> Result<Connection<D::Stream>, Error> {
         let up_to_12 = policy::offers_up_to_12(self.profile().tls13);
-        let result = match self.log_in_with(up_to_12).await {
+        // Boxed: a login is large, and lies in all that may need another one.
+        let result = match Box::pin(self.log_in_with(up_to_12)).await {
             Err(Error::Tls(TlsError::Version(_))) if up_to_12 && self.tls.allows_12() => {
                 self.learn(|profile| profile.tls13 = Tls13::Only);
-                self.log_in_with(false).await
+                Box::pin(self.log_in_with(false)).await
             }
             result => result,
         };
@@ -248,9 +249,24 @@ impl<D: Dial> Endpoint<D> {
         let is_13 = tls::is_13(&stream);
 
         let mut control = Control::new(stream, self.timeouts).hearing(heard);
+        let goes_ahead = self.profile().in_order == Some(true);
+        let mut ahead = 0;
         let features = loop {
             let reply = match step {
-                Step::Send(command) => control.command(&command).await?,
+                // It is out already.
+                Step::Send(_) if ahead > 0 => {
+                    ahead -= 1;
+                    control.reply().await?
+                }
+                Step::Send(command) => {
+                    control.send(&command).await?;
+                    if goes_ahead {
+                        let commands = login.ahead();
+                        control.send_on(&commands).await?;
+                        ahead = commands.len();
+                    }
+                    control.reply().await?
+                }
                 Step::Wait => greeting(&mut control, &up).await?,
                 Step::Ready(features) => break features,
                 Step::StartTls => return Err(Error::OutOfStep),

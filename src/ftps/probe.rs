@@ -19,11 +19,11 @@ use super::{
     data::Beside,
     dial::Dial,
     error::Error,
-    profile::{Lost, Probed, Profile, Verdict},
+    profile::{Dotfiles, Lost, Probed, Profile, Verdict},
     proto::{Command, Encoding, Extra, Features, ListedKind, Pathname, Reply, listing::Format, transfer::Failure},
 };
 use crate::model::UnixMillis;
-use scratch::{BODY, FILE, Scratch, is_ours};
+use scratch::{APPENDED, BEHIND, BODY, COPY, DOT, FILE, LINK, RESTARTED, Scratch, TO, UPPER, is_ours};
 use steps::{Act, Answer, Entry, Form, How, Known, TABLE};
 
 /// What all steps together may take.
@@ -105,7 +105,7 @@ impl<D: Dial> Client<D> {
             Ok(scratch) => {
                 let number = scratch.number();
                 endpoint.learn(|profile| profile.scratch_left = profile.scratch_left.or(Some(number)));
-                let (verdict, tidied) = run.all(&scratch, extent).await;
+                let (verdict, tidied) = Box::pin(run.all(&scratch, extent)).await;
                 if matches!(tidied, Ok(true)) {
                     endpoint.learn(|profile| profile.scratch_left = profile.scratch_left.filter(|left| *left != number));
                 }
@@ -196,7 +196,7 @@ impl<'a, D: Dial> Run<'a, D> {
     /// Makes the directory, takes all steps of the `extent`, and tidies up, and says whether nothing is left; an error is a
     /// connection that could not be had again.
     async fn all(&mut self, scratch: &Scratch, extent: Extent) -> (Verdict, Result<bool, Error>) {
-        let begun = match timeout_at(self.deadline, self.begin(scratch)).await {
+        let begun = match timeout_at(self.deadline, Box::pin(self.begin(scratch))).await {
             Ok(Ok(begun)) => begun,
             Ok(Err(Gone(error))) => {
                 warn!(target: "towline::ftps", %error, "the probe of the server could not begin");
@@ -215,7 +215,7 @@ impl<'a, D: Dial> Run<'a, D> {
                 next = todo.next();
                 continue;
             }
-            let taken = timeout_at(self.deadline, self.take(scratch, entry)).await;
+            let taken = timeout_at(self.deadline, Box::pin(self.take(scratch, entry))).await;
             let Ok(taken) = taken else { return (Verdict::CutShort, self.tidy_anew(scratch).await) };
             let Err(Gone(error)) = taken else {
                 next = todo.next();
@@ -266,7 +266,7 @@ impl<'a, D: Dial> Run<'a, D> {
                 continue;
             }
             answers.extend(self.say_all(&mut said, said_in).await?);
-            answers.push(self.act(scratch, act).await?);
+            answers.push(Box::pin(self.act(scratch, act)).await?);
         }
         answers.extend(self.say_all(&mut said, said_in).await?);
         if !acts.is_empty() {
@@ -355,7 +355,7 @@ impl<'a, D: Dial> Run<'a, D> {
             let _ = sender.try_send(Bytes::from_static(body));
             receiver
         };
-        let stored = self.client.store_by(&mut beside, first.as_ref(), &command, &mut open).await;
+        let stored = Box::pin(self.client.store_by(&mut beside, first.as_ref(), &command, &mut open)).await;
         let told = beside.told_behind.filter(|_| !beside.behind.is_empty());
         let stored = answer(stored.map(|_| told.map_or(Answer::Stored, Answer::Replies)))?;
         if first.is_some() && stored != Answer::Stored {
@@ -413,6 +413,9 @@ impl<'a, D: Dial> Run<'a, D> {
 
     /// Removes the directory with all that is in it; `false` if the server has it yet.
     async fn remove(&mut self, scratch: &Scratch) -> Result<bool, Gone> {
+        if self.found.in_order == Some(true) && self.remove_at_once(scratch).await? {
+            return Ok(true);
+        }
         self.empty(scratch).await?;
         // `find` may have led into it, and a directory that somebody is in is not removed by some servers.
         self.say(Command::ChangeDir(Pathname::new("/").map_err(gone)?)).await?;
@@ -424,9 +427,36 @@ impl<'a, D: Dial> Run<'a, D> {
         Ok(false)
     }
 
+    /// The same in one go, by the names that a probe leaves if nothing goes wrong.
+    async fn remove_at_once(&mut self, scratch: &Scratch) -> Result<bool, Gone> {
+        let found = &self.found;
+        let files = [
+            (FILE, true),
+            (TO, true),
+            (BEHIND[0], true),
+            (BEHIND[1], true),
+            (COPY, found.server_copy == Some(true)),
+            (LINK, found.symlink == Some(true)),
+            (APPENDED, found.appe.is_some()),
+            (RESTARTED, found.rest_stor.is_some()),
+        ];
+        let dirs = [(UPPER, true), (DOT, found.dotfiles != Dotfiles::default())];
+        let mut commands = Vec::with_capacity(files.len() + dirs.len() + 2);
+        for (names, remove) in [(&files[..], Command::Delete as fn(Pathname) -> Command), (&dirs[..], Command::RemoveDir)] {
+            for (name, _) in names.iter().filter(|(_, may_be_there)| *may_be_there) {
+                commands.push(remove(scratch.at(name).map_err(gone)?));
+            }
+        }
+        commands.push(Command::ChangeDir(Pathname::new("/").map_err(gone)?));
+        commands.push(Command::RemoveDir(scratch.dir().clone()));
+        let plain = self.client.encoding();
+        let told = self.say_all(&mut commands, plain).await?;
+        Ok(matches!(told.last(), Some(Answer::Reply(reply)) if reply.is_positive()))
+    }
+
     /// Removes the directory; where that costs the connection, once more with another.
     async fn tidy(&mut self, scratch: &Scratch) -> Result<bool, Error> {
-        match timeout(TIDY, self.remove(scratch)).await {
+        match timeout(TIDY, Box::pin(self.remove(scratch))).await {
             Ok(Ok(removed)) => Ok(removed),
             _ => self.tidy_anew(scratch).await,
         }
@@ -435,7 +465,7 @@ impl<'a, D: Dial> Run<'a, D> {
     /// Removes the directory over a fresh connection, and leaves a usable one.
     async fn tidy_anew(&mut self, scratch: &Scratch) -> Result<bool, Error> {
         self.client.reconnect().await?;
-        match timeout(TIDY, self.remove(scratch)).await {
+        match timeout(TIDY, Box::pin(self.remove(scratch))).await {
             Ok(Ok(removed)) => Ok(removed),
             _ => self.client.reconnect().await.map(|()| false),
         }

@@ -66,6 +66,14 @@ impl Profile {
         self.probed.is_some_and(|probed| probed.verdict == Verdict::Begun)
     }
 
+    /// Whether bytes inside a file can be written over, and what came of it be proven; `None`: not found out.
+    pub fn patches(&self) -> Option<bool> {
+        let Hashes { hash, xsha256, xmd5, xcrc } = self.hashes;
+        let computes = [hash, xsha256, xmd5, xcrc].iter().any(|found| matches!(found, Some(Hashing::Whole | Hashing::Ranges)));
+        self.probed?;
+        if computes { self.rest_stor.map(|tail| tail == Tail::Keeps) } else { Some(false) }
+    }
+
     /// Forgets what a probe finds out, for a server that is another one now, or is to be asked anew. What is learnt by use
     /// (TLS, passive mode) stays.
     #[must_use]

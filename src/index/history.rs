@@ -24,6 +24,8 @@ pub struct Logged {
     pub other: Option<RelPath>,
     /// Bytes of body that were sent.
     pub bytes: Option<u64>,
+    /// How large the file is, where those are a part of it.
+    pub size: Option<u64>,
     /// Why it failed.
     pub why: Option<String>,
 }
@@ -74,13 +76,14 @@ impl Reader {
 
 fn add(db: &mut Connection, done: &[Logged]) -> Result<(), IndexError> {
     let tx = db.transaction()?;
-    for Logged { at, what, path, other, bytes, why, .. } in done {
+    for Logged { at, what, path, other, bytes, size, why, .. } in done {
         tx.prepare_cached(include_str!("sql/history_add.sql"))?.execute(params![
             at.0,
             what,
             path.to_key(),
             other.as_ref().map(RelPath::to_key),
             bytes.map(u64::cast_signed),
+            size.map(u64::cast_signed),
             why,
         ])?;
     }
@@ -104,7 +107,8 @@ fn logged(db: &Connection, after: i64, limit: usize) -> Result<Vec<Logged>, Inde
                 None
             },
             bytes: row.get::<_, Option<i64>>(5)?.map(i64::cast_unsigned),
-            why: row.get(6)?,
+            size: row.get::<_, Option<i64>>(6)?.map(i64::cast_unsigned),
+            why: row.get(7)?,
         });
     }
     found.reverse();

@@ -1,6 +1,7 @@
 //! The index's verbs from outside, one child per room; the property test is in `model`.
 
 mod boot;
+mod chunks;
 mod dirs;
 mod files;
 mod fold;
@@ -19,7 +20,7 @@ mod trash;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{Done, Kind, Outcome, Problem, ProofWay, Reason};
+use crate::model::{Done, How, Kind, Outcome, Problem, ProofWay, Reason};
 
 /// An index in a directory of its own, without the wait for the disk.
 struct Fresh {
@@ -107,7 +108,7 @@ fn put(path: &str, size: u64, inode: u64) -> Operation {
 }
 
 fn sent(size: u64, inode: u64, content: u8) -> Outcome {
-    Outcome::Done(Done::Holds { print: print(size, inode), digest: Digest([content; 32]), sent: size })
+    Outcome::Done(Done::Holds { print: print(size, inode), digest: Digest([content; 32]), sent: size, how: How::Sent })
 }
 
 fn refused() -> Problem {

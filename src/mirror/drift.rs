@@ -13,8 +13,8 @@
 
 use crate::{
     model::{
-        Abilities, Entry, Fingerprint, Job, Kind, Operation, Outcome, Problem, Reason, RelPath, ServerCopy, Stat, UnixMillis,
-        Versions, is_trash,
+        Abilities, Chunks, Entry, Fingerprint, Job, Kind, Operation, Outcome, Problem, Reason, RelPath, ServerCopy, Stat,
+        UnixMillis, Versions, is_trash,
     },
     remote::{RemoteError, Session},
     scan::Place,
@@ -45,6 +45,10 @@ pub(super) struct Care {
     pub(super) drift: Drift,
     /// What is recorded at each path that the job regards, in their order.
     pub(super) recorded: Vec<Option<Entry>>,
+    /// What the server has of the job's path, chunk by chunk, where that is known and of use.
+    pub(super) former: Option<Chunks>,
+    /// What is new of a file may be added to it under its own name.
+    pub(super) in_place: bool,
     /// For names with a date.
     pub(super) now: UnixMillis,
     /// What is kept of what is overwritten.

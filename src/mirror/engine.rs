@@ -54,7 +54,7 @@ use crate::{
     model::{Abilities, Job, MovedDir, Operation, PathSet, RelPath, RootIdentity, UnixMillis},
     plan::{Approval, Policy, Removals},
     remote::Remote,
-    scan::{Reach, Rules, Skipped},
+    scan::{Patterns, Reach, Rules, Skipped},
     watch::{Settle, WatchError, Watcher},
 };
 
@@ -117,6 +117,8 @@ pub struct Mirror<R: Remote, W> {
     watch: WatchStatus,
     settle: Settle,
     rules: Option<Rules>,
+    /// Files that only grow.
+    growing: Patterns,
     /// Where followed links lead.
     reach: Reach,
     looking: Option<mpsc::Receiver<Seen>>,
@@ -228,6 +230,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         start_watch: StartWatch<W>,
     ) -> Result<(Self, Handle), MirrorError> {
         let rules = Rules::new(&settings.source, &settings.patterns())?;
+        let growing = Patterns::new(&settings.append)?;
         let (status, status_rx) =
             watch::channel(Arc::new(MirrorStatus { name: settings.name.clone(), ..MirrorStatus::default() }));
         let (command_tx, commands) = mpsc::channel(8);
@@ -257,6 +260,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             glance_at: now + GLANCE,
             watch: WatchStatus::default(),
             rules: Some(rules),
+            growing,
             reach: Reach::default(),
             looking: None,
             looking_at_all: false,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     index::Logged,
-    model::{Done, Operation, Outcome, RelPath, UnixMillis},
+    model::{Done, How, Operation, Outcome, RelPath, UnixMillis},
 };
 
 /// One thing that was done, or tried, as it is told.
@@ -14,8 +14,8 @@ pub struct LogEntry {
     pub id: i64,
     /// When.
     pub at: UnixMillis,
-    /// What became of it: `published`, `copied` (on the server), `appended`, `unchanged`, `made`, `linked`, `changed`, `moved`, `removed`, `trashed`, `kept`, `restored`,
-    /// `expired`, `failed` or `unclear`.
+    /// What became of it: `published`, `copied` (on the server), `appended` or `patched` (there, the rest was sent), `unchanged`, `made`,
+    /// `linked`, `changed`, `moved`, `removed`, `trashed`, `kept`, `restored`, `expired`, `failed` or `unclear`.
     pub what: String,
     /// The path below the mirror's root.
     pub path: String,
@@ -23,13 +23,16 @@ pub struct LogEntry {
     pub other: Option<String>,
     /// Bytes that were sent, of a file.
     pub bytes: Option<u64>,
+    /// Bytes of the whole file, where those are a part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// Why it failed, or is unclear.
     pub why: Option<String>,
 }
 
 impl From<Logged> for LogEntry {
-    fn from(Logged { id, at, what, path, other, bytes, why }: Logged) -> Self {
-        Self { id, at, what, path: path.to_string(), other: other.map(|other| other.to_string()), bytes, why }
+    fn from(Logged { id, at, what, path, other, bytes, size, why }: Logged) -> Self {
+        Self { id, at, what, path: path.to_string(), other: other.map(|other| other.to_string()), bytes, size, why }
     }
 }
 
@@ -42,6 +45,7 @@ pub(super) fn logged(operation: &Operation, outcome: &Outcome, at: UnixMillis) -
         path: operation.path().clone(),
         other: other.cloned(),
         bytes: None,
+        size: None,
         why: None,
     };
     let failed = |what: &str, problem: &crate::model::Problem| {
@@ -54,14 +58,16 @@ pub(super) fn logged(operation: &Operation, outcome: &Outcome, at: UnixMillis) -
         Outcome::Failed(problem) => Some(failed("failed", problem)),
         Outcome::InDoubt(problem) => Some(failed("unclear", problem)),
         Outcome::Done(Done::NotMoved) => Some(entry("made", None)),
-        Outcome::Done(Done::Holds { sent: 0, print, .. }) if print.size > 0 => Some(match operation.reads() {
-            Some(from) => entry("copied", Some(from)),
-            None => entry("unchanged", None),
-        }),
-        Outcome::Done(Done::Holds { sent, print, .. }) if operation.reads() == Some(operation.path()) && *sent < print.size => {
-            Some(Logged { bytes: Some(*sent), ..entry("appended", None) })
+        Outcome::Done(Done::Holds { sent, print, how, .. }) => {
+            let of = |what| Logged { bytes: Some(*sent), size: Some(print.size), ..entry(what, None) };
+            Some(match how {
+                How::Sent => Logged { bytes: Some(*sent), ..entry("published", None) },
+                How::Unchanged => entry("unchanged", None),
+                How::Copied => entry("copied", operation.reads()),
+                How::Appended => of("appended"),
+                How::Patched { .. } => of("patched"),
+            })
         }
-        Outcome::Done(Done::Holds { sent, .. }) => Some(Logged { bytes: Some(*sent), ..entry("published", None) }),
         Outcome::Done(Done::AsPlanned) => Some(match operation {
             Operation::MakeDir { .. } => entry("made", None),
             // Its outcome is another; the same word as where that is.
@@ -107,8 +113,8 @@ mod tests {
         Operation::Put { path: path("a"), print: print(size), equal_to: None, like: None, mode: None }
     }
 
-    fn holds(size: u64, sent: u64) -> Outcome {
-        Outcome::Done(Done::Holds { print: print(size), digest: Digest([0; 32]), sent })
+    fn holds(size: u64, sent: u64, how: How) -> Outcome {
+        Outcome::Done(Done::Holds { print: print(size), digest: Digest([0; 32]), sent, how })
     }
 
     /// Word, other path, bytes, reason.
@@ -123,9 +129,13 @@ mod tests {
     #[test]
     fn each_outcome_has_its_word() {
         let done = |what: &str| Some((what.to_owned(), None, None, None));
-        assert_eq!(told(&put(5), &holds(5, 5)), Some(("published".to_owned(), None, Some(5), None)));
-        assert_eq!(told(&put(0), &holds(0, 0)), Some(("published".to_owned(), None, Some(0), None)), "an empty file is sent");
-        assert_eq!(told(&put(5), &holds(5, 0)), done("unchanged"));
+        assert_eq!(told(&put(5), &holds(5, 5, How::Sent)), Some(("published".to_owned(), None, Some(5), None)));
+        assert_eq!(
+            told(&put(0), &holds(0, 0, How::Sent)),
+            Some(("published".to_owned(), None, Some(0), None)),
+            "an empty file is sent"
+        );
+        assert_eq!(told(&put(5), &holds(5, 0, How::Unchanged)), done("unchanged"));
         let like = |from: &str| Operation::Put {
             path: path("a"),
             print: print(5),
@@ -133,9 +143,13 @@ mod tests {
             like: Some(Like { path: path(from), digest: Digest([0; 32]) }),
             mode: None,
         };
-        assert_eq!(told(&like("b"), &holds(5, 0)), Some(("copied".to_owned(), Some("b".to_owned()), None, None)));
-        assert_eq!(told(&like("a"), &holds(5, 2)), Some(("appended".to_owned(), None, Some(2), None)));
-        assert_eq!(told(&like("a"), &holds(5, 5)), Some(("published".to_owned(), None, Some(5), None)), "it was sent after all");
+        assert_eq!(told(&like("b"), &holds(5, 0, How::Copied)), Some(("copied".to_owned(), Some("b".to_owned()), None, None)));
+        assert_eq!(told(&like("a"), &holds(5, 2, How::Appended)), Some(("appended".to_owned(), None, Some(2), None)));
+        let patched = How::Patched { chunks: 1, of: 3 };
+        assert_eq!(told(&like("a"), &holds(5, 2, patched)), Some(("patched".to_owned(), None, Some(2), None)));
+        assert_eq!(logged(&like("a"), &holds(5, 2, patched), AT).and_then(|entry| entry.size), Some(5));
+        let after_all = told(&like("a"), &holds(5, 5, How::Sent));
+        assert_eq!(after_all, Some(("published".to_owned(), None, Some(5), None)), "it was sent after all");
         assert_eq!(told(&put(5), &Outcome::Untouched), None);
         assert_eq!(told(&put(5), &Outcome::Done(Done::Staged { print: print(5), digest: Digest([0; 32]), sent: 5 })), None);
         let problem = Problem::new(Reason::Refused, "550 no");
@@ -157,7 +171,7 @@ mod tests {
             Operation::Rename { from: path("a"), to: path("b"), print: print(9), digest: None, mode: None, retime: false };
         assert_eq!(saved(&rename, &Outcome::Done(Done::AsPlanned)), 9);
         assert_eq!(saved(&rename, &Outcome::Untouched), 0);
-        assert_eq!((saved(&put(5), &holds(5, 5)), saved(&put(5), &holds(5, 0))), (0, 5));
-        assert_eq!(saved(&put(5), &holds(5, 2)), 3, "it went on where it was cut off");
+        assert_eq!((saved(&put(5), &holds(5, 5, How::Sent)), saved(&put(5), &holds(5, 0, How::Copied))), (0, 5));
+        assert_eq!(saved(&put(5), &holds(5, 2, How::Sent)), 3, "it went on where it was cut off");
     }
 }

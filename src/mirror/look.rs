@@ -103,9 +103,8 @@ pub(super) fn digest(place: Place, files: Vec<(RelPath, Fingerprint)>) -> mpsc::
 pub(super) fn nulls(place: &Place, files: &[RelPath]) -> u64 {
     let Ok(root) = place.open() else { return 0 };
     let is_null = |path: &&RelPath| {
-        let mut block = [1; 4096];
-        let read = open_file(&root, path).ok().and_then(|mut file| file.read(&mut block).ok());
-        read.is_some_and(|n| n > 0 && block[..n].iter().all(|b| *b == 0))
+        let block = open_file(&root, path).ok().and_then(|mut file| file.read(4096).ok());
+        block.is_some_and(|block| !block.is_empty() && block.iter().all(|b| *b == 0))
     };
     files.iter().filter(is_null).count() as u64
 }

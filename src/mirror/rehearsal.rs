@@ -64,6 +64,8 @@ pub async fn rehearse<R: Remote>(
         abilities: remote.abilities(),
         drift: Drift::KeepRemote,
         recorded: vec![None],
+        former: None,
+        in_place: false,
         now,
         versions: Versions::Never,
         goes_on: false,

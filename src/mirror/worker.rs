@@ -12,7 +12,7 @@ use super::{
     drift::{self, Aside, Care},
 };
 use crate::{
-    model::{Digest, Done, Job, Kind, Mode, Operation, Outcome, Problem, Reason, RelPath, Stat, is_trash},
+    model::{Chunks, Digest, Done, Job, Kind, Mode, Operation, Outcome, Problem, Reason, RelPath, Stat, is_trash},
     remote::{Class, RemoteError, Session},
     scan::{Place, travels},
 };
@@ -32,11 +32,22 @@ pub(super) struct Report {
     pub(super) differs: bool,
     /// What was found out of a path that is not the job's own.
     pub(super) aside: Option<Aside>,
+    /// What was sent, chunk by chunk, where that is of use.
+    pub(super) chunks: Option<Chunks>,
 }
 
 impl Report {
     pub(super) fn of(outcome: Outcome) -> Self {
-        Self { outcome, trouble: None, look_again: false, mode_unset: false, unheard: false, differs: false, aside: None }
+        Self {
+            outcome,
+            trouble: None,
+            look_again: false,
+            mode_unset: false,
+            unheard: false,
+            differs: false,
+            aside: None,
+            chunks: None,
+        }
     }
 
     /// The server's copy is not what was recorded, and stays.

@@ -25,6 +25,9 @@ pub struct Abilities {
     /// Files can be copied on the server (SITE CPFR, SITE CPTO).
     #[serde(default)]
     pub copies: Option<bool>,
+    /// Bytes inside a file can be written over (REST and STOR), and its checksum is computed.
+    #[serde(default)]
+    pub patches: Option<bool>,
 }
 
 impl Abilities {
@@ -39,6 +42,7 @@ impl Abilities {
         symlink: None,
         times: None,
         copies: None,
+        patches: None,
     };
 
     /// Whether names that differ in case only are known to be one.

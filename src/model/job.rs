@@ -285,6 +285,28 @@ pub enum Done {
         digest: Digest,
         /// Bytes of body that were sent; 0 when the server had it already.
         sent: u64,
+        /// How it came there.
+        how: How,
+    },
+}
+
+/// How a file came to be on the server as it is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It was sent; in a release, or after it was cut off, perhaps not all of it.
+    Sent,
+    /// It was there under its name.
+    Unchanged,
+    /// It was copied there, from another name.
+    Copied,
+    /// It was copied there, and what is new was added to the copy.
+    Appended,
+    /// It was copied there, and what had changed was written over in the copy.
+    Patched {
+        /// So many chunks of it were sent,
+        chunks: u32,
+        /// of so many.
+        of: u32,
     },
 }
 

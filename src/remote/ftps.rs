@@ -13,7 +13,7 @@ use super::{Both, Change, Class, Concluded, Listed, Listing, Remote, RemoteError
 use crate::{
     ftps::{
         self, AccountError, Client, Credentials, DataMode, Dated, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile,
-        Proxy, Stats, TcpDial, Throttle, Timeouts, TlsError, TlsSettings,
+        Proxy, Stats, Tail, TcpDial, Throttle, Timeouts, TlsError, TlsSettings,
         proto::{ArgumentError, ListedKind, Pathname, listing::Completeness},
     },
     model::{self, Abilities, Checksum, Kind, PathError, RelPath, ServerCopy, Stat, UnixMillis},
@@ -259,6 +259,7 @@ impl<D: Dial> Remote for FtpsRemote<D> {
             symlink,
             times: set_time_exact,
             copies: server_copy,
+            patches: self.profile().patches(),
         }
     }
 
@@ -300,6 +301,21 @@ impl<D: Dial> Session for FtpsSession<D> {
         }
         let path = self.at(path)?;
         Ok(self.client.append(&path, &mut || body.open()).await?)
+    }
+
+    async fn overwrite(&mut self, path: &RelPath, at: u64, body: &mut dyn Source) -> Result<u64, RemoteError> {
+        if !self.overwrites() {
+            return Err(RemoteError::new(
+                Class::Refused,
+                "the server is not known to write over bytes inside files (REST, STOR)",
+            ));
+        }
+        let path = self.at(path)?;
+        Ok(self.client.overwrite(&path, at, &mut || body.open()).await?)
+    }
+
+    fn overwrites(&self) -> bool {
+        self.client.endpoint().profile().rest_stor == Some(Tail::Keeps)
     }
 
     async fn size(&mut self, path: &RelPath) -> Result<Option<u64>, RemoteError> {
@@ -465,7 +481,8 @@ impl<D: Dial> Session for FtpsSession<D> {
 
     async fn study(&mut self) -> Result<(), RemoteError> {
         let Some(clock) = self.probing else { return Ok(()) };
-        Ok(self.client.study(&self.base.absolute(), clock()).await?)
+        // Boxed: it is large, and lies in futures that are.
+        Ok(Box::pin(self.client.study(&self.base.absolute(), clock())).await?)
     }
 
     async fn ping(&mut self) -> Result<(), RemoteError> {

@@ -210,8 +210,17 @@ impl Remote for MemoryRemote {
             symlink: Some(!manners.no_links),
             times: Some(true),
             copies: Some(manners.copies),
+            patches: Some(manners.copies && manners.sums),
         }
     }
+}
+
+/// What a body takes the place of.
+#[derive(Clone, Copy)]
+enum To {
+    All,
+    End,
+    Middle(u64),
 }
 
 /// A conversation with a [`MemoryRemote`].
@@ -252,7 +261,7 @@ impl MemorySession {
 
 impl MemorySession {
     /// Stores a body, or adds it to what is there.
-    async fn take(&mut self, path: &RelPath, body: &mut dyn Source, adds: bool) -> Result<u64, RemoteError> {
+    async fn take(&mut self, path: &RelPath, body: &mut dyn Source, to: To) -> Result<u64, RemoteError> {
         tokio::task::yield_now().await;
         let call = {
             let mut shared = self.remote.lock();
@@ -285,7 +294,11 @@ impl MemorySession {
                 }
                 shared.stored += if is_marker(path) { 0 } else { sent.len() as u64 };
                 let length = sent.len() as u64;
-                let taken = if adds { shared.tree.append(path, &sent) } else { shared.tree.store(path, sent) };
+                let taken = match to {
+                    To::All => shared.tree.store(path, sent),
+                    To::End => shared.tree.append(path, &sent),
+                    To::Middle(at) => shared.tree.overwrite(path, at, &sent),
+                };
                 taken.map(|()| length).map_err(Some)
             }
         };
@@ -295,11 +308,19 @@ impl MemorySession {
 
 impl Session for MemorySession {
     async fn store(&mut self, path: &RelPath, body: &mut dyn Source) -> Result<u64, RemoteError> {
-        self.take(path, body, false).await
+        self.take(path, body, To::All).await
     }
 
     async fn append(&mut self, path: &RelPath, body: &mut dyn Source) -> Result<u64, RemoteError> {
-        self.take(path, body, true).await
+        self.take(path, body, To::End).await
+    }
+
+    async fn overwrite(&mut self, path: &RelPath, at: u64, body: &mut dyn Source) -> Result<u64, RemoteError> {
+        self.take(path, body, To::Middle(at)).await
+    }
+
+    fn overwrites(&self) -> bool {
+        true
     }
 
     async fn size(&mut self, path: &RelPath) -> Result<Option<u64>, RemoteError> {

@@ -1,14 +1,12 @@
 //! Opens a file to be sent: below the root, through a symlink only where they are followed, never blocking. What is done with the bytes is not
 //! known here.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    os::fd::AsFd,
-    time::Duration,
-};
+use std::{fs::File, io, os::fd::AsFd, time::Duration};
 
-use rustix::io::Errno;
+use rustix::{
+    buffer::spare_capacity,
+    io::{Errno, retry_on_intr},
+};
 
 use super::{
     Root, Symlinks,
@@ -94,17 +92,24 @@ impl OpenedFile {
         dir::fingerprint(self.0.as_fd())?.ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 
-    /// Reads on; 0 is the end.
+    /// Reads on, `most` bytes at once; nothing is the end.
     ///
     /// # Errors
     /// When the system cannot.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.0.read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
+    pub fn read(&mut self, most: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(most);
+        retry_on_intr(|| rustix::io::read(&self.0, spare_capacity(&mut bytes)))?;
+        Ok(bytes)
+    }
+
+    /// Reads at this place, `most` bytes at once; nothing is the end.
+    ///
+    /// # Errors
+    /// When the system cannot.
+    pub fn read_at(&self, most: usize, at: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(most);
+        retry_on_intr(|| rustix::io::pread(&self.0, spare_capacity(&mut bytes), at))?;
+        Ok(bytes)
     }
 }
 

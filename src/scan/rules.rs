@@ -69,7 +69,7 @@ impl std::fmt::Display for Rule {
 #[derive(Debug, thiserror::Error)]
 pub enum RulesError {
     /// One of them is no pattern.
-    #[error("ignore pattern `{pattern}` is not valid: {source}")]
+    #[error("the pattern `{pattern}` is not valid: {source}")]
     Pattern {
         /// Which.
         pattern: String,
@@ -77,8 +77,17 @@ pub enum RulesError {
         source: ignore::Error,
     },
     /// Each is fine, but together they are too many.
-    #[error("the ignore patterns cannot be combined: {0}")]
+    #[error("the patterns cannot be combined: {0}")]
     Together(#[source] ignore::Error),
+}
+
+/// All of these patterns together.
+pub(super) fn combined(patterns: &[String]) -> Result<Gitignore, RulesError> {
+    let mut builder = GitignoreBuilder::new("");
+    for pattern in patterns {
+        builder.add_line(None, pattern).map_err(|source| RulesError::Pattern { pattern: pattern.clone(), source })?;
+    }
+    builder.build().map_err(RulesError::Together)
 }
 
 impl Rules {
@@ -88,12 +97,7 @@ impl Rules {
     /// # Errors
     /// When a pattern is not valid.
     pub fn new(root: &Path, patterns: &[String]) -> Result<Self, RulesError> {
-        let mut builder = GitignoreBuilder::new("");
-        for pattern in patterns {
-            builder.add_line(None, pattern).map_err(|source| RulesError::Pattern { pattern: pattern.clone(), source })?;
-        }
-        let patterns = builder.build().map_err(RulesError::Together)?;
-        Ok(Self { root: root.to_owned(), patterns: Arc::new(patterns) })
+        Ok(Self { root: root.to_owned(), patterns: Arc::new(combined(patterns)?) })
     }
 
     /// Whether `path`, if it is a `kind`, is ignored, by itself or because a directory above it is. Reads the ignore files

@@ -8,7 +8,7 @@ use towline::{
     ftps::proto::ReplyParser,
     index::Index,
     model::{
-        Abilities, Digest, Done, Entry, Fingerprint, Observation, Operation, Outcome, PathSet, RelPath, Row, Settlement,
+        Abilities, Digest, Done, Entry, Fingerprint, How, Observation, Operation, Outcome, PathSet, RelPath, Row, Settlement,
         UnixMillis, Window,
     },
     plan::{Policy, Removals, Stage, plan},
@@ -138,7 +138,7 @@ fn index(c: &mut Criterion) {
         let put = Operation::Put { path: path(7), print, equal_to: None, mode: None, like: None };
         b.iter(|| {
             let jobs = index.begin(std::slice::from_ref(&put), NOW).expect("begun");
-            let outcome = Outcome::Done(Done::Holds { print, digest, sent: 5 });
+            let outcome = Outcome::Done(Done::Holds { print, digest, sent: 5, how: How::Sent });
             index.settle(&[Settlement { job: jobs[0].id, outcome, retry_at: None }], NOW).expect("settled");
         });
     });

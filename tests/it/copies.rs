@@ -196,6 +196,8 @@ fn grown(modules: &str) {
     let _daemon = rig.run();
     rig.await_sync();
     let stored = rig.commands("STOR");
+    // What was changed inside is written over where the server shows that it fits: in two stretches, and else it is sent.
+    let inside = if modules.contains("mod_digest") { 2 } else { 1 };
     for n in 1..4 {
         let more = &body(100 + u8::try_from(n).unwrap())[..100_000];
         log.extend(more);
@@ -212,11 +214,11 @@ fn grown(modules: &str) {
     fs::rename(rig.dir.path().join("aside"), rig.source.join("log")).unwrap();
     rig.await_sync();
     assert!(rig.is_equal());
-    assert_eq!((rig.commands("STOR") - stored, rig.commands("APPE")), (1, 3), "{}", rig.log());
+    assert_eq!((rig.commands("STOR") - stored, rig.commands("APPE")), (inside, 3), "{}", rig.log());
     fs::rename(rig.source.join("log"), rig.source.join("log.1")).unwrap();
     rig.write("log", "a new one");
     rig.await_sync();
     assert!(rig.is_equal());
-    assert_eq!((rig.commands("STOR") - stored, rig.commands("APPE")), (2, 3), "{}", rig.log());
+    assert_eq!((rig.commands("STOR") - stored, rig.commands("APPE")), (inside + 1, 3), "{}", rig.log());
     assert_eq!(rig.orphans(), Vec::<String>::new());
 }

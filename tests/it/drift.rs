@@ -128,6 +128,7 @@ impl Home {
             source: self.source(),
             view: View::default(),
             ignore: Vec::new(),
+            append: Vec::new(),
             quiet: Duration::from_millis(5),
             full_scan: Duration::from_secs(3600),
             identity: marker::identity("machine", &self.state()),

@@ -10,6 +10,7 @@
     reason = "a test program: it may panic, print, and is nobody's library"
 )]
 
+mod appends;
 mod audit;
 mod booted;
 mod chaos;
@@ -36,6 +37,7 @@ mod mixed;
 mod moves;
 mod names;
 mod network;
+mod patches;
 mod proxies;
 mod pty;
 mod release;
@@ -75,6 +77,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(listing::trials());
     trials.extend(daemon::trials());
     trials.extend(network::trials());
+    trials.extend(patches::trials());
     trials.extend(names::trials());
     trials.extend(cli::trials());
     trials.extend(init::trials());
@@ -85,6 +88,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(truth::trials());
     trials.extend(turns::trials());
     trials.extend(mirror::trials());
+    trials.extend(appends::trials());
     trials.extend(audit::trials());
     trials.extend(saves::trials());
     trials.extend(seen::trials());

@@ -140,10 +140,10 @@ fn the_rest() {
     }
     assert!(user("ann@example.com".to_owned()).is_ok());
     for good in ["*.tmp", ".git/", "!keep", "# comment", "", "a b\\ ", "**/x"] {
-        assert!(ignore_pattern(good.to_owned()).is_ok(), "{good}");
+        assert!(pattern(good.to_owned()).is_ok(), "{good}");
     }
     for bad in ["[z-a]", "a\nb", "{a", "a\0"] {
-        assert!(ignore_pattern(bad.to_owned()).is_err(), "{bad:?}");
+        assert!(pattern(bad.to_owned()).is_err(), "{bad:?}");
     }
     for bad in ["", "1A", "A-B", "A=B", "$A", "Ä"] {
         assert!(variable(bad.to_owned()).is_err(), "{bad}");
@@ -187,7 +187,7 @@ proptest! {
     #[test]
     fn no_value_panics(text in any::<String>(), value in any::<i64>()) {
         let _ = (name(text.clone()), host(text.clone()), user(text.clone()), pin(&text), trust(&text), delete(&text));
-        let _ = (duration(&text, &Bounds::QUIET), local_path(&text, &origin()), ignore_pattern(text.clone()));
+        let _ = (duration(&text, &Bounds::QUIET), local_path(&text, &origin()), pattern(text.clone()));
         let _ = (variable(text.clone()), credential(text.clone()), command(vec![text.clone()], &origin()));
         let _ = number::<u8>(value, 0, 100);
         if let Ok(path) = remote_path(text) {

@@ -235,7 +235,7 @@ async function log(known) {
       const item = make("li");
       const time = make("time", new Date(entry.at).toLocaleTimeString());
       time.dateTime = new Date(entry.at).toISOString();
-      const what = ` ${entry.what} ${entry.path}` + (entry.other ? ` (${entry.other})` : "") + (entry.bytes != null ? `, ${bytes(entry.bytes)}` : "");
+      const what = ` ${entry.what} ${entry.path}` + (entry.other ? ` (${entry.other})` : "") + (entry.bytes != null ? `, ${bytes(entry.bytes)}` : "") + (entry.size != null ? ` of ${bytes(entry.size)}` : "");
       item.append(time, what);
       if (entry.why) item.append(make("div", entry.why, "dim"));
       return item;

@@ -11,6 +11,14 @@ const MARK: &[u8] = b"tl-probe";
 pub(super) const FILE: &[u8] = b"tl-probe-file";
 /// A name that is never made.
 pub(super) const MISSING: &[u8] = b"tl-probe-missing";
+/// What is renamed over.
+pub(super) const TO: &[u8] = b"tl-probe-to";
+pub(super) const LINK: &[u8] = b"tl-probe-link";
+pub(super) const COPY: &[u8] = b"tl-probe-copy";
+pub(super) const APPENDED: &[u8] = b"tl-probe-append";
+pub(super) const RESTARTED: &[u8] = b"tl-probe-restart";
+/// Uploads with questions behind them.
+pub(super) const BEHIND: [&[u8]; 2] = [b"tl-probe-behind-1", b"tl-probe-behind-2"];
 /// Begins with a dot.
 pub(super) const DOT: &[u8] = b".tl-probe-dot";
 pub(super) const UPPER: &[u8] = b"tl-probe-CASE";

@@ -93,7 +93,6 @@ pub(super) const TABLE: [Entry; 15] = [
     Entry { step: Step::Size, waits: at_once, asks: asks::size, reads: reads::size },
     Entry { step: Step::Flight, waits: at_once, asks: asks::flight, reads: reads::flight },
     Entry { step: Step::Times, waits: at_once, asks: asks::times, reads: reads::times },
-    Entry { step: Step::Rename, waits: at_once, asks: asks::rename, reads: reads::rename },
     Entry { step: Step::Append, waits, asks: asks::append, reads: reads::append },
     Entry { step: Step::Restart, waits, asks: asks::restart, reads: reads::restart },
     Entry { step: Step::Chmod, waits: at_once, asks: asks::chmod, reads: reads::chmod },
@@ -105,6 +104,7 @@ pub(super) const TABLE: [Entry; 15] = [
     Entry { step: Step::Hashes, waits: at_once, asks: asks::hashes, reads: reads::hashes },
     Entry { step: Step::Ranges, waits, asks: asks::ranges, reads: reads::ranges },
     Entry { step: Step::Behind, waits: at_once, asks: asks::behind, reads: reads::behind },
+    Entry { step: Step::Rename, waits: at_once, asks: asks::rename, reads: reads::rename },
 ];
 
 fn at_once(_: &Features) -> bool {

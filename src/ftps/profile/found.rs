@@ -199,12 +199,11 @@ pub enum Step {
 }
 
 impl Step {
-    /// All: flights early, since what follows goes in them; else the harmless ones first.
+    /// All: flights early, since what follows goes in them; else the harmless ones first, and last the one that takes the file away.
     pub const ALL: [Self; 15] = [
         Self::Size,
         Self::Flight,
         Self::Times,
-        Self::Rename,
         Self::Append,
         Self::Restart,
         Self::Chmod,
@@ -216,6 +215,7 @@ impl Step {
         Self::Hashes,
         Self::Ranges,
         Self::Behind,
+        Self::Rename,
     ];
 }
 

@@ -153,6 +153,16 @@ impl Login {
         self.go(State::Pbsz, Command::Pbsz)
     }
 
+    /// What is sent next if the reply to what was sent last is as it should be, and the replies to these are: they may go out with it
+    /// where a server is known to answer one after the other. The password is never among them.
+    pub fn ahead(&self) -> Vec<Command> {
+        match (self.state, &self.credentials) {
+            (State::Pbsz, Some(credentials)) => vec![Command::ProtP, Command::User(credentials.user.clone())],
+            (State::OptsUtf8, _) => vec![Command::TypeImage],
+            _ => Vec::new(),
+        }
+    }
+
     /// The error of a login whose last step got no reply; `None` where that says nothing more. A server that has refused AUTH
     /// TLS need not answer anything else.
     pub fn unanswered(&mut self) -> Option<LoginError> {

@@ -1,2 +1,2 @@
 -- The newest ones behind an id, newest first.
-SELECT id, at, what, path, other, bytes, why FROM history WHERE id > ?1 ORDER BY id DESC LIMIT ?2
+SELECT id, at, what, path, other, bytes, size, why FROM history WHERE id > ?1 ORDER BY id DESC LIMIT ?2

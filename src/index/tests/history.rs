@@ -4,7 +4,7 @@ use super::*;
 
 fn done(path: &str, n: i64) -> Logged {
     let other = (n % 2 == 0).then(|| p("b/old"));
-    Logged { id: 0, at: at(n), what: "published".to_owned(), path: p(path), other, bytes: Some(7), why: None }
+    Logged { id: 0, at: at(n), what: "published".to_owned(), path: p(path), other, bytes: Some(7), size: None, why: None }
 }
 
 #[test]

@@ -325,7 +325,7 @@ fn play(mut fresh: Fresh, model: &mut Model, step: Step) -> Fresh {
             let outcome = match (outcome, &job.operation) {
                 (Outcome::Done(_), Operation::RenameDir { .. }) if print.size == 0 => Outcome::Done(Done::NotMoved),
                 (Outcome::Done(_), Operation::Put { .. }) => {
-                    Outcome::Done(Done::Holds { print, digest: Digest([1; 32]), sent: print.size })
+                    Outcome::Done(Done::Holds { print, digest: Digest([1; 32]), sent: print.size, how: How::Sent })
                 }
                 (outcome, _) => outcome,
             };

@@ -1,7 +1,7 @@
 use crate::{
     index::Index,
     model::{
-        Digest, Done, Entry, Fingerprint, Observation, Operation, Outcome, Problem, Reason, RelPath, Settlement, Staged,
+        Digest, Done, Entry, Fingerprint, How, Observation, Operation, Outcome, Problem, Reason, RelPath, Settlement, Staged,
         UnixMillis,
     },
 };
@@ -85,7 +85,7 @@ fn a_run_is_kept_in_its_order_until_each_of_it_is_settled() {
         found.iter().map(|s| (s.job.clone(), s.step)).collect::<Vec<_>>(),
         run.iter().cloned().zip(1..).collect::<Vec<_>>()
     );
-    index.settle(&[done(run[0].id, Done::Holds { print: READ, digest: DIGEST, sent: 9 })], NOW).unwrap();
+    index.settle(&[done(run[0].id, Done::Holds { print: READ, digest: DIGEST, sent: 9, how: How::Sent })], NOW).unwrap();
     assert_eq!(index.recorded(&[path("d/a")]).unwrap(), [Some(Entry::file(READ, Some(DIGEST)))]);
     let lost = Outcome::InDoubt(Problem::new(Reason::Connection, ""));
     index.settle(&[Settlement { job: run[1].id, outcome: lost, retry_at: Some(NOW) }], NOW).unwrap();

@@ -78,6 +78,7 @@ impl Scene {
             source: self.source(),
             view: View::default(),
             ignore: Vec::new(),
+            append: Vec::new(),
             quiet: Duration::ZERO,
             full_scan: Duration::from_secs(3600),
             identity: "test".to_owned(),

@@ -19,6 +19,8 @@ fn care() -> Care {
         abilities: Abilities::UNKNOWN,
         drift: Drift::default(),
         recorded: Vec::new(),
+        former: None,
+        in_place: false,
         now: clock::now(),
         versions: Versions::default(),
         goes_on: true,

@@ -1,12 +1,12 @@
 //! Which puts need no body: the server has their content in the trash, from where it is renamed; or under another name, and can copy it. And
-//! which may need only the end of one: the file has grown since it was sent.
+//! which may need only a part of one: the file has grown since it was sent, or was changed inside.
 
 use std::collections::HashMap;
 
 use super::Mirror;
 use crate::{
     index::{Index, IndexError, LARGEST_COPY, LARGEST_GROWN, LEAST_COPY},
-    model::{Digest, Entry, Like, Operation, PathSet, RelPath, Row},
+    model::{CHUNKED, Chunks, Digest, Entry, Job, Like, Operation, PathSet, RelPath, Row},
     plan::{Step, Why},
     remote::Remote,
     watch::Watcher,
@@ -21,28 +21,63 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     /// Says of the puts in `steps`, which were planned of `rows`, where the server has their content, or the beginning of it.
     pub(super) async fn find_likes(&mut self, rows: &[Row], steps: &mut [Step]) -> Result<(), IndexError> {
         self.find_equal(rows, steps).await?;
-        self.find_grown(rows, steps).await
+        self.find_changed(rows, steps).await
     }
 
-    /// Of the puts that may have grown: that what is recorded of them may be the beginning.
-    async fn find_grown(&mut self, rows: &[Row], steps: &mut [Step]) -> Result<(), IndexError> {
-        if !self.can_copy() {
+    /// Of the puts of what has changed: that what is recorded of them may have most of it.
+    async fn find_changed(&mut self, rows: &[Row], steps: &mut [Step]) -> Result<(), IndexError> {
+        if !self.can_copy() && self.settings.append.is_empty() {
             return Ok(());
         }
-        let former: HashMap<&RelPath, Digest> = rows.iter().filter_map(beginning).collect();
-        let is_one = |step: &&mut Step| matches!(&step.operation, Operation::Put { path, equal_to: None, like: None, .. } if former.contains_key(path));
-        let mut puts: Vec<&mut Step> = steps.iter_mut().filter(is_one).collect();
+        let former: HashMap<&RelPath, Former> = rows.iter().filter_map(Former::of).collect();
+        let is_one = |step: &Step| match &step.operation {
+            Operation::Put { path, like: None, .. } => former.get(path).copied(),
+            _ => None,
+        };
+        let mut puts: Vec<(&mut Step, Former)> =
+            steps.iter_mut().filter_map(|step| is_one(step).map(|former| (step, former))).collect();
         if puts.is_empty() {
             return Ok(());
         }
-        let paths: Vec<RelPath> = puts.iter().map(|step| step.operation.path().clone()).collect();
-        let untried = self.books.with(move |index| index.untried(&paths)).await?;
-        for (step, _) in puts.iter_mut().zip(untried).filter(|(_, untried)| *untried) {
+        let (copies, patches) = (self.can_copy(), self.can_patch());
+        let paths: Vec<RelPath> = puts.iter().map(|(step, _)| step.operation.path().clone()).collect();
+        let asked: Vec<(Former, bool)> =
+            puts.iter().zip(&paths).map(|((_, former), path)| (*former, self.grows_in_place(path))).collect();
+        let look = move |index: &mut Index| {
+            let worth = index.untried(&paths)?.into_iter().zip(asked).map(|(untried, (former, in_place))| {
+                let may_grow = former.has_grown && (in_place || copies && former.is_copied);
+                Ok(untried && (may_grow || patches && former.is_chunked && index.chunks(former.digest)?.is_some()))
+            });
+            worth.collect::<Result<Vec<bool>, IndexError>>()
+        };
+        let worth = self.books.with(look).await?;
+        for ((step, former), _) in puts.iter_mut().zip(worth).filter(|(_, worth)| *worth) {
             if let Operation::Put { path, like, .. } = &mut step.operation {
-                *like = former.get(path).map(|digest| Like { path: path.clone(), digest: *digest });
+                *like = Some(Like { path: path.clone(), digest: former.digest });
             }
         }
         Ok(())
+    }
+
+    /// Whether a large file that was changed can be changed on the server, as far as is known.
+    pub(super) fn can_patch(&self) -> bool {
+        self.can_copy() && self.remote.abilities().patches != Some(false)
+    }
+
+    /// Whether what is new of this file is added to it under its own name: where that was allowed, and the server cannot copy it.
+    pub(super) fn grows_in_place(&self, path: &RelPath) -> bool {
+        !self.can_copy() && !self.is_together() && self.growing.has(path)
+    }
+
+    /// What the server has of the path that `job` puts, chunk by chunk, if something may come of that.
+    pub(super) async fn former(&mut self, job: &Job) -> Result<Option<Chunks>, IndexError> {
+        match &job.operation {
+            Operation::Put { path, like: Some(like), .. } if like.path == *path && self.can_patch() => {
+                let digest = like.digest;
+                self.books.with(move |index| index.chunks(digest)).await
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Of equal files that the server has nowhere, all but the first are copied from that.
@@ -93,14 +128,28 @@ fn content(row: &Row) -> Option<(&RelPath, (u64, Digest))> {
     }
 }
 
-/// What was sent of a file that is larger now.
-fn beginning(row: &Row) -> Option<(&RelPath, Digest)> {
-    match (row.observed?, row.recorded?) {
-        (Entry::File { print: now, .. }, Entry::File { print, digest: Some(digest), .. })
-            if print.size < now.size && (LEAST_COPY..=LARGEST_GROWN).contains(&print.size) =>
-        {
-            Some((&row.path, digest))
-        }
-        _ => None,
+/// What was sent of a file that has changed.
+#[derive(Clone, Copy)]
+struct Former {
+    digest: Digest,
+    /// It may be the beginning of what is there now.
+    has_grown: bool,
+    /// It is worth to be copied, and not too large.
+    is_copied: bool,
+    /// It is large enough to be known by its chunks, and so is what is there now.
+    is_chunked: bool,
+}
+
+impl Former {
+    /// Of what is shorter now nothing comes: FTP cannot cut off the end of a file.
+    fn of(row: &Row) -> Option<(&RelPath, Self)> {
+        let (Entry::File { print: now, .. }, Entry::File { print, digest: Some(digest), .. }) = (row.observed?, row.recorded?)
+        else {
+            return None;
+        };
+        let has_grown = print.size > 0 && print.size < now.size;
+        let is_copied = (LEAST_COPY..=LARGEST_GROWN).contains(&print.size);
+        let is_chunked = print.size <= now.size && CHUNKED.contains(&print.size) && CHUNKED.contains(&now.size);
+        (has_grown || is_chunked).then_some((&row.path, Self { digest, has_grown, is_copied, is_chunked }))
     }
 }

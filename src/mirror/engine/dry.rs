@@ -9,7 +9,7 @@ use crate::{
         Publish, Settings,
         look::{self, Seen},
     },
-    model::{Abilities, Digest, Done, Job, Operation, Outcome, PathSet, RootIdentity, Settlement},
+    model::{Abilities, Digest, Done, How, Job, Operation, Outcome, PathSet, RootIdentity, Settlement},
     plan::{self, Changed, Facts, Halt, Policy, Removals, Root, Stage, Step},
     scan::{Found, RootError, Rules, RulesError},
     watch::Dirty,
@@ -107,7 +107,7 @@ fn pretend(index: &mut Index, steps: &[Step]) -> Result<(), IndexError> {
     let settled = |job: Job| {
         let done = match &job.operation {
             Operation::Put { print, equal_to, .. } => {
-                Done::Holds { print: *print, digest: equal_to.unwrap_or(Digest([0; 32])), sent: 0 }
+                Done::Holds { print: *print, digest: equal_to.unwrap_or(Digest([0; 32])), sent: 0, how: How::Sent }
             }
             _ => Done::AsPlanned,
         };

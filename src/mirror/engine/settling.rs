@@ -13,7 +13,9 @@ use crate::{
         retry::{self, LinkNote, State},
         worker::{self, Answers, Report, row},
     },
-    model::{Done, Entry, Job, JobId, Operation, Outcome, PathSet, Problem, Reason, RelPath, Settlement, is_trash},
+    model::{
+        Chunks, Digest, Done, Entry, How, Job, JobId, Operation, Outcome, PathSet, Problem, Reason, RelPath, Settlement, is_trash,
+    },
     remote::{Class, Remote, RemoteError},
     watch::Watcher,
 };
@@ -29,6 +31,17 @@ pub(super) struct Turn {
     pub(super) aside: Vec<Aside>,
     /// What a run left staged.
     pub(super) restaged: Vec<JobId>,
+    /// What was sent, chunk by chunk.
+    sent: Vec<Sent>,
+}
+
+/// A large file that was sent.
+struct Sent {
+    digest: Digest,
+    size: u64,
+    chunks: Chunks,
+    /// The content that it took the place of, if that is known.
+    replaced: Option<Digest>,
 }
 
 impl<R: Remote, W: Watcher> Mirror<R, W> {
@@ -169,8 +182,21 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
         if let Outcome::Done(done) = &report.outcome {
             self.staged(&job, done);
+            turn.sent.extend(self.sent(&job.operation, done, report.chunks));
         }
         self.ended(job, report.outcome, turn);
+    }
+
+    /// What is to be kept of the `chunks` of what was put, if a change of it can be told to this server chunk by chunk.
+    fn sent(&self, operation: &Operation, done: &Done, chunks: Option<Chunks>) -> Option<Sent> {
+        let chunks = chunks.filter(|_| self.can_patch())?;
+        let (Done::Holds { print, digest, .. } | Done::Staged { print, digest, .. }) = done else { return None };
+        let replaced = match operation {
+            Operation::Put { path, like: Some(like), .. } if like.path == *path => Some(like.digest),
+            Operation::Put { equal_to, .. } => *equal_to,
+            _ => None,
+        };
+        Some(Sent { digest: *digest, size: print.size, chunks, replaced: replaced.filter(|replaced| replaced != digest) })
     }
 
     /// What is recorded at the paths that `job` regards.
@@ -310,6 +336,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 if !settlements.is_empty() {
                     index.settle(&settlements, wall)?;
                 }
+                for Sent { digest, size, chunks, replaced } in turn.sent {
+                    index.keep_chunks(digest, size, &chunks, replaced)?;
+                }
                 index.log(&done)?;
                 for aside in turn.aside {
                     match aside {
@@ -330,15 +359,16 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     fn log(&self, operation: &Operation, outcome: &Outcome) {
         let (mirror, verb, path) = (&self.settings.name, operation.verb(), operation.path());
         match outcome {
-            Outcome::Done(Done::Holds { sent: 0, print, .. }) if print.size > 0 => match operation.reads() {
-                Some(from) => tracing::info!(%mirror, %path, %from, bytes = print.size, "copied on the server"),
-                None => tracing::info!(%mirror, %path, "unchanged, nothing sent"),
-            },
-            Outcome::Done(Done::Holds { sent, print, .. }) if operation.reads() == Some(path) && *sent < print.size => {
-                tracing::info!(%mirror, %path, bytes = sent, of = print.size, "appended");
-            }
             Outcome::Done(Done::Staged { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "staged"),
-            Outcome::Done(Done::Holds { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "{verb}"),
+            Outcome::Done(Done::Holds { sent, print, how, .. }) => match (how, operation.reads()) {
+                (How::Sent, _) => tracing::info!(%mirror, %path, bytes = sent, "{verb}"),
+                (How::Copied, Some(from)) => tracing::info!(%mirror, %path, %from, bytes = print.size, "copied on the server"),
+                (How::Unchanged | How::Copied, _) => tracing::info!(%mirror, %path, "unchanged, nothing sent"),
+                (How::Appended, _) => tracing::info!(%mirror, %path, bytes = sent, of = print.size, "appended"),
+                (How::Patched { chunks, of }, _) => {
+                    tracing::info!(%mirror, %path, bytes = sent, of = print.size, "patched {chunks} of {of} chunks");
+                }
+            },
             Outcome::Done(Done::NotKept) => tracing::debug!(%mirror, %path, "its old version is not kept"),
             Outcome::Done(Done::NotMoved) => {
                 tracing::info!(%mirror, %path, "the server did not rename the directory; what is in it is moved by itself");

@@ -82,6 +82,7 @@ impl Life {
             source: dir.path().join("source"),
             view: View::default(),
             ignore: vec!["*.tmp".into()],
+            append: Vec::new(),
             quiet,
             full_scan: NEVER,
             identity: "mine".into(),

@@ -97,23 +97,24 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let mut recorded = |job: &Job| recorded.by_ref().take(job.operation.regards().count()).collect();
         let mut jobs = jobs.into_iter();
         let Some(first) = jobs.next() else { return Ok(()) };
-        let recorded_first = recorded(&first);
+        let former = self.former(&first).await?;
+        let care = Care { former, in_place: self.grows_in_place(first.operation.path()), ..self.care(recorded(&first)) };
         let load = |job| {
             let care = self.care(recorded(&job));
             Load { job, care, sent: Arc::default() }
         };
         let row = jobs.map(load).collect();
-        self.start_row(Task::Run(first), recorded_first, row);
+        self.start_row(Task::Run(first), care, row);
         Ok(())
     }
 
     pub(super) fn start(&mut self, task: Task, recorded: Vec<Option<Entry>>) {
-        self.start_row(task, recorded, Vec::new());
+        let care = self.care(recorded);
+        self.start_row(task, care, Vec::new());
     }
 
     /// Starts `task`, and with it those jobs that are in a row with it.
-    fn start_row(&mut self, task: Task, recorded: Vec<Option<Entry>>, row: Vec<Load>) {
-        let care = self.care(recorded);
+    fn start_row(&mut self, task: Task, care: Care, row: Vec<Load>) {
         self.crew.start(task, care, row);
         self.link.started();
         self.untold = true;
@@ -123,7 +124,18 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let (abilities, drift, now) = (self.abilities, self.settings.drift, self.wall());
         let (place, versions) = (self.settings.place(), self.settings.retention.versions);
         let goes_on = self.removals != Removals::HeldWithChanges;
-        Care { place, abilities, drift, recorded, now, versions, goes_on, stages: self.is_together() }
+        Care {
+            place,
+            abilities,
+            drift,
+            recorded,
+            former: None,
+            in_place: false,
+            now,
+            versions,
+            goes_on,
+            stages: self.is_together(),
+        }
     }
 
     /// Whether more should be planned. Jobs that take long count for little, so that what is short is found behind them.

@@ -43,6 +43,7 @@ fn start(clock: fn() -> UnixMillis, full: bool) -> Kept {
         source: dir.path().join("source"),
         view: View::default(),
         ignore: Vec::new(),
+        append: Vec::new(),
         quiet: Duration::from_millis(10),
         full_scan: Duration::from_secs(3600),
         identity: "mine".into(),

@@ -32,7 +32,8 @@ use crate::{
         release::{Part, concerns, flight},
     },
     model::{
-        Digest, Done, Fingerprint, Job, Kind, Operation, Outcome, PathSet, Problem, Reason, RelPath, ServerCopy, Stat, is_trash,
+        Digest, Done, Fingerprint, How, Job, Kind, Operation, Outcome, PathSet, Problem, Reason, RelPath, ServerCopy, Stat,
+        is_trash,
     },
     remote::{Change, RemoteError, Session},
     scan::{Place, read::open_file, travels},
@@ -371,7 +372,9 @@ impl Told {
     /// It is published.
     fn done(&mut self, part: Part) {
         let done = match (&part.job.operation, part.digest) {
-            (Operation::Put { print, .. }, Some(digest)) => Done::Holds { print: *print, digest, sent: print.size },
+            (Operation::Put { print, .. }, Some(digest)) => {
+                Done::Holds { print: *print, digest, sent: print.size, how: How::Sent }
+            }
             _ => Done::AsPlanned,
         };
         self.settled.push((part.job, Outcome::Done(done)));

@@ -2,6 +2,8 @@
 //! out with the begin of the next, and what came of it is told then. Every step of a put is here, in order.
 
 mod copied;
+mod in_place;
+mod patched;
 mod resume;
 #[cfg(test)]
 mod tests;
@@ -18,7 +20,7 @@ use crate::{
         body::{self, Content, FileBody},
         drift::{Care, Drift},
     },
-    model::{Digest, Done, Fingerprint, Job, Mode, Operation, Outcome, Problem, Reason, RelPath},
+    model::{Digest, Done, Fingerprint, How, Job, Mode, Operation, Outcome, Problem, Reason, RelPath},
     remote::{Concluded, RemoteError, Session, Stored, Wanted},
 };
 
@@ -180,13 +182,20 @@ async fn send<S: Session>(
                 return Sent::Ended(job, Report::of(Outcome::Untouched));
             }
         }
+        if like.path == path && care.in_place {
+            let appended = Box::pin(in_place::appended(session, &path, like, mode, &care, sent.clone())).await;
+            if let Some(report) = appended {
+                return Sent::Ended(job, report);
+            }
+        }
+        // Boxed: they are large, and few puts go this way.
         let made = if like.path == path {
-            copied::grown(session, like, (&path, &temp), &planned, &care, sent.clone()).await
+            Box::pin(copied::changed(session, like, (&path, &temp), &planned, &care, sent.clone())).await
         } else {
-            copied::copied(session, like, (&path, &temp), &planned, &care).await
+            Box::pin(copied::copied(session, like, (&path, &temp), &planned, &care)).await
         };
         match made {
-            Ok(Some((content, bytes))) => match proven(session, job, &care, content, bytes, None, follows).await {
+            Ok(Some(made)) => match proven(session, job, &care, made, None, follows).await {
                 Proven::Is(sent) => return sent,
                 // As many bytes were there when they were compared.
                 Proven::Lacks(job, report) => return ended(session, job, &temp, report).await,
@@ -237,7 +246,7 @@ async fn send<S: Session>(
     };
     // What was asked along with it is all, if it fits, and the file still has the time that was planned with.
     let concluded = concluded.filter(|found| found.size == Some(bytes) && seconds(&content.print) == seconds(&planned));
-    match proven(session, job, &care, content, bytes, concluded, follows).await {
+    match proven(session, job, &care, Made { content, sent: bytes, how: How::Sent }, concluded, follows).await {
         Proven::Is(sent) => sent,
         // A connection that is cut may look to the server like the end of the file.
         Proven::Lacks(job, report) if resume::is_large(planned.size) => Sent::Ended(job, report.in_doubt()),
@@ -253,14 +262,21 @@ enum Proven {
     Lacks(Job, Report),
 }
 
-/// Proves what is there under the temporary name of `job`: `content`, of which `sent` bytes went out now. What was `concluded` already need
-/// not be asked for.
+/// What is to be on the server under a temporary name.
+struct Made {
+    /// What the local file was read to hold.
+    content: Content,
+    /// Bytes that went out now.
+    sent: u64,
+    how: How,
+}
+
+/// Proves what was `made` under the temporary name of `job`. What was `concluded` already need not be asked for.
 async fn proven<S: Session>(
     session: &mut S,
     job: Job,
     care: &Care,
-    content: Content,
-    sent: u64,
+    Made { content, sent, how }: Made,
     concluded: Option<Concluded>,
     follows: &mut impl FnMut() -> bool,
 ) -> Proven {
@@ -285,8 +301,12 @@ async fn proven<S: Session>(
         return Proven::Lacks(job, Report::of(Outcome::Failed(problem)));
     }
     let (print, digest) = (content.print, content.digest);
-    let report =
-        |done| Report { look_again: print != planned, mode_unset: concluded.mode_unset, ..Report::of(Outcome::Done(done)) };
+    let report = |done| Report {
+        look_again: print != planned,
+        mode_unset: concluded.mode_unset,
+        chunks: content.chunks,
+        ..Report::of(Outcome::Done(done))
+    };
     if care.stages {
         // What is at the path is compared when everything is there.
         return Proven::Is(Sent::Ended(job, report(Done::Staged { print, digest, sent })));
@@ -299,14 +319,14 @@ async fn proven<S: Session>(
                 if let Err(e) = care.set_aside(session, &path).await {
                     return Proven::Is(ended(session, job, &temp, Report::failed(e)).await);
                 }
-                let ready = Ready { job, temp, path, report: report(Done::Holds { print, digest, sent }) };
+                let ready = Ready { job, temp, path, report: report(Done::Holds { print, digest, sent, how }) };
                 let (job, report) = renamed_alone(session, ready).await;
                 return Proven::Is(Sent::Ended(job, report));
             }
             Drift::Overwrite => {}
         }
     }
-    Proven::Is(Sent::Ready(Ready { job, temp, path, report: report(Done::Holds { print, digest, sent }) }))
+    Proven::Is(Sent::Ready(Ready { job, temp, path, report: report(Done::Holds { print, digest, sent, how }) }))
 }
 
 /// A time of modification in whole seconds since the Unix epoch.
@@ -353,7 +373,7 @@ async fn holds<S: Session>(
     planned: Fingerprint,
 ) -> Report {
     let report = adorned(session, path, Some(content.print.mtime_ns), mode).await;
-    let done = Done::Holds { print: content.print, digest: content.digest, sent: 0 };
+    let done = Done::Holds { print: content.print, digest: content.digest, sent: 0, how: How::Unchanged };
     Report { look_again: content.print != planned, ..report.but(done) }
 }
 

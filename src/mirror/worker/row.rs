@@ -13,7 +13,7 @@ use crate::{
         drift,
         worker::put::{Load, MOST_IN_ROW, seconds},
     },
-    model::{Done, Job, Kind, Operation, Outcome, RelPath, ServerCopy},
+    model::{Done, How, Job, Kind, Operation, Outcome, RelPath, ServerCopy},
     remote::{Change, Class, RemoteError, Session},
 };
 
@@ -161,7 +161,7 @@ async fn judge(member: &mut Member, found: &[Option<ServerCopy>]) {
             }
             match body::digest(care.place.clone(), path.clone()).await {
                 Ok(content) if content.digest == *held => {
-                    let done = Done::Holds { print: content.print, digest: content.digest, sent: 0 };
+                    let done = Done::Holds { print: content.print, digest: content.digest, sent: 0, how: How::Unchanged };
                     let look_again = content.print != *planned;
                     member.goes = Some(Report { look_again, ..Report::of(Outcome::Done(done)) });
                 }

@@ -240,6 +240,19 @@ impl Tree {
         self.store(path, body.into())
     }
 
+    /// REST and STOR, which keep what lies behind.
+    ///
+    /// # Errors
+    /// When it is not there, or ends before byte `at`.
+    pub fn overwrite(&mut self, path: &RelPath, at: u64, part: &[u8]) -> Result<(), Refusal> {
+        let body = self.body(path)?;
+        let at = usize::try_from(at).map_err(|_| Refusal::Missing)?;
+        let front = body.get(..at).ok_or(Refusal::Missing)?;
+        let behind = body.get(at + part.len()..).unwrap_or_default();
+        let body = [front, part, behind].concat();
+        self.store(path, body.into())
+    }
+
     /// MFMT.
     ///
     /// # Errors

@@ -23,10 +23,7 @@ impl Tree {
     fn read(&self, name: &str) -> Result<Vec<u8>, read::ReadError> {
         let root = Place { path: self.dir.path().to_owned(), view: self.view }.open().unwrap();
         let mut file = read::open_file(&root, &path(name))?;
-        let mut content = vec![0; 100];
-        let length = file.read(&mut content).unwrap();
-        content.truncate(length);
-        Ok(content)
+        Ok(file.read(100).unwrap())
     }
 }
 

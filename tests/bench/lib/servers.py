@@ -35,10 +35,10 @@ def certificate(directory, names):
 class Server:
     """A server for as long as the `with` lasts. `home` is what `root` is called by its users."""
 
-    def __init__(self, kind, programs, directory, root, address, port, tls, reuse, prefix):
+    def __init__(self, kind, programs, directory, root, address, port, tls, reuse, prefix, able=False):
         self.kind, self.programs, self.directory, self.root = kind, programs, directory, root
         self.address, self.port, self.tls, self.reuse, self.prefix = address, port, tls, reuse, prefix
-        self.privileged = os.geteuid() == 0
+        self.able, self.privileged = able, os.geteuid() == 0
         self.home = "" if self.privileged else str(root)
         self.process = None
 
@@ -96,6 +96,8 @@ class Server:
         self.write("proftpd.conf", f"""
 ModulePath {self.programs}/modules
 LoadModule mod_tls.c
+{'LoadModule mod_copy.c' if self.able else ''}
+{'LoadModule mod_digest.c' if self.able else ''}
 ServerName bench
 ServerType standalone
 DefaultServer on

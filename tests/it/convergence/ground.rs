@@ -20,6 +20,8 @@ const DEEPEST: usize = 4;
 const ALIKE: usize = 64 * 1024;
 /// More than one read of a file that is sent.
 const LARGE: usize = 300 * 1024;
+/// Bytes in a file that is known by its chunks: where the server copies and computes checksums, only those that changed are sent.
+const CHUNKED: usize = 4 << 20;
 
 /// What was written before it is not taken for something that may still change without a trace.
 const TICK: Duration = Duration::from_millis(25);
@@ -381,7 +383,7 @@ impl Ground {
             (9..=28, Some(former)) if former.len() >= content.len() => content.resize(former.len(), b'.'),
             // Where the server copies, it is sent once.
             (57..=58, _) => content = vec![b'A'; ALIKE],
-            (59, _) => content.resize(LARGE, b'L'),
+            (59, _) => content.resize(if self.random.u8(0..4) == 0 { CHUNKED } else { LARGE }, b'.'),
             _ => content.resize(6 + self.random.usize(0..60), b'-'),
         }
         self.contents.insert(content.clone());

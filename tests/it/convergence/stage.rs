@@ -222,6 +222,7 @@ impl Stage {
             source: self.dir.path().join("source"),
             view: self.view,
             ignore: Vec::new(),
+            append: Vec::new(),
             quiet: Duration::from_millis(5),
             full_scan: Duration::from_secs(3600),
             identity: "mine".into(),

@@ -182,6 +182,7 @@ impl House {
             source: self.source.clone(),
             view: View::default(),
             ignore: Vec::new(),
+            append: Vec::new(),
             quiet: Duration::from_millis(10),
             full_scan: if self.loss == Loss::Limit { OFTEN } else { NEVER },
             identity: "mine".into(),

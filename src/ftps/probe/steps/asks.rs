@@ -1,13 +1,15 @@
 //! What each step asks.
 
 use super::{
-    super::scratch::{BODY, DOT, DOUBLED, FILE, LOWER, MISSING, PART, SHORT, UPPER, long},
+    super::scratch::{
+        APPENDED, BEHIND, BODY, COPY, DOT, DOUBLED, FILE, LINK, LOWER, MISSING, PART, RESTARTED, SHORT, TO, UPPER, long,
+    },
     Act, Form, How, Known,
 };
 use crate::ftps::{
     client::times,
     profile::{Hashing, Names, SetTime},
-    proto::{ArgumentError, Command, Encoding, Extra, extra::Digest},
+    proto::{ArgumentError, Command, Encoding, Extra, Pathname, extra::Digest},
 };
 
 type Acts = Result<Vec<Act>, ArgumentError>;
@@ -65,23 +67,27 @@ pub(super) fn times(known: &Known<'_>) -> Acts {
 }
 
 pub(super) fn rename(known: &Known<'_>) -> Acts {
-    let (from, to) = (known.scratch.at(b"tl-probe-from")?, known.scratch.at(b"tl-probe-to")?);
+    let (from, to) = (known.scratch.at(FILE)?, known.scratch.at(TO)?);
     Ok(vec![
-        Act::Put(How::Store, from.clone(), BODY),
         Act::Put(How::Store, to.clone(), SHORT),
         Act::Say(Command::RenameFrom(from)),
         Act::Say(Command::RenameTo(to.clone())),
-        Act::Size(to),
+        told_size(known, to),
     ])
 }
 
+/// Asks for the size of a file that is there, as far as nothing failed: along with other commands, where SIZE is known to tell it.
+fn told_size(known: &Known<'_>, file: Pathname) -> Act {
+    if known.found.size == Some(true) { Act::Say(Command::Size(file)) } else { Act::Size(file) }
+}
+
 pub(super) fn append(known: &Known<'_>) -> Acts {
-    let file = known.scratch.at(b"tl-probe-append")?;
+    let file = known.scratch.at(APPENDED)?;
     Ok(vec![Act::Put(How::Store, file.clone(), BODY), Act::Put(How::Append, file.clone(), SHORT), Act::Size(file)])
 }
 
 pub(super) fn restart(known: &Known<'_>) -> Acts {
-    let file = known.scratch.at(b"tl-probe-restart")?;
+    let file = known.scratch.at(RESTARTED)?;
     Ok(vec![Act::Put(How::Store, file.clone(), BODY), Act::Put(How::Behind(KEPT), file.clone(), SHORT), Act::Size(file)])
 }
 
@@ -101,20 +107,22 @@ pub(super) fn symlink(known: &Known<'_>) -> Acts {
     if known.scratch.has(b" \"") {
         return Ok(Vec::new());
     }
-    let link = known.scratch.at(b"tl-probe-link")?;
-    Ok(vec![extra(Extra::Symlink(known.scratch.at(FILE)?, link.clone())), Act::Size(link)])
+    let link = known.scratch.at(LINK)?;
+    Ok(vec![extra(Extra::Symlink(known.scratch.at(FILE)?, link.clone())), told_size(known, link)])
 }
 
 pub(super) fn copy(known: &Known<'_>) -> Acts {
     if known.scratch.has(QUOTE) {
         return Ok(Vec::new());
     }
-    let copy = known.scratch.at(b"tl-probe-copy")?;
-    Ok(vec![extra(Extra::CopyFrom(known.scratch.at(FILE)?)), extra(Extra::CopyTo(copy.clone())), Act::Size(copy)])
+    let copy = known.scratch.at(COPY)?;
+    Ok(vec![extra(Extra::CopyFrom(known.scratch.at(FILE)?)), extra(Extra::CopyTo(copy.clone())), told_size(known, copy)])
 }
 
 pub(super) fn case(known: &Known<'_>) -> Acts {
-    Ok(vec![Act::Say(Command::MakeDir(known.scratch.at(UPPER)?)), Act::Find(known.scratch.at(LOWER)?)])
+    let lower = known.scratch.at(LOWER)?;
+    let find = if known.features.mlst.is_some() { Act::Say(Command::Mlst(lower)) } else { Act::Find(lower) };
+    Ok(vec![Act::Say(Command::MakeDir(known.scratch.at(UPPER)?)), find])
 }
 
 /// Directories, since they cost one command each. They are removed as they were made: a server that changes names does so again.
@@ -178,7 +186,7 @@ pub(super) fn flight(known: &Known<'_>) -> Acts {
     Ok(commands.iter().cloned().map(Act::Say).chain([Act::Flight(commands.clone())]).collect())
 }
 
-/// Three times: a server that takes up commands while a transfer runs meets them at one moment or another.
+/// Twice: a server that takes up commands while a transfer runs meets them at one moment or another. Uploads go on watching.
 pub(super) fn behind(known: &Known<'_>) -> Acts {
     if known.found.in_order != Some(true) {
         return Ok(Vec::new());
@@ -187,5 +195,5 @@ pub(super) fn behind(known: &Known<'_>) -> Acts {
         let file = known.scratch.at(name)?;
         Ok(Act::PutAsking(file.clone(), BODY, vec![Command::Size(file), Command::Epsv]))
     };
-    [&b"tl-probe-behind-1"[..], b"tl-probe-behind-2", b"tl-probe-behind-3"].into_iter().map(put).collect()
+    BEHIND.into_iter().map(put).collect()
 }

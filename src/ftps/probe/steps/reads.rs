@@ -38,6 +38,7 @@ fn is_no(answers: &[Answer], at: usize) -> bool {
 fn told_size(answers: &[Answer], at: usize) -> Option<Option<u64>> {
     match answers.get(at) {
         Some(Answer::Size(size)) => Some(*size),
+        Some(Answer::Reply(reply)) if reply.code == 213 => reply.text().trim().parse().ok().map(Some),
         _ => None,
     }
 }
@@ -79,9 +80,9 @@ pub(super) fn times(answers: &[Answer], found: &mut Profile) {
 }
 
 pub(super) fn rename(answers: &[Answer], found: &mut Profile) {
-    let size = told_size(answers, 4).flatten();
-    let asked = is_stored(answers, 0) && is_stored(answers, 1) && reply(answers, 2).is_some_and(Reply::is_intermediate);
-    found.rename_replaces = match (asked, reply(answers, 3), size) {
+    let size = told_size(answers, 3).flatten();
+    let asked = is_stored(answers, 0) && reply(answers, 1).is_some_and(Reply::is_intermediate);
+    found.rename_replaces = match (asked, reply(answers, 2), size) {
         (true, Some(reply), Some(WHOLE)) if reply.is_positive() => Some(true),
         (true, Some(reply), Some(PIECE)) if reply.is_negative() => Some(false),
         _ => None,
@@ -136,9 +137,14 @@ pub(super) fn copy(answers: &[Answer], found: &mut Profile) {
 }
 
 pub(super) fn case(answers: &[Answer], found: &mut Profile) {
-    if let (true, Some(Answer::Found(folds))) = (is_positive(answers, 0), answers.get(1)) {
-        found.folds_case = Some(*folds);
-    }
+    let folds = match answers.get(1) {
+        Some(Answer::Found(folds)) => Some(*folds),
+        // RFC 3659 section 7.2.1: 550 is for what is not there.
+        Some(Answer::Reply(reply)) if reply.code == 250 => Some(true),
+        Some(Answer::Reply(reply)) if reply.code == 550 => Some(false),
+        _ => None,
+    };
+    found.folds_case = folds.filter(|_| is_positive(answers, 0));
 }
 
 fn shows(listing: &Listing, name: &[u8]) -> bool {

@@ -102,6 +102,33 @@ fn utf8_is_switched_on_only_where_it_is_listed() {
 }
 
 #[test]
+fn what_goes_ahead_is_what_follows_and_never_the_password() {
+    let replies =
+        [reply(220), reply(234), reply(200), reply(200), reply(331), reply(230), feat(&[" UTF8"]), reply(200), reply(200)];
+    let (mut login, mut expected) = (login(Mode::Explicit), Vec::<&str>::new());
+    let mut flights = Vec::new();
+    for reply in replies {
+        let mut step = login.on_reply(reply).expect("goes on");
+        if let Step::StartTls = step {
+            step = login.encrypted();
+        }
+        let Step::Send(command) = step else { continue };
+        if expected.is_empty() {
+            let ahead = login.ahead();
+            expected = ahead.iter().map(Command::verb).collect();
+            flights.push([&[command.verb()][..], &expected].concat());
+        } else {
+            assert_eq!(command.verb(), expected.remove(0));
+        }
+    }
+    let single = |verb| vec![verb];
+    assert_eq!(
+        flights,
+        [single("AUTH TLS"), vec!["PBSZ 0", "PROT P", "USER"], single("PASS"), single("FEAT"), vec!["OPTS UTF8 ON", "TYPE I"]]
+    );
+}
+
+#[test]
 fn feat_after_the_login_counts() {
     let mut login = login(Mode::Explicit);
     for reply in [reply(220), reply(502), feat(&[" AUTH SSL", " MFMT"]), reply(234)] {

@@ -1,22 +1,22 @@
-//! Content that the server has under another name is copied there, on the server, instead of being sent; and a file that has only grown is
-//! copied, and what is new is added to the copy. Either goes to the temporary name of the put, and ends in the same proof as one; where
-//! any step of it fails, the file is sent.
+//! Content that the server has is copied there instead of being sent: from another name, or, where a file was changed, from its own; then
+//! what is new is added to the copy (`grown`) or written over in it (`patched.rs`). Either goes to the temporary name of the put, and ends
+//! in the same proof as one; where any step of it fails, the file is sent.
 
 use std::sync::{Arc, atomic::AtomicU64};
 
+use super::{Made, patched};
 use crate::{
     mirror::{
         audit::content::{checksums_there, sums_here},
         body::{self, Content, FileBody},
         drift::Care,
     },
-    model::{Checksum, Entry, Fingerprint, Kind, Like, RelPath},
+    model::{Checksum, Entry, Fingerprint, How, Kind, Like, RelPath},
     remote::{RemoteError, Session},
 };
 
 /// Copies the content of `like` to the temporary name of `to` (a path and its temporary name), if the server can, `like` is there as it
-/// was recorded, and the local file is as it was planned. What the local file was read to hold, and how many bytes were sent; `None`: all
-/// of it is to be sent.
+/// was recorded, and the local file is as it was planned. `None`: all of it is to be sent.
 ///
 /// # Errors
 /// When the session is lost.
@@ -26,7 +26,7 @@ pub(super) async fn copied<S: Session>(
     (path, temp): (&RelPath, &RelPath),
     planned: &Fingerprint,
     care: &Care,
-) -> Result<Option<(Content, u64)>, RemoteError> {
+) -> Result<Option<Made>, RemoteError> {
     if recorded(like, care) != Some(planned.size) || !duplicated(session, like, temp, planned.size, care).await? {
         return Ok(None);
     }
@@ -41,28 +41,46 @@ pub(super) async fn copied<S: Session>(
             Err(_) => return Ok(None),
         },
     };
-    Ok((content.digest == like.digest && content.bytes == planned.size).then_some((content, 0)))
+    let is_it = content.digest == like.digest && content.bytes == planned.size;
+    Ok(is_it.then_some(Made { content, sent: 0, how: How::Copied }))
 }
 
-/// The same for a local file that begins with what the server has at its path, which is `like`: that is copied, and what is behind it is
-/// sent (`sent` counts it).
+/// The same for a local file that has much in common with what the server has at its path, which is `like`; `sent` counts what is sent
+/// of it.
 ///
 /// # Errors
 /// When the session is lost.
-pub(super) async fn grown<S: Session>(
+pub(super) async fn changed<S: Session>(
     session: &mut S,
     like: &Like,
     (path, temp): (&RelPath, &RelPath),
     planned: &Fingerprint,
     care: &Care,
     sent: Arc<AtomicU64>,
-) -> Result<Option<(Content, u64)>, RemoteError> {
-    let Some(there) = recorded(like, care).filter(|there| *there < planned.size) else { return Ok(None) };
-    // Where nothing else is new it is only looked at: whoever changes one byte in front pays for a reading, no more.
+) -> Result<Option<Made>, RemoteError> {
+    let Some(there) = recorded(like, care).filter(|there| *there <= planned.size) else { return Ok(None) };
+    // It is only looked at for now: where too much is new, that costs a reading and no more.
     let read = body::digest_and_prefix(care.place.clone(), path.clone(), there).await;
-    let Some(content) = read.ok().filter(|(content, prefix)| *prefix == like.digest && content.print == *planned) else {
-        return Ok(None);
-    };
+    let Some((content, beginning)) = read.ok().filter(|(content, _)| content.print == *planned) else { return Ok(None) };
+    if beginning == like.digest && there < planned.size {
+        return Box::pin(grown(session, like, (path, temp), content, there, care, sent)).await;
+    }
+    match &care.former {
+        Some(former) => Box::pin(patched::patched(session, like, (path, temp), content, former, there, care, sent)).await,
+        None => Ok(None),
+    }
+}
+
+/// Copies what is `there`, so many bytes, and adds what is behind them in the local file.
+async fn grown<S: Session>(
+    session: &mut S,
+    like: &Like,
+    (path, temp): (&RelPath, &RelPath),
+    content: Content,
+    there: u64,
+    care: &Care,
+    sent: Arc<AtomicU64>,
+) -> Result<Option<Made>, RemoteError> {
     session.study().await?;
     if !duplicated(session, like, temp, there, care).await? {
         return Ok(None);
@@ -70,21 +88,30 @@ pub(super) async fn grown<S: Session>(
     let mut body = FileBody::behind(care.place.clone(), path.clone(), sent, there);
     let Some(bytes) = usable(session.append(temp, &mut body).await)? else { return Ok(None) };
     let content = match body.finish().await {
-        Some(Ok(again)) if again == content.0 && again.bytes == there + bytes => again,
+        Some(Ok(again)) if again == content && again.bytes == there + bytes => again,
         _ => return Ok(None),
     };
-    let sums = usable(checksums_there(session, temp, planned.size).await)?.flatten().unwrap_or_default();
-    if let Some(algorithm) = sums.first().map(Checksum::algorithm) {
-        let here = sums_here(care.place.clone(), path.clone(), algorithm, u64::MAX).await;
-        if !here.is_ok_and(|(again, here)| again == content && here == sums) {
-            return Ok(None);
-        }
-    }
-    Ok(Some((content, bytes)))
+    let is_it = is_equal(session, temp, path, &content, care).await?.unwrap_or(true);
+    Ok(is_it.then_some(Made { content, sent: bytes, how: How::Appended }))
+}
+
+/// Whether the checksums of `temp` on the server are those of `path` here, which was read to hold `content` and still does; `None` where
+/// the server computes none.
+pub(super) async fn is_equal<S: Session>(
+    session: &mut S,
+    temp: &RelPath,
+    path: &RelPath,
+    content: &Content,
+    care: &Care,
+) -> Result<Option<bool>, RemoteError> {
+    let there = usable(checksums_there(session, temp, content.bytes).await)?.flatten().unwrap_or_default();
+    let Some(algorithm) = there.first().map(Checksum::algorithm) else { return Ok(None) };
+    let here = sums_here(care.place.clone(), path.clone(), algorithm, u64::MAX).await;
+    Ok(Some(here.is_ok_and(|(again, here)| again == *content && here == there)))
 }
 
 /// Copies `like`, of `size` bytes, to `temp`, if the server can and it is there as it was recorded. Whether as many bytes are there now.
-async fn duplicated<S: Session>(
+pub(super) async fn duplicated<S: Session>(
     session: &mut S,
     like: &Like,
     temp: &RelPath,
@@ -113,7 +140,7 @@ fn recorded(like: &Like, care: &Care) -> Option<u64> {
 }
 
 /// `None` for what failed while the session can still be used.
-fn usable<T>(result: Result<T, RemoteError>) -> Result<Option<T>, RemoteError> {
+pub(super) fn usable<T>(result: Result<T, RemoteError>) -> Result<Option<T>, RemoteError> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(e) if e.session_survives() => Ok(None),

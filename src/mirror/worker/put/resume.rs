@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicU64};
 
-use super::{LARGE, Proven, Sent, compared, is_dead, proven, renamed_alone};
+use super::{LARGE, Made, Proven, Sent, compared, is_dead, proven, renamed_alone};
 use crate::{
     mirror::{
         audit::content::{checksums_there, sums_here},
@@ -10,7 +10,7 @@ use crate::{
         drift::Care,
         worker::Report,
     },
-    model::{Checksum, Job, Operation},
+    model::{Checksum, How, Job, Operation},
     remote::{Class, RemoteError, Session},
 };
 
@@ -70,10 +70,11 @@ pub(in crate::mirror) async fn resume<S: Session>(
         Some(Ok(content)) if content.print == *planned && content.bytes == there + bytes => content,
         _ => return Ok(None),
     };
-    let report = match proven(session, job.clone(), care, content, bytes, None, &mut || false).await {
-        Proven::Is(Sent::Ready(ready)) => renamed_alone(session, ready).await.1,
-        Proven::Is(Sent::Ended(_, report)) => report,
-        Proven::Lacks(..) => return Ok(None),
-    };
+    let report =
+        match proven(session, job.clone(), care, Made { content, sent: bytes, how: How::Sent }, None, &mut || false).await {
+            Proven::Is(Sent::Ready(ready)) => renamed_alone(session, ready).await.1,
+            Proven::Is(Sent::Ended(_, report)) => report,
+            Proven::Lacks(..) => return Ok(None),
+        };
     Ok(Some(report))
 }

@@ -27,6 +27,8 @@ fn load(root: &Path, id: i64, name: &str, size: usize, recorded: Option<Entry>) 
         abilities: Abilities::UNKNOWN,
         drift: Drift::KeepRemote,
         recorded: vec![recorded],
+        former: None,
+        in_place: false,
         now: clock::now(),
         versions: Versions::default(),
         goes_on: true,

@@ -84,6 +84,8 @@ impl Scene {
                 abilities: Abilities { times: Some(true), ..Abilities::UNKNOWN },
                 drift: Drift::KeepRemote,
                 recorded: operation.touches().map(entry).collect(),
+                former: None,
+                in_place: false,
                 now: UnixMillis(0),
                 versions: Versions::Never,
                 goes_on: true,

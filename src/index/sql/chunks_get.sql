@@ -1,0 +1,1 @@
+SELECT chunks FROM chunks WHERE digest = ?1
