@@ -10,6 +10,7 @@ mod drift;
 mod engine;
 mod history;
 mod keeper;
+mod likes;
 mod look;
 pub mod marker;
 pub mod pause;

@@ -15,9 +15,9 @@ use towline::{
     ftps::{self, ClientAuth, Pin, Profile, Throttle, Timeouts, TlsSettings},
     index::{Index, Profiles, StateLock},
     mirror::{Drift, OpenState, Opened, Priority, Publish, Scrub, Seats, Settings, index_file, marker},
-    model::{Disposal, Mode, Retention, Versions},
+    model::{Abilities, Disposal, Mode, Retention, Versions},
     plan::Budget,
-    remote::ftps::{FtpsRemote, FtpsSettings},
+    remote::ftps::{FtpsRemote, FtpsSettings, abilities},
     scan::{Modes, Symlinks, View},
     service::systemd,
 };
@@ -189,9 +189,23 @@ fn boot() -> Option<String> {
     Some(id.trim().to_owned())
 }
 
+/// What was learnt about servers, in the state directory.
+const LEARNT: &str = "remotes.db";
+
+/// What the server of `mirror` was found to be able to do; looks at the state and changes nothing.
+pub(super) fn known_abilities(config: &Config, mirror: &config::Mirror, state_dir: &Path) -> Abilities {
+    let file = state_dir.join(LEARNT);
+    let known = || {
+        let remote = config.remotes.get(&mirror.remote)?;
+        let profiles = file.try_exists().ok()?.then(|| Profiles::open(&file).ok())??;
+        profiles.load::<Profile>(&endpoint(remote)).ok()?
+    };
+    known().map_or(Abilities::UNKNOWN, |profile: Profile| abilities(&profile))
+}
+
 /// What was learnt about servers, which is kept in the state directory; whoever else has it open may do so.
 pub(super) fn profiles(state_dir: &Path) -> Result<Arc<Mutex<Profiles>>, Failure> {
-    let learnt = state_dir.join("remotes.db");
+    let learnt = state_dir.join(LEARNT);
     let (profiles, aside) = Profiles::open_anew(&learnt, clock::now()).map_err(|e| Failure::state(&learnt, e))?;
     if let Some(aside) = aside {
         tracing::warn!(kept = %aside.display(), "what was learnt of the servers was damaged: it is learnt again");

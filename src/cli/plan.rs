@@ -30,7 +30,7 @@ pub(super) async fn plan(mut context: Context, args: Args) -> Result<Exit, Failu
     let mut worst = Exit::Done;
     for mirror in assemble::select(&config, &args.mirrors)? {
         let planned = tokio::select! {
-            planned = one(&mut context.out, mirror, &state_dir) => planned,
+            planned = one(&mut context.out, &config, mirror, &state_dir) => planned,
             // The copy of the state must not stay behind.
             () = signals.received() => return Err(Failure::said(Exit::Failed, "interrupted")),
         };
@@ -45,7 +45,7 @@ pub(super) async fn plan(mut context: Context, args: Args) -> Result<Exit, Failu
     Ok(worst)
 }
 
-async fn one(out: &mut Out, mirror: &config::Mirror, state_dir: &Path) -> Result<(), Failure> {
+async fn one(out: &mut Out, config: &config::Config, mirror: &config::Mirror, state_dir: &Path) -> Result<(), Failure> {
     let settings = assemble::settings(mirror, Seats::new(1), state_dir)?;
     let scratch = Scratch::new()?;
     let copy = scratch.0.join("plan.db");
@@ -60,7 +60,8 @@ async fn one(out: &mut Out, mirror: &config::Mirror, state_dir: &Path) -> Result
     }
     let index = Index::open(&copy, clock::now()).map_err(|e| Failure::state(&copy, e))?;
     let mut lines = Vec::new();
-    let run = mirror::dry_run(&settings, index, |step| lines.push(line(&step))).await.map_err(|e| {
+    let abilities = assemble::known_abilities(config, mirror, state_dir);
+    let run = mirror::dry_run(&settings, index, abilities, |step| lines.push(line(&step))).await.map_err(|e| {
         let hint = match &e {
             DryRunError::Index(e) => e.hint(),
             DryRunError::Root(e) => Some(e.hint()),
@@ -93,6 +94,12 @@ async fn one(out: &mut Out, mirror: &config::Mirror, state_dir: &Path) -> Result
 fn line(step: &Step) -> String {
     let operation = &step.operation;
     match operation {
+        Operation::Put { path, print, like: Some(like), .. } if like.path == *path => {
+            format!("{} what is new of {path} (of {}): {}", operation.verb(), show::bytes(print.size), step.why)
+        }
+        Operation::Put { path, print, like: Some(like), .. } => {
+            format!("copy {} -> {path} on the server ({}): {}", like.path, show::bytes(print.size), step.why)
+        }
         Operation::Put { path, print, .. } => format!("{} {path} ({}): {}", operation.verb(), show::bytes(print.size), step.why),
         Operation::Rename { from, to, .. } | Operation::RenameDir { from, to, .. } => {
             format!("{} {from} -> {to}: {}", operation.verb(), step.why)

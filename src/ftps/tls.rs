@@ -16,7 +16,7 @@ use std::{
     path::PathBuf,
     str::FromStr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, Once, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -181,6 +181,7 @@ impl Tls {
         let name = settings.server_name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(name.to_owned()).map_err(|_| TlsError::ServerName(name.to_owned()))?;
         let provider = provider();
+        seed(&provider);
         let chain = match settings.trust {
             Trust::Pin if settings.pins.is_empty() => return Err(TlsError::NoPin),
             Trust::Pin => None,
@@ -343,6 +344,13 @@ pub(super) fn is_resumed<S>(stream: &TlsStream<S>) -> bool {
 /// Whether the connection speaks TLS 1.3.
 pub(super) fn is_13<S>(stream: &TlsStream<S>) -> bool {
     stream.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+}
+
+/// Has the random numbers seeded, once: that may take some 40 ms of computing, in which a name can be looked up and a connection be made.
+fn seed(provider: &Arc<CryptoProvider>) {
+    static ONCE: Once = Once::new();
+    let provider = Arc::clone(provider);
+    ONCE.call_once(|| drop(std::thread::spawn(move || provider.secure_random.fill(&mut [0]))));
 }
 
 pub(super) fn provider() -> Arc<CryptoProvider> {

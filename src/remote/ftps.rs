@@ -223,6 +223,23 @@ impl<D: Dial> FtpsRemote<D> {
     }
 }
 
+/// What the mirror is to know of a server with this profile.
+pub fn abilities(profile: &Profile) -> Abilities {
+    let Profile { folds_case, names, chmod, symlink, set_time_exact, server_copy, .. } = profile;
+    Abilities {
+        folds_case: *folds_case,
+        leading_spaces: names.leading_space,
+        trailing_spaces: names.trailing_space,
+        controls: names.controls,
+        non_utf8: names.bytes,
+        chmod: *chmod,
+        symlink: *symlink,
+        times: *set_time_exact,
+        copies: *server_copy,
+        patches: profile.patches(),
+    }
+}
+
 impl<D: Dial> Remote for FtpsRemote<D> {
     type Session = FtpsSession<D>;
 
@@ -248,19 +265,7 @@ impl<D: Dial> Remote for FtpsRemote<D> {
     }
 
     fn abilities(&self) -> Abilities {
-        let Profile { folds_case, names, chmod, symlink, set_time_exact, server_copy, .. } = self.profile();
-        Abilities {
-            folds_case,
-            leading_spaces: names.leading_space,
-            trailing_spaces: names.trailing_space,
-            controls: names.controls,
-            non_utf8: names.bytes,
-            chmod,
-            symlink,
-            times: set_time_exact,
-            copies: server_copy,
-            patches: self.profile().patches(),
-        }
+        abilities(&self.profile())
     }
 
     fn is_to_be_studied(&self) -> bool {

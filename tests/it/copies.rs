@@ -27,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         servers::trial(kind, "copies::proftpd::kill_9", move || async move { killed(with_sums) }),
         servers::trial(kind, "copies::proftpd::what_has_grown", move || async move { grown(with_sums) }),
         servers::trial(kind, "copies::proftpd::what_has_grown_without_checksums", || async { grown("LoadModule mod_copy.c\n") }),
+        servers::trial(kind, "copies::proftpd::are_told_by_plan", move || async move { planned(with_sums) }),
         servers::trial(Kind::Vsftpd, "copies::vsftpd::are_sent", || async { sent() }),
         servers::trial(Kind::Vsftpd, "copies::vsftpd::what_was_removed_and_comes_back", || async { comes_back(Kind::Vsftpd) }),
         servers::trial(kind, "copies::proftpd::what_was_removed_and_comes_back", || async { comes_back(Kind::ProFtpd) }),
@@ -118,6 +119,25 @@ fn killed(modules: &str) {
     rig.await_sync();
     assert!(rig.is_equal());
     assert_eq!(rig.orphans(), Vec::<String>::new());
+}
+
+fn planned(modules: &str) {
+    let rig = rig(modules);
+    rig.write("log", body(2));
+    with_original(&rig);
+    let (stored, copied) = (rig.commands("STOR"), rig.commands("CPTO"));
+    fs::copy(rig.source.join("original"), rig.source.join("copy")).unwrap();
+    fs::File::options().append(true).open(rig.source.join("log")).unwrap().write_all(b"more").unwrap();
+    rig.write("new", body(3));
+    let planned = rig.towline(&["plan"]);
+    let told = String::from_utf8_lossy(&planned.stdout);
+    assert!(told.contains("  copy original -> copy on the server (1.00 MiB)"), "{told}");
+    assert!(told.contains("  put what is new of log (of 1.00 MiB)"), "{told}");
+    assert!(told.contains("  put new (1.00 MiB)"), "{told}");
+    assert_eq!((rig.commands("STOR"), rig.commands("CPTO")), (stored, copied), "nothing was done");
+    assert!(rig.towline(&["sync"]).status.success());
+    assert!(rig.is_equal());
+    assert_eq!((rig.commands("STOR") - stored, rig.commands("CPTO") - copied), (1, 2), "only what is new");
 }
 
 fn sent() {

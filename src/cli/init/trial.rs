@@ -13,7 +13,7 @@ use towline::{
     },
     index::Index,
     mirror::{self, Act, RehearsalError, Seats},
-    model::{Operation, RelPath},
+    model::{Abilities, Operation, RelPath},
     remote::{Class, Remote as _, RemoteError, Session as _, ftps::FtpsRemote},
     scan::{Place, View},
 };
@@ -227,7 +227,7 @@ async fn count(context: &mut Context, draft: &Draft, file: &Path, scratch: &Scra
     let state = scratch.0.join("plan.db");
     let index = Index::open(&state, clock::now()).map_err(|e| Failure::state(&state, e))?;
     let (mut files, mut dirs, mut bytes) = (0, 0, 0);
-    let run = mirror::dry_run(&settings, index, |step| match step.operation {
+    let run = mirror::dry_run(&settings, index, Abilities::UNKNOWN, |step| match step.operation {
         Operation::Put { print, .. } => (files, bytes) = (files + 1, bytes + print.size),
         Operation::MakeDir { .. } => dirs += 1,
         _ => {}

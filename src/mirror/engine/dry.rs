@@ -7,11 +7,12 @@ use crate::{
     index::{Index, IndexError, Note},
     mirror::{
         Publish, Settings,
+        likes::{Search, Ways},
         look::{self, Seen},
     },
-    model::{Abilities, Digest, Done, How, Job, Operation, Outcome, PathSet, RootIdentity, Settlement},
+    model::{Abilities, Digest, Done, How, Job, Operation, Outcome, PathSet, RelPath, RootIdentity, Settlement},
     plan::{self, Changed, Facts, Halt, Policy, Removals, Root, Stage, Step},
-    scan::{Found, RootError, Rules, RulesError},
+    scan::{Found, Patterns, RootError, Rules, RulesError},
     watch::Dirty,
 };
 
@@ -46,15 +47,34 @@ pub enum DryRunError {
 }
 
 /// Looks at the local directory once and plans what would be done, without a server; each planned step is handed to
-/// `each`, in the order of the plan. `index` should be a copy: what is seen is noted in it.
+/// `each`, in the order of the plan. `index` should be a copy: what is seen is noted in it. What the server is known to be able to do says
+/// which files would not be sent as a whole.
 ///
 /// # Errors
 /// When the index or the ignore rules cannot be used, or the root cannot be read.
-pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut(Step) + Send) -> Result<DryRun, DryRunError> {
+pub async fn dry_run(
+    settings: &Settings,
+    mut index: Index,
+    abilities: Abilities,
+    mut each: impl FnMut(Step) + Send,
+) -> Result<DryRun, DryRunError> {
+    let copies = abilities.copies == Some(true);
+    let ways = Ways { copies, patches: copies && abilities.patches == Some(true), takes: settings.publish == Publish::Each };
+    let growing = Patterns::new(&settings.append)?;
+    let grows = |path: &RelPath| !copies && settings.publish == Publish::Each && growing.has(path);
     let known = index.note::<RootIdentity>(Note::Root)?;
     let renamed = index.note::<String>(Note::Source)?.is_some_and(|known| known != settings.source_name());
     let (found, empty, unseen) = observe(settings, &mut index).await?;
-    let mut digests = look::digest(settings.place(), index.undigested(usize::MAX >> 1)?);
+    let mut unread = index.undigested(usize::MAX >> 1)?;
+    if copies {
+        unread.extend(index.undigested_alike(usize::MAX >> 1)?);
+    }
+    if ways.takes {
+        unread.extend(index.undigested_trashed(usize::MAX >> 1)?);
+    }
+    unread.sort_by(|a, b| a.0.cmp(&b.0));
+    unread.dedup();
+    let mut digests = look::digest(settings.place(), unread);
     while let Some(Seen::Digest(path, print, digest)) = digests.recv().await {
         index.note_digest(&path, &print, digest)?;
     }
@@ -81,7 +101,10 @@ pub async fn dry_run(settings: &Settings, mut index: Index, mut each: impl FnMut
         if removals == Removals::Allowed && settings.publish == Publish::Each {
             window.moved = index.moved_dirs()?;
         }
-        let plan = plan::plan(&window, &Stage::All, policy, &PathSet::default());
+        let mut plan = plan::plan(&window, &Stage::All, policy, &PathSet::default());
+        let search = Search::of(&window.rows, &plan.steps, ways, grows);
+        let known = search.ask(&index, |_| true)?;
+        search.tell(known, &mut plan.steps);
         let renames = plan.steps.iter().any(|step| matches!(step.operation, Operation::RenameDir { .. }));
         if renames {
             pretend(&mut index, &plan.steps)?;

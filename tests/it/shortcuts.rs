@@ -1,5 +1,5 @@
 //! Large files that were changed inside: on the server they are copied, and in the copy what changed is written over. And what becomes of
-//! that, of what is copied, and of what is added to, when a connection is cut in the middle.
+//! each way to spare bytes when a connection is cut in the middle, or the daemon is killed.
 
 use std::{fs, os::unix::fs::FileExt};
 
@@ -27,18 +27,28 @@ fn mebibytes() -> usize {
 pub(crate) fn trials() -> Vec<Trial> {
     let kind = Kind::ProFtpd;
     let mut trials = vec![
-        servers::trial(kind, "patches::proftpd::what_was_changed_inside", move || changed_inside(kind)),
-        servers::trial(Kind::Vsftpd, "patches::vsftpd::are_sent", || changed_inside(Kind::Vsftpd)),
-        servers::trial(kind, "patches::proftpd::kill_9", || async { killed() }),
+        servers::trial(kind, "shortcuts::proftpd::what_was_changed_inside", move || changed_inside(kind)),
+        servers::trial(Kind::Vsftpd, "shortcuts::vsftpd::are_sent", || changed_inside(Kind::Vsftpd)),
+        servers::trial(kind, "shortcuts::proftpd::kill_9", || async { killed() }),
     ];
-    for (name, what) in [("a_copy", What::Copied), ("what_has_grown", What::Grown), ("what_was_changed_inside", What::Changed)] {
+    for (name, what) in [
+        ("a_copy", What::Copied),
+        ("what_has_grown", What::Grown),
+        ("what_was_changed_inside", What::Changed),
+        ("a_move", What::Moved),
+        ("what_comes_back", What::Back),
+    ] {
         for (how, lane) in [("data", Lane::Data), ("control", Lane::Control)] {
-            // A copy has no data connection.
-            if what != What::Copied || lane == Lane::Control {
-                let name = format!("patches::proftpd::{name}_whose_{how}_connection_is_cut");
+            // The others have no data connection.
+            if matches!(what, What::Grown | What::Changed) || lane == Lane::Control {
+                let name = format!("shortcuts::proftpd::{name}_whose_{how}_connection_is_cut");
                 trials.push(servers::trial(kind, name, move || cut(what, lane)));
             }
         }
+    }
+    for (name, what) in [("a_move", What::Moved), ("what_comes_back", What::Back)] {
+        let name = format!("shortcuts::proftpd::{name}_and_kill_9");
+        trials.push(servers::trial(kind, name, move || async move { killed_at(what) }));
     }
     trials
 }
@@ -118,13 +128,77 @@ enum What {
     Copied,
     Grown,
     Changed,
+    /// A directory.
+    Moved,
+    /// From the trash.
+    Back,
+}
+
+/// Files of the directory that moves, or goes and comes back.
+const ALBUM: usize = 30;
+
+fn fill_album(rig: &Rig, name: &str) {
+    for n in 0..ALBUM {
+        rig.write(&format!("{name}/{n}"), body(u8::try_from(n).unwrap(), 5_000));
+    }
+}
+
+/// What the daemon is to do next, of [`What::Moved`] and [`What::Back`].
+fn move_album(rig: &Rig, what: What, n: u8) {
+    if what == What::Moved {
+        fs::rename(rig.source.join(format!("album {}", n - 1)), rig.source.join(format!("album {n}"))).unwrap();
+    } else {
+        fill_album(rig, "album");
+    }
+}
+
+/// The daemon is killed at one moment and another.
+fn killed_at(what: What) {
+    let rig = rig(server(Kind::ProFtpd), what);
+    assert!(rig.towline(&["sync"]).status.success());
+    for n in 2..8 {
+        take_album(&rig, what);
+        let renamed = rig.commands("RNTO");
+        move_album(&rig, what, n);
+        let daemon = rig.run();
+        let reached = wait_until(PATIENCE, || rig.commands("RNTO") > renamed || rig.is_equal());
+        assert!(reached, "{}", rig.log());
+        // It is killed.
+        drop(daemon);
+    }
+    let _daemon = rig.run();
+    rig.await_sync();
+    assert!(rig.is_equal());
+    assert_eq!(rig.orphans(), Vec::<String>::new());
+}
+
+fn rig(server: Server, what: What) -> Rig {
+    let rig = Rig::with(server);
+    rig.configure("delete_budget = { files = 10000, percent = 100 }\n");
+    // A source that is empty holds removals back.
+    rig.write("stays", "here");
+    match what {
+        What::Moved => fill_album(&rig, "album 1"),
+        What::Back => fill_album(&rig, "album"),
+        _ => {}
+    }
+    rig
+}
+
+/// It goes to the trash.
+fn take_album(rig: &Rig, what: What) {
+    if what == What::Back {
+        fs::remove_dir_all(rig.source.join("album")).unwrap();
+        let synced = rig.towline(&["sync"]);
+        assert!(synced.status.success() && rig.is_equal(), "{}", String::from_utf8_lossy(&synced.stderr));
+    }
 }
 
 /// A connection is cut at one byte and another, while somebody looks at what is live.
 async fn cut(what: What, lane: Lane) {
     let server = server(Kind::ProFtpd);
     let proxy = Proxy::start(server.port, server.passive()).await;
-    let rig = Rig::with(server);
+    let rig = rig(server, what);
     leads_through(&rig);
     let mut image = body(1, 8 * MIB);
     rig.write("image", &image);
@@ -134,6 +208,10 @@ async fn cut(what: What, lane: Lane) {
     let mut fired = 0;
     for (n, at) in [(2, 1), (3, 100), (4, 300), (5, 900), (6, 20_000), (7, 150_000)] {
         let former = image.clone();
+        if what == What::Back {
+            fs::remove_dir_all(rig.source.join("album")).unwrap();
+            rig.await_sync();
+        }
         proxy.arm(Fault { harm: Harm::Cut, lane, way: Way::Up, at });
         match what {
             What::Copied => {
@@ -143,8 +221,9 @@ async fn cut(what: What, lane: Lane) {
             }
             What::Grown => image.extend(body(n, 200_000)),
             What::Changed => image[usize::from(n) * MIB..][..EDIT].copy_from_slice(&body(n, EDIT)),
+            What::Moved | What::Back => move_album(&rig, what, n),
         }
-        if what != What::Copied {
+        if matches!(what, What::Grown | What::Changed) {
             let aside = rig.dir.path().join("aside");
             fs::write(&aside, &image).unwrap();
             fs::rename(aside, rig.source.join("image")).unwrap();
@@ -160,6 +239,7 @@ async fn cut(what: What, lane: Lane) {
         assert!(rig.is_equal());
         fired += usize::from(proxy.has_fired());
     }
-    assert!(fired > 2, "only {fired} cuts were met");
+    // A move is over before most of them.
+    assert!(fired > 1, "only {fired} cuts were met");
     assert_eq!(rig.orphans(), Vec::<String>::new());
 }
