@@ -225,12 +225,17 @@ fn digests(profile: &Profile) -> Row {
     }
 }
 
-fn extras(profile: &Profile) -> [Row; 3] {
+fn extras(profile: &Profile) -> [Row; 4] {
     [
         Subject("copy", "copying on the server (SITE CPFR)").either(
             profile.server_copy,
-            "works: old versions of what is overwritten can be kept",
+            "works: copies, and what a file had before, are not sent again; old versions of what is overwritten can be kept",
             "does not work: old versions of what is overwritten are not kept",
+        ),
+        Subject("patch", "sending what changed inside a large file alone").either(
+            profile.patches(),
+            "works",
+            "does not work: it takes copying on the server, checksums, and writing on that keeps what lies behind",
         ),
         Subject("chmod", "setting permissions (SITE CHMOD)").either(profile.chmod, "works", "does not work"),
         Subject("symlink", "making symbolic links (SITE SYMLINK)").either(profile.symlink, "works", "does not work"),

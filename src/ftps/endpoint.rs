@@ -206,12 +206,23 @@ impl<D: Dial> Endpoint<D> {
 
     /// Connects and logs in, with the TLS versions that are known to work.
     pub(super) async fn log_in(&self) -> Result<Connection<D::Stream>, Error> {
-        let up_to_12 = policy::offers_up_to_12(self.profile().tls13);
+        let Profile { tls13, in_order, .. } = self.profile();
+        let (up_to_12, goes_ahead) = (policy::offers_up_to_12(tls13), in_order == Some(true));
         // Boxed: a login is large, and lies in all that may need another one.
-        let result = match Box::pin(self.log_in_with(up_to_12)).await {
+        let login = |up_to_12, goes_ahead| Box::pin(self.log_in_with(up_to_12, goes_ahead));
+        let result = match login(up_to_12, goes_ahead).await {
             Err(Error::Tls(TlsError::Version(_))) if up_to_12 && self.tls.allows_12() => {
                 self.learn(|profile| profile.tls13 = Tls13::Only);
-                Box::pin(self.log_in_with(false)).await
+                login(false, goes_ahead).await
+            }
+            // It may be another server by now, or another version of it.
+            Err(error) if goes_ahead && may_be_confused(&error) => {
+                let result = login(up_to_12, false).await;
+                // One that just goes may have been restarted.
+                if result.is_ok() && matches!(error, Error::Login { .. }) {
+                    self.learn(|profile| profile.in_order = Some(false));
+                }
+                result
             }
             result => result,
         };
@@ -227,7 +238,8 @@ impl<D: Dial> Endpoint<D> {
         result
     }
 
-    async fn log_in_with(&self, up_to_12: bool) -> Result<Connection<D::Stream>, Error> {
+    /// Logs in once. Where it `goes_ahead`, what must follow is sent along with what it follows.
+    async fn log_in_with(&self, up_to_12: bool, goes_ahead: bool) -> Result<Connection<D::Stream>, Error> {
         let mut up = self.up();
         let mut login = Login::new(self.credentials.clone(), self.mode);
         let dialed = self.dial.dial(Target::Control).await;
@@ -249,7 +261,6 @@ impl<D: Dial> Endpoint<D> {
         let is_13 = tls::is_13(&stream);
 
         let mut control = Control::new(stream, self.timeouts).hearing(heard);
-        let goes_ahead = self.profile().in_order == Some(true);
         let mut ahead = 0;
         let features = loop {
             let reply = match step {
@@ -340,6 +351,21 @@ impl<D: Dial> Endpoint<D> {
     {
         let handshake = timeout(self.timeouts.reply, context.control(stream));
         Ok(handshake.await.map_err(|_| Error::Timeout(Wait::Handshake))??)
+    }
+}
+
+/// Whether a server that heard several commands at once may have meant this.
+fn may_be_confused(error: &Error) -> bool {
+    let odd = |source: &LoginError| {
+        matches!(
+            source,
+            LoginError::NoProtection { .. } | LoginError::ProtectionAfterLogin { .. } | LoginError::Unexpected { .. }
+        )
+    };
+    match error {
+        Error::Login { source, .. } => odd(source),
+        Error::Closed { .. } | Error::Unasked(_) => true,
+        _ => false,
     }
 }
 

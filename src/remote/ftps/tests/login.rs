@@ -1,13 +1,20 @@
 //! Logging in: the order, the refusals, the waits, and whom to trust. In none of the failures may the account be heard.
 
-use std::{io::Write, time::Duration};
+use std::{
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep};
 
-use super::support::{connected, refused, remote_to, remote_with};
+use super::support::{connected, refused, remote_knowing, remote_to, remote_with};
 use crate::{
     ftps::{
-        TlsSettings, Trust,
+        Profile, TlsSettings, Trust,
         testing::{Peer, Server},
     },
     remote::{Class, Remote, Session},
@@ -19,6 +26,65 @@ async fn the_order_of_a_login() {
     connected(&remote).await.close().await;
     let order = ["AUTH TLS", "PBSZ 0", "PROT P", "USER me", "PASS secret", "FEAT", "OPTS UTF8 ON", "TYPE I", "QUIT"];
     assert_eq!(heard.lines(), order);
+}
+
+/// What is known of a server that answers in order.
+fn in_order() -> Profile {
+    Profile { in_order: Some(true), ..Profile::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_follow_goes_ahead_but_never_the_password() {
+    let server = Server::new(|peer| async {
+        let mut peer = peer.encrypt().await?;
+        for _ in 0..3 {
+            peer.hear().await?;
+        }
+        for line in ["200 pbsz", "200 prot", "331 password"] {
+            peer.say(line).await?;
+        }
+        peer.answer("230 welcome").await?;
+        peer.answer("211-Features:\r\n UTF8\r\n211 End").await?;
+        peer.hear().await?;
+        peer.hear().await?;
+        peer.say("200 utf8").await?;
+        peer.say("200 type").await?;
+        peer.agree().await
+    });
+    let (remote, heard) = remote_knowing(server, in_order());
+    connected(&remote).await.close().await;
+    let order = ["AUTH TLS", "PBSZ 0", "PROT P", "USER me", "PASS secret", "FEAT", "OPTS UTF8 ON", "TYPE I", "QUIT"];
+    assert_eq!(heard.lines(), order);
+}
+
+/// Another server is there now, or it has another version: what was known of it does not keep anybody out.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_bear_it_any_more_is_asked_one_by_one() {
+    for (confused, stays) in [("503 one at a time", false), ("", true)] {
+        let logins = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&logins);
+        let server = Server::new(move |peer| {
+            let first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+            async move {
+                if !first {
+                    return peer.log_in().await?.agree().await;
+                }
+                let mut peer = peer.encrypt().await?;
+                peer.answer("200 pbsz").await?;
+                peer.hear().await?;
+                // Where it says nothing it just goes.
+                if confused.starts_with('5') {
+                    peer.say(confused).await?;
+                }
+                None
+            }
+        });
+        let (remote, heard) = remote_knowing(server, in_order());
+        connected(&remote).await.close().await;
+        assert_eq!(logins.load(Ordering::Relaxed), 2, "{confused}");
+        assert_eq!(remote.profile().in_order, Some(stays), "{confused}: one that just goes may have been restarted");
+        assert_eq!(heard.lines().iter().filter(|line| line.starts_with("PASS")).count(), 1, "{confused}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
