@@ -12,6 +12,10 @@ ci:
 deny:
     cargo deny --locked check
 
+# A package, below target/package: `just package deb`, `just package rpm`.
+package *ARGS:
+    packaging/build {{ARGS}}
+
 # Towline, lftp and rclone side by side; `just bench --help` tells of the options.
 bench *ARGS:
     tests/bench/run {{ARGS}}

@@ -52,6 +52,17 @@ pub enum Installed {
     Already,
 }
 
+/// What became of an order to uninstall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// There was nothing.
+    Nothing,
+    /// Stopped and disabled; its unit is gone.
+    Unit,
+    /// Stopped and disabled; its unit belongs to a package, and stays.
+    Disabled,
+}
+
 /// What the service manager says of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {

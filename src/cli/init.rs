@@ -121,7 +121,7 @@ pub(super) async fn init(mut context: Context, args: Args) -> Result<Exit, Failu
     tried.map_err(|failure| entered.told(failure, &draft.path))?;
     let service = write::service(&mut ask, &args).await?;
     draft.password = password::place(&args, service, &draft.remote, &file)?;
-    write::write(&mut context.out, &draft, &file, &args, &password)?;
+    write::write(&mut context.out, &draft, &file, &args, service, &password)?;
     drop(password);
     write::finish(context, &draft, &file, service)
 }

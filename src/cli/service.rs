@@ -12,7 +12,7 @@ use towline::{
     control::client::Client,
     mirror::MirrorStatus,
     service::{
-        Installed, Scope, ServiceError, Told, Values,
+        Installed, Removed, Scope, ServiceError, Told, Values,
         launchd::{self, Launchd},
         systemd::{self, Systemd},
     },
@@ -36,8 +36,8 @@ enum Order {
     /// Install and start the service; done already, nothing is changed
     #[command(after_help = "Example:\n  sudo towline service install\n  towline service install --user --print")]
     Install(InstallArgs),
-    /// Stop and remove the service; configuration and state stay
-    #[command(after_help = "Example:\n  sudo towline service uninstall")]
+    /// Stop and remove the service; configuration, state and its user stay
+    #[command(after_help = "Example:\n  sudo towline service uninstall\n  sudo towline service uninstall --purge")]
     Uninstall(UninstallArgs),
     /// Show what the service manager and the daemon say: 0 runs, 1 does not
     #[command(after_help = "Example:\n  towline service status --user")]
@@ -76,6 +76,9 @@ struct UninstallArgs {
     /// Remove a unit that was changed by hand
     #[arg(long)]
     force: bool,
+    /// Remove what the machine's service leaves behind, too: /etc/towline, its state, its drop-ins, the user towline
+    #[arg(long)]
+    purge: bool,
 }
 
 pub(super) async fn service(context: Context, Args { order }: Args) -> Result<Exit, Failure> {
@@ -111,7 +114,7 @@ impl Manager {
 
     fn file(&self) -> &Path {
         match self {
-            Self::Systemd(manager) => &manager.file,
+            Self::Systemd(manager) => manager.file(),
             Self::Launchd(manager) => &manager.file,
         }
     }
@@ -147,7 +150,7 @@ impl Manager {
         }
     }
 
-    fn uninstall(&self, force: bool) -> Result<bool, ServiceError> {
+    fn uninstall(&self, force: bool) -> Result<Removed, ServiceError> {
         match self {
             Self::Systemd(manager) => manager.uninstall(force),
             Self::Launchd(manager) => manager.uninstall(force),
@@ -226,14 +229,38 @@ fn install(mut context: Context, args: &InstallArgs) -> Result<Exit, Failure> {
 fn uninstall(mut context: Context, args: &UninstallArgs) -> Result<Exit, Failure> {
     let scope = args.scope.scope();
     let manager = Manager::of(scope)?;
-    let file = manager.file().display();
-    if manager.uninstall(args.force).map_err(failed)? {
-        writeln!(context.out, "stopped, disabled, and {file} removed")?;
-    } else {
-        writeln!(context.out, "{file} is not there: nothing to do")?;
+    let machines = match &manager {
+        Manager::Systemd(systemd) if scope == Scope::System => Some(systemd),
+        _ => None,
+    };
+    if args.purge && machines.is_none() {
+        return Err(Failure::said(Exit::Usage, "only the machine's service leaves a user and directories of the machine behind")
+            .with_hint(Some("without --purge it says where your configuration and state are: remove them yourself")));
+    }
+    if args.purge && machines.is_some_and(Systemd::is_packaged) {
+        return Err(Failure::said(Exit::Failed, "the service came with a package, which takes along what it left behind")
+            .with_hint(Some("sudo apt purge towline; or without --purge, which stops and disables it")));
+    }
+    let file = manager.file().to_owned();
+    let removed = manager.uninstall(args.force).map_err(failed)?;
+    match removed {
+        Removed::Unit => writeln!(context.out, "stopped, disabled, and {} removed", file.display())?,
+        Removed::Disabled => {
+            writeln!(context.out, "stopped and disabled; {} belongs to the package", file.display())?;
+        }
+        Removed::Nothing => writeln!(context.out, "{} is not there: nothing to do", file.display())?,
+    }
+    if let (true, Some(systemd)) = (args.purge, machines) {
+        let gone = systemd.purge().map_err(failed)?;
+        writeln!(context.out, "removed: {}", if gone.is_empty() { "nothing was left".to_owned() } else { gone.join(", ") })?;
+        return Ok(Exit::Done);
     }
     let (config, state) = usual(scope)?;
-    writeln!(context.out, "kept: the configuration ({}) and the state ({})", config.display(), state.display())?;
+    let user = if machines.is_some() { format!(", the user {}", systemd::SYSTEM_USER) } else { String::new() };
+    writeln!(context.out, "kept: the configuration ({}), the state ({}){user}", config.display(), state.display())?;
+    if machines.is_some() && removed != Removed::Disabled {
+        writeln!(context.out, "`towline service uninstall --purge` removes these, too")?;
+    }
     Ok(Exit::Done)
 }
 

@@ -24,8 +24,16 @@ const MAX_DROP_INS: usize = 256;
 /// See [`Config::find`].
 pub(super) fn find(explicit: Option<&Path>, env: Env<'_>) -> Result<PathBuf, ConfigError> {
     let looked = candidates(explicit, env);
-    // A file that is there and cannot be looked at is taken: reading it says why.
-    let there = |path: &PathBuf| !matches!(fs::metadata(path), Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory));
+    // A file that is there and cannot be looked at is taken: reading it says why. But not the machine's, where it is the last of several:
+    // in a directory that is kept from us it is for others.
+    let is_kept = |path: &Path, error: &io::Error| {
+        error.kind() == io::ErrorKind::PermissionDenied && looked.len() > 1 && path.starts_with("/etc")
+    };
+    let there = |path: &PathBuf| match fs::metadata(path) {
+        Ok(_) => true,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => false,
+        Err(error) => !is_kept(path, &error),
+    };
     looked.iter().find(|path| there(path)).cloned().ok_or(ConfigError::NotFound { looked })
 }
 

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Found, Installed, Scope, ServiceError, Told, Values, ask, is_sealed, look, order, remove, sealed, write};
+use super::{Found, Installed, Removed, Scope, ServiceError, Told, Values, ask, is_sealed, look, order, remove, sealed, write};
 
 /// The service's label.
 pub const LABEL: &str = "towline";
@@ -113,16 +113,16 @@ impl Launchd {
     ///
     /// # Errors
     /// As [`Self::install`].
-    pub fn uninstall(&self, force: bool) -> Result<bool, ServiceError> {
+    pub fn uninstall(&self, force: bool) -> Result<Removed, ServiceError> {
         let runs = self.status()?.runs;
         if self.writable("", force)? == Found::Missing {
-            return Ok(false);
+            return Ok(Removed::Nothing);
         }
         if runs {
             order("launchctl", &["bootout", &self.target()])?;
         }
         remove(&self.file)?;
-        Ok(true)
+        Ok(Removed::Unit)
     }
 
     /// What launchd says of the service.

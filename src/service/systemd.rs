@@ -1,11 +1,12 @@
 //! systemd: the units, and `systemctl`.
 
 use std::{
+    fs, io,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
-use super::{Found, Installed, Scope, ServiceError, Told, Values, ask, is_sealed, look, order, remove, sealed, write};
+use super::{Found, Installed, Removed, Scope, ServiceError, Told, Values, ask, is_sealed, look, order, remove, sealed, write};
 
 /// The unit's name.
 pub const UNIT: &str = "towline.service";
@@ -16,8 +17,13 @@ pub const SYSTEM_STATE: &str = "/var/lib/towline";
 /// The control socket of the machine's service.
 pub const SYSTEM_SOCKET: &str = "/run/towline/control.sock";
 
+/// The user that the machine's service runs as, unless a drop-in says otherwise.
+pub const SYSTEM_USER: &str = "towline";
+
 const SYSTEM_UNITS: &str = "/etc/systemd/system";
 const SYSUSERS_FILE: &str = "/etc/sysusers.d/towline.conf";
+/// Where packages have theirs, below it one directory for each scope.
+const PACKAGED_UNITS: &str = "/usr/lib/systemd";
 
 /// Opens and closes the line of the seal.
 const SEAL: (&str, &str) = ("# ", "");
@@ -73,30 +79,47 @@ fn word(path: &Path) -> String {
 #[derive(Clone, Debug)]
 pub struct Systemd {
     scope: Scope,
-    /// Where the unit lies.
-    pub file: PathBuf,
+    /// Where the unit lies that is ours to write.
+    file: PathBuf,
+    /// Where a package's lies, if there is one. Ours would hide it, and every later version of it.
+    packaged: PathBuf,
 }
 
 impl Systemd {
     /// The machine's.
     pub fn system() -> Self {
-        Self { scope: Scope::System, file: Path::new(SYSTEM_UNITS).join(UNIT) }
+        let packaged = Path::new(PACKAGED_UNITS).join("system").join(UNIT);
+        Self { scope: Scope::System, file: Path::new(SYSTEM_UNITS).join(UNIT), packaged }
     }
 
     /// A person's, whose configuration is below `config` (`$XDG_CONFIG_HOME`).
     pub fn user(config: &Path) -> Self {
-        Self { scope: Scope::User, file: config.join("systemd/user").join(UNIT) }
+        let packaged = Path::new(PACKAGED_UNITS).join("user").join(UNIT);
+        Self { scope: Scope::User, file: config.join("systemd/user").join(UNIT), packaged }
     }
 
-    /// Writes the unit, enables and starts it. Done already, it does nothing.
+    /// The unit that is in force: the one that was written here, or else a package's.
+    pub fn file(&self) -> &Path {
+        if self.is_packaged() { &self.packaged } else { &self.file }
+    }
+
+    /// Whether the unit came with a package, and none was written over it.
+    pub fn is_packaged(&self) -> bool {
+        !self.file.exists() && self.packaged.exists()
+    }
+
+    /// Writes the unit, unless a package has brought it just so, enables and starts it. Done already, it does nothing.
     ///
     /// # Errors
     /// When there is no systemd, it refuses, or a file was changed by hand (not if `force`).
     pub fn install(&self, values: &Values, force: bool) -> Result<Installed, ServiceError> {
         self.answers()?;
         let text = unit(self.scope, values);
-        let found = self.writable(&self.file, &text, force)?;
-        if self.scope == Scope::System {
+        let found = match self.writable(&self.file, &text, force)? {
+            Found::Missing if look(&self.packaged, &text, |_| false)? == Found::Same => Found::Same,
+            found => found,
+        };
+        if self.scope == Scope::System && !self.is_packaged() {
             let (file, users) = (Path::new(SYSUSERS_FILE), sysusers());
             if self.writable(file, &users, force)? != Found::Same {
                 write(file, &users)?;
@@ -148,19 +171,51 @@ impl Systemd {
         self.order(&["restart", UNIT])
     }
 
-    /// Stops the service, disables it and removes the unit; says whether there was one.
+    /// Stops the service, disables it and removes the unit, if it is not a package's.
     ///
     /// # Errors
     /// As [`Self::install`].
-    pub fn uninstall(&self, force: bool) -> Result<bool, ServiceError> {
+    pub fn uninstall(&self, force: bool) -> Result<Removed, ServiceError> {
         self.answers()?;
+        if self.is_packaged() {
+            self.order(&["disable", "--now", UNIT])?;
+            return Ok(Removed::Disabled);
+        }
         if self.writable(&self.file, "", force)? == Found::Missing {
-            return Ok(false);
+            return Ok(Removed::Nothing);
         }
         self.order(&["disable", "--now", UNIT])?;
         remove(&self.file)?;
         self.order(&["daemon-reload"])?;
-        Ok(true)
+        Ok(Removed::Unit)
+    }
+
+    /// Removes what is left of the machine's service when its unit is gone: drop-ins, configuration, state, its user. Says what it removed.
+    ///
+    /// # Errors
+    /// When a file cannot be removed, or the user.
+    pub fn purge(&self) -> Result<Vec<String>, ServiceError> {
+        let mut gone = Vec::new();
+        let config = Path::new(SYSTEM_CONFIG).parent().map(Path::to_owned);
+        for path in [Some(self.file.with_extension("service.d")), config, Some(SYSTEM_STATE.into())].into_iter().flatten() {
+            match fs::remove_dir_all(&path) {
+                Ok(()) => gone.push(path.display().to_string()),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(ServiceError::File { path, source }),
+            }
+        }
+        let users = Path::new(SYSUSERS_FILE);
+        remove(users)?;
+        // The directory was made for it, where it is empty now.
+        if let Some(dir) = users.parent() {
+            let _ = fs::remove_dir(dir);
+        }
+        if is_ours(&ask("getent", &["passwd", SYSTEM_USER])?.1) {
+            order("userdel", &[SYSTEM_USER])?;
+            gone.push(format!("the user {SYSTEM_USER}"));
+        }
+        self.order(&["daemon-reload"])?;
+        Ok(gone)
     }
 
     /// What systemd says of the service.
@@ -201,6 +256,12 @@ impl Systemd {
             found => Ok(found),
         }
     }
+}
+
+/// Whether a line of `passwd(5)` is that of the user which [`sysusers`] makes, and not a person's who has the same name.
+fn is_ours(line: &str) -> bool {
+    let fields: Vec<&str> = line.trim_end().split(':').collect();
+    matches!(fields[..], [SYSTEM_USER, _, uid, _, _, SYSTEM_STATE, _] if uid.parse().is_ok_and(|uid: u32| uid < 1000))
 }
 
 /// What `systemctl show` prints.
@@ -273,6 +334,32 @@ mod tests {
             ("/a\nb\u{e9}", "\"/a\\x0ab\\xc3\\xa9\""),
         ] {
             assert_eq!(word(Path::new(path)), expected);
+        }
+    }
+
+    #[test]
+    fn a_unit_of_a_package_is_in_force_until_one_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let systemd = Systemd { scope: Scope::System, file: at("etc.service"), packaged: at("usr.service") };
+        assert_eq!((systemd.is_packaged(), systemd.file()), (false, &*at("etc.service")));
+        write(&at("usr.service"), "[Unit]\n").unwrap();
+        assert_eq!((systemd.is_packaged(), systemd.file()), (true, &*at("usr.service")));
+        write(&at("etc.service"), "[Unit]\n").unwrap();
+        assert_eq!((systemd.is_packaged(), systemd.file()), (false, &*at("etc.service")));
+    }
+
+    #[test]
+    fn only_the_user_that_was_made_for_the_service_goes() {
+        assert!(is_ours("towline:x:998:998:Towline, a mirror to FTPS servers:/var/lib/towline:/usr/sbin/nologin\n"));
+        for other in [
+            "",
+            "towline:x:1001:1001::/home/towline:/bin/bash",
+            "towline:x:1001:1001::/var/lib/towline:/bin/bash",
+            "towline:x:998:998::/srv/towline:/usr/sbin/nologin",
+            "other:x:998:998::/var/lib/towline:/usr/sbin/nologin",
+        ] {
+            assert!(!is_ours(other), "{other}");
         }
     }
 

@@ -12,6 +12,7 @@
 
 mod appends;
 mod audit;
+mod booted;
 mod browser;
 mod canary;
 mod chaos;
@@ -88,6 +89,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(init::trials());
     trials.extend(check::trials());
     trials.extend(service::trials());
+    trials.extend(booted::trials());
     trials.extend(trust::trials());
     trials.extend(truth::trials());
     trials.extend(turns::trials());

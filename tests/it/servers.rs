@@ -27,10 +27,11 @@ use libtest_mimic::Trial;
 use tempfile::TempDir;
 
 use crate::support::{self, Impossible, temp_dir, wait_until};
-use process::{Family, read_lossy};
+use process::read_lossy;
 
 pub use cable::Cable;
 pub use ports::Ports;
+pub use process::Family;
 pub use proxy::{Proxy, ProxyKind};
 pub use trials::trials;
 

@@ -2,6 +2,7 @@
 //! says of the units.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -21,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("without_a_service_manager_it_says_what_to_do", no_manager),
         ("print_changes_nothing", print),
         ("property_lists_can_be_read", plists),
+        ("packages_hold_the_same", packages),
     ] {
         trials.push(trial(format!("service::{name}"), move || async move { test() }));
     }
@@ -107,6 +109,7 @@ fn install() {
     assert_eq!(home.told(), ["disable --now towline.service", "daemon-reload"]);
     assert!(!home.unit().exists() && home.path(".config/towline/towline.toml").exists());
     ends(&home.towline(&["uninstall", "--user"]), 0, &["nothing to do"]);
+    ends(&home.towline(&["uninstall", "--user", "--purge"]), 2, &["only the machine's service", "remove them yourself"]);
     // Nothing to run with.
     fs::remove_file(home.path(".config/towline/towline.toml")).unwrap();
     ends(&home.towline(&["install", "--user"]), 78, &["towline.toml", "write the configuration first"]);
@@ -163,6 +166,35 @@ fn plists() {
                       assert plist['KeepAlive'] == {'SuccessfulExit': False} and plist['Umask'] == 0o77, plist\n";
     let files = [packaging("launchd/daemon.plist"), packaging("launchd/agent.plist")];
     ends(&Command::new("python3").args(["-c", script]).args(files).output().unwrap(), 0, &[]);
+}
+
+/// What `Cargo.toml` says of packages: both hold the same files under the same names, all of which are there, and the version is one.
+fn packages() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Table = fs::read_to_string(root.join("Cargo.toml")).unwrap().parse().unwrap();
+    let metadata = &manifest["package"]["metadata"];
+    // A directory takes the name of its source.
+    let placed = |source: &str, place: &str| {
+        assert!(source.starts_with("target/package/stage/") || root.join(source).exists(), "{source} is not there");
+        let name = if place.ends_with('/') { source.rsplit('/').next().unwrap() } else { "" };
+        (source.to_owned(), format!("{}{name}", place.trim_start_matches('/')).replace("vendor-completions", "site-functions"))
+    };
+    let text = |value: &toml::Value| value.as_str().unwrap().to_owned();
+    let of = |kind: &str| metadata[kind]["assets"].as_array().unwrap().clone();
+    let deb: BTreeSet<_> = of("deb").iter().map(|asset| placed(&text(&asset[0]), &text(&asset[1]))).collect();
+    let rpm: BTreeSet<_> =
+        of("generate-rpm").iter().map(|asset| placed(&text(&asset["source"]), &text(&asset["dest"]))).collect();
+    let own: Vec<_> = deb.symmetric_difference(&rpm).map(|(_, place)| place.as_str()).collect();
+    // Licences are in Debian's copyright.
+    let expected = [
+        "usr/share/licenses/towline/LICENSE-APACHE",
+        "usr/share/licenses/towline/LICENSE-MIT",
+        "usr/share/lintian/overrides/towline",
+    ];
+    assert_eq!(own, expected);
+    let changelog = fs::read_to_string(packaging("debian/changelog")).unwrap();
+    let version = concat!("towline (", env!("CARGO_PKG_VERSION"), "-1) ");
+    assert!(changelog.starts_with(version), "packaging/debian/changelog does not begin with {version:?}");
 }
 
 fn analyzer() -> Result<(), Impossible> {

@@ -4,6 +4,7 @@
 use std::{
     fs, io,
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -123,6 +124,13 @@ impl Made {
         Ok(())
     }
 
+    /// Lets the service's user read the configuration, if it was made, whatever root's umask is.
+    fn open(&self, configuration: &Path) -> io::Result<()> {
+        let allow = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+        self.dirs.iter().try_for_each(|dir| allow(dir, 0o755))?;
+        if self.files.iter().any(|file| file == configuration) { allow(configuration, 0o644) } else { Ok(()) }
+    }
+
     fn keep(mut self) {
         self.files.clear();
         self.dirs.clear();
@@ -141,7 +149,14 @@ impl Drop for Made {
 }
 
 /// Writes the password, if it is to be kept, and the configuration.
-pub(super) fn write(out: &mut Out, draft: &Draft, file: &Path, args: &Args, secret: &SecretString) -> Result<(), Failure> {
+pub(super) fn write(
+    out: &mut Out,
+    draft: &Draft,
+    file: &Path,
+    args: &Args,
+    service: Option<Scope>,
+    secret: &SecretString,
+) -> Result<(), Failure> {
     let cannot = |what: &Path, e: io::Error| {
         let error = anyhow::Error::new(e).context(format!("cannot write {}; nothing was left", what.display()));
         Failure::config(error)
@@ -156,7 +171,14 @@ pub(super) fn write(out: &mut Out, draft: &Draft, file: &Path, args: &Args, secr
         draft::write_password(&kept, secret).map_err(|e| cannot(&kept, e))?;
         made.files.push(kept.clone());
     }
+    let is_new = !file.exists();
     draft.write(file).map_err(refused)?;
+    if is_new {
+        made.files.push(file.to_owned());
+    }
+    if service == Some(Scope::System) {
+        made.open(file).map_err(|e| cannot(file, e))?;
+    }
     let private =
         if password::is_kept(args) { format!(", and {} with the password (chmod 600)", kept.display()) } else { String::new() };
     made.keep();

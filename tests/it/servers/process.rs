@@ -38,6 +38,11 @@ impl Family {
         Ok(Self { child, guard, output: output.to_owned(), gone: false })
     }
 
+    /// The number of the first process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether the first process still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
