@@ -24,6 +24,7 @@ mod pending;
 mod profile;
 mod proof;
 mod reader;
+mod rotation;
 mod rows;
 mod staging;
 #[cfg(test)]
@@ -48,15 +49,16 @@ pub use pending::{PathProblem, Queued, Tally};
 pub use profile::Profiles;
 pub use proof::{Found, Proofs};
 pub use reader::{Reader, Under};
+pub use rotation::Witness;
 pub use trash::{Kept, Trashed, Undo, Wanted};
 
 use crate::model::{
-    Digest, Entry, Fingerprint, Job, JobId, MovedDir, Observation, Operation, Problem, RelPath, Row, Settlement, Stat,
+    Digest, Entry, Fingerprint, Job, JobId, Kind, MovedDir, Observation, Operation, Problem, RelPath, Row, Settlement, Stat,
     UnixMillis, Window, is_trash,
 };
 use books::Books;
 
-const SCHEMA: [&str; 10] = [
+const SCHEMA: [&str; 11] = [
     include_str!("index/schema/0001.sql"),
     include_str!("index/schema/0002.sql"),
     include_str!("index/schema/0003.sql"),
@@ -67,6 +69,7 @@ const SCHEMA: [&str; 10] = [
     include_str!("index/schema/0008.sql"),
     include_str!("index/schema/0009.sql"),
     include_str!("index/schema/0010.sql"),
+    include_str!("index/schema/0011.sql"),
 ];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.
@@ -236,7 +239,28 @@ impl Index {
     /// When the file cannot be read.
     pub fn moved_dirs(&self) -> Result<Vec<MovedDir>, IndexError> {
         let totals = books::totals(&self.db)?;
-        if totals.pending_dirs == 0 || totals.vanished_dirs == 0 { Ok(Vec::new()) } else { dirs::moved(&self.db) }
+        let mut moved = Vec::new();
+        if totals.pending_dirs > 0 && totals.vanished_dirs > 0 {
+            moved = dirs::moved(&self.db)?;
+        }
+        if totals.pending_dirs > 1 {
+            moved.extend(dirs::turned(&self.db, &moved)?);
+        }
+        Ok(moved)
+    }
+
+    /// Of directories whose names go round: what tells whether they were renamed on the server. Of anything else nothing does.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn witnesses(&self, operation: &Operation) -> Result<Vec<Witness>, IndexError> {
+        match operation {
+            Operation::Rotate { path, others, kind: Kind::Dir, .. } => match others.last() {
+                Some(last) => rotation::witnesses(&self.db, path, last),
+                None => Ok(Vec::new()),
+            },
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Of each of these directories, given with its inode, another name under which it was seen, if there is one.

@@ -11,7 +11,8 @@
 //! 4. a name that differs from a filled one in case only is vacated first: the server may take the two for one;
 //! 5. a rename precedes and follows whatever either of its halves does.
 //!
-//! Only renames can close a cycle, so a cycle is broken by sending one file instead of renaming it.
+//! Only renames can close a cycle. Where it is one of nothing but renames (files, or directories, whose names went round), all of them are
+//! one step, over a temporary name; any other is broken by sending one file instead of renaming it.
 //!
 //! A directory that the server has under another name is renamed as a whole, and what is in it is left for when that is done: what
 //! differs then is planned like anything else. So are the removals that nothing waits for: of what is gone elsewhere, some may

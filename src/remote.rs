@@ -126,6 +126,31 @@ pub trait Session: Send + 'static {
         }
     }
 
+    /// Makes the changes of each of `groups` in their order. Where one is refused, what comes behind it in its group is left as it is, as far
+    /// as the answer was waited for: where the server bears it, all of them are on their way before it comes.
+    ///
+    /// What came of each that was asked for; shorter behind an error. Otherwise as [`Self::change_all`].
+    fn change_in_turn(&mut self, groups: &[Vec<Change<'_>>]) -> impl Future<Output = Vec<Vec<Result<bool, RemoteError>>>> + Send {
+        async move {
+            let mut results = Vec::with_capacity(groups.len());
+            for group in groups {
+                let mut own = Vec::with_capacity(group.len());
+                for change in group {
+                    own.push(self.change(*change).await);
+                    if own.last().is_some_and(Result::is_err) {
+                        break;
+                    }
+                }
+                let is_dead = own.last().is_some_and(|last| last.as_ref().is_err_and(|e| !e.session_survives()));
+                results.push(own);
+                if is_dead {
+                    break;
+                }
+            }
+            results
+        }
+    }
+
     /// Copies a file on the server to a name that is not taken; [`Class::Refused`] if this server has no way to. That the copy
     /// is whole is for [`Self::size`] to prove.
     fn copy(&mut self, from: &RelPath, to: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;

@@ -211,6 +211,7 @@ fn short(operation: &Operation) -> &'static str {
         Operation::Expire { .. } => "expired",
         Operation::RemoveDir { .. } => "rmdir",
         Operation::SetMode { .. } => "chmod",
+        Operation::Rotate { .. } => "renamed",
         Operation::Put { .. } | Operation::Rename { .. } | Operation::RenameDir { .. } | Operation::Link { .. } => {
             operation.verb()
         }

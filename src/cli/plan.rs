@@ -104,6 +104,10 @@ fn line(step: &Step) -> String {
         Operation::Rename { from, to, .. } | Operation::RenameDir { from, to, .. } => {
             format!("{} {from} -> {to}: {}", operation.verb(), step.why)
         }
+        Operation::Rotate { path, others, .. } => {
+            let names: Vec<String> = others.iter().chain([path]).map(ToString::to_string).collect();
+            format!("{} {path} -> {}: {}", operation.verb(), names.join(" -> "), step.why)
+        }
         _ => format!("{} {}: {}", operation.verb(), operation.path(), step.why),
     }
 }

@@ -109,7 +109,7 @@ impl<D: Dial> Client<D> {
     }
 
     /// Whether this server is known to answer the commands of a flight in order.
-    fn answers_in_order(&self) -> bool {
+    pub fn answers_in_order(&self) -> bool {
         self.endpoint.profile().in_order == Some(true)
     }
 

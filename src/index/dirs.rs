@@ -1,11 +1,11 @@
 //! Directories that were renamed: which of them the server has under another name, and what is recorded once it has renamed one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 
 use super::{IndexError, books::Books, held::Held, rows};
-use crate::model::{Entry, Fingerprint, MovedDir, RelPath};
+use crate::model::{Entry, Fingerprint, MOST_ROTATED, MovedDir, RelPath};
 
 /// So many are looked at.
 const MOST: usize = 1000;
@@ -27,12 +27,68 @@ pub(super) fn moved(db: &Connection) -> Result<Vec<MovedDir>, IndexError> {
             continue;
         }
         let Some(behind) = behind(db, &from)? else { continue };
-        if let Some(rest) = rest(db, &from, &to)? {
+        if let Some(rest) = match inside(db, &from, &to)? {
+            Some(Inside { rest, files, same }) if same > 0 && 2 * same >= files => Some(rest),
+            _ => None,
+        } {
             moved.push(MovedDir { from, to, rest });
             moved.extend(behind);
         }
     }
     Ok(moved)
+}
+
+/// The directories that seem to have taken each other's names, apart from what is `moved` anyway.
+pub(super) fn turned(db: &Connection, moved: &[MovedDir]) -> Result<Vec<MovedDir>, IndexError> {
+    let mut former: BTreeMap<RelPath, RelPath> = BTreeMap::new();
+    let mut statement = db.prepare_cached(include_str!("sql/turned_dirs.sql"))?;
+    let mut found = statement.query([rows::limit(MOST)])?;
+    while let Some(row) = found.next()? {
+        former.entry(rows::path(row, 0)?).or_insert(rows::path(row, 1)?);
+    }
+    let mut taken: Vec<RelPath> = moved.iter().flat_map(|dir| [dir.from.clone(), dir.to.clone()]).collect();
+    let mut turned = Vec::new();
+    for first in former.keys() {
+        let Some(mut ring) = ring(&former, first) else { continue };
+        let is_free = |dir: &MovedDir| !taken.iter().any(|name| name.overlaps(&dir.to));
+        let names: Vec<RelPath> = ring.iter().map(|dir| dir.to.folded()).collect();
+        let is_apart = names.iter().enumerate().all(|(at, name)| !names[..at].iter().any(|other| other.overlaps(name)));
+        if is_apart && ring.iter().all(is_free) && are_same(db, &mut ring)? {
+            taken.extend(ring.iter().map(|dir| dir.to.clone()));
+            turned.extend(ring);
+        }
+    }
+    Ok(turned)
+}
+
+/// The directories that gave up their names to each other, if the one that is at `first` now is one.
+fn ring(former: &BTreeMap<RelPath, RelPath>, first: &RelPath) -> Option<Vec<MovedDir>> {
+    let mut ring: Vec<MovedDir> = Vec::new();
+    let mut to = first;
+    while ring.len() < MOST_ROTATED {
+        let from = former.get(to)?;
+        ring.push(MovedDir { from: from.clone(), to: to.clone(), rest: Vec::new() });
+        if from == first {
+            return (ring.len() > 1).then_some(ring);
+        }
+        to = from;
+    }
+    None
+}
+
+/// Whether most of what each had is in it unchanged; notes what has no place in it.
+fn are_same(db: &Connection, ring: &mut [MovedDir]) -> Result<bool, IndexError> {
+    let mut known = 0;
+    for MovedDir { from, to, rest } in ring {
+        match inside(db, from, to)? {
+            Some(inside) if 2 * inside.same >= inside.files => {
+                known += inside.same;
+                *rest = inside.rest;
+            }
+            _ => return Ok(false),
+        }
+    }
+    Ok(known > 0)
 }
 
 /// Of each of these directories another name under which it was seen, if there is one: by what is noted, it has two.
@@ -78,9 +134,17 @@ fn behind(db: &Connection, from: &RelPath) -> Result<Option<Vec<MovedDir>>, Inde
     Ok(None)
 }
 
-/// What is recorded below `from` and has no place below `to`, if that is not too much; `None` also where most files are not those
-/// that were sent: then it is another directory.
-fn rest(db: &Connection, from: &RelPath, to: &RelPath) -> Result<Option<Vec<RelPath>>, IndexError> {
+/// What is recorded below a directory that seems to be below another name now.
+struct Inside {
+    /// What has no place there.
+    rest: Vec<RelPath>,
+    /// How many files there are, and how many of them are those that were sent: if these are few, it is another directory.
+    files: usize,
+    same: usize,
+}
+
+/// What is recorded below `from`, and whether it has its place below `to`; `None` if too much has not.
+fn inside(db: &Connection, from: &RelPath, to: &RelPath) -> Result<Option<Inside>, IndexError> {
     let (mut after, end) = rows::range(Some(from));
     let (mut rest, mut files, mut same) = (BTreeSet::new(), 0_usize, 0_usize);
     loop {
@@ -105,7 +169,7 @@ fn rest(db: &Connection, from: &RelPath, to: &RelPath) -> Result<Option<Vec<RelP
             }
         }
         if is_last {
-            return Ok((same > 0 && 2 * same >= files).then(|| rest.into_iter().collect()));
+            return Ok(Some(Inside { rest: rest.into_iter().collect(), files, same }));
         }
     }
 }

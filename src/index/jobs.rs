@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, Row, params, types::ValueRef};
 
-use super::{IndexError, books::Books, dirs, fold, rows, staging, trash};
+use super::{IndexError, books::Books, dirs, fold, rotation, rows, staging, trash};
 use crate::model::{
     Digest, Done, Entry, Fingerprint, Job, JobId, Kind, Mode, Operation, Outcome, Problem, Reason, RelPath, Settlement, Staged,
     Stat, UnixMillis, is_trash,
@@ -28,7 +28,7 @@ pub(super) fn begin_one(
 ) -> Result<Job, IndexError> {
     let id = insert(books.db(), operation, now)?;
     let temp = match operation {
-        Operation::Put { .. } | Operation::Link { .. } => Some(temp_name(beside, instance, id)?),
+        Operation::Put { .. } | Operation::Link { .. } | Operation::Rotate { .. } => Some(temp_name(beside, instance, id)?),
         Operation::Rename { .. } if operation.is_change_of_case() => Some(temp_name(beside, instance, id)?),
         _ => None,
     };
@@ -118,6 +118,7 @@ pub(super) fn doubt_all(db: &Connection) -> Result<(), IndexError> {
 }
 
 /// A job with what the index alone knows of it.
+#[derive(Clone)]
 struct Promise {
     job: Job,
     begun: UnixMillis,
@@ -163,6 +164,7 @@ impl Promise {
             }
             (Operation::RenameDir { from, to, .. }, Done::AsPlanned) => self.moved(books, from, to)?,
             (Operation::RenameDir { to, inode, .. }, Done::NotMoved) => self.record(books, to, Some(Entry::dir(*inode)))?,
+            (Operation::Rotate { .. }, Done::AsPlanned) => self.rotated(books)?,
             (Operation::Trash { path, place }, Done::AsPlanned) => {
                 let recorded = rows::get(books.db(), path)?.and_then(|held| held.recorded);
                 trash::put(books, place, path, recorded)?;
@@ -233,6 +235,25 @@ impl Promise {
                     }
                 }
             },
+            // How far it came is beyond telling: what is there may be anything.
+            Operation::Rotate { kind, .. } => {
+                for path in self.job.operation.touches() {
+                    let stat = told(path);
+                    self.told(books, path, stat)?;
+                    if *kind == Kind::Dir {
+                        books.change_below(path, |held| {
+                            let size = |print: &Fingerprint| Stat { kind: Kind::File, size: Some(print.size) }.to_entry();
+                            held.told(match &held.recorded {
+                                _ if stat.is_none() => None,
+                                Some(Entry::File { print, .. }) => Some(size(print)),
+                                other => *other,
+                            });
+                            true
+                        })?;
+                    }
+                }
+                Ok(())
+            }
             Operation::Trash { path, place } => {
                 if let Some(stat) = told(place) {
                     let recorded = rows::get(books.db(), path)?.and_then(|held| held.recorded);
@@ -271,6 +292,35 @@ impl Promise {
         self.record(books, to, Some(dir))?;
         dirs::carry(books, from, to, |books, path, entry| self.record(books, path, entry))?;
         self.record(books, from, None)
+    }
+
+    /// Each of the names that went round has what the one before it had.
+    fn rotated(&self, books: &mut Books<'_>) -> Result<(), IndexError> {
+        let temp = self.job.temp.as_ref().ok_or_else(|| IndexError::corrupt("names go round without a temporary one"))?;
+        let names: Vec<&RelPath> = self.job.operation.touches().collect();
+        // Nothing is known of the temporary name, and nobody forgot it.
+        let aside = Self { forgotten: false, ..self.clone() };
+        let mut to = temp;
+        for &name in names.iter().rev() {
+            if to == temp {
+                aside.moved(books, name, to)?
+            } else {
+                self.moved(books, name, to)?
+            }
+            to = name;
+        }
+        self.moved(books, temp, to)?;
+        for name in names {
+            let Some(held) = rows::get(books.db(), name)? else { continue };
+            // The rename itself has changed it, no more.
+            if let (Some(Entry::File { print, .. }), Some(Entry::File { print: sent, digest, mode })) =
+                (held.observed, held.recorded)
+                && print.moved_from(&sent)
+            {
+                self.record(books, name, Some(Entry::File { print, digest, mode }))?;
+            }
+        }
+        Ok(())
     }
 
     /// What was in the trash is at `path` again, and Towline's no more.
@@ -356,6 +406,12 @@ impl Promise {
                 None => Operation::RemoveFile { path },
             },
             "remove-dir" => Operation::RemoveDir { path },
+            "rename" if row.get_ref(17)? != ValueRef::Null => Operation::Rotate {
+                path,
+                others: rotation::unpack(row.get_ref(17)?.as_blob().map_err(IndexError::corrupt)?)?,
+                kind: if row.get_ref(5)? == ValueRef::Null { Kind::Dir } else { Kind::File },
+                bytes: row.get::<_, Option<i64>>(5)?.unwrap_or(0).cast_unsigned(),
+            },
             _ if is_trash(&rows::path(row, 3)?) && row.get_ref(5)? == ValueRef::Null => {
                 Operation::Restore { place: rows::path(row, 3)?, path }
             }
@@ -422,16 +478,21 @@ fn insert(db: &Connection, operation: &Operation, now: UnixMillis) -> Result<Job
             inode = Some(*moved);
             ("rename", Some(from), None, None, None, None)
         }
+        Operation::Rotate { .. } => ("rename", None, None, None, None, None),
         Operation::Rename { from, print, digest, mode, retime, .. } => {
             retimes = *retime;
             ("rename", Some(from), Some(print), *digest, None, *mode)
         }
     };
+    let rotated = match operation {
+        Operation::Rotate { kind: Kind::File, bytes, .. } => Some(*bytes),
+        _ => None,
+    };
     let id = db.prepare_cached(include_str!("sql/job_begin.sql"))?.insert(params![
         verb,
         operation.path().to_key(),
         source.map(RelPath::to_key),
-        print.map(|print: &Fingerprint| print.size.cast_signed()),
+        print.map(|print: &Fingerprint| print.size).or(rotated).map(u64::cast_signed),
         print.map(|print| print.mtime_ns),
         print.map(|print| print.ctime_ns),
         print.map(|print| print.inode).or(inode).map(u64::cast_signed),
@@ -441,6 +502,9 @@ fn insert(db: &Connection, operation: &Operation, now: UnixMillis) -> Result<Job
         mode.map(Mode::bits),
         retimes,
     ])?;
+    if let Operation::Rotate { others, .. } = operation {
+        db.prepare_cached(include_str!("sql/job_ring.sql"))?.execute((id, rotation::pack(others)))?;
+    }
     Ok(JobId(id))
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{IndexError, held::Held, proof, rows};
+use super::{IndexError, held::Held, proof, rotation, rows};
 use crate::model::{Entry, Problem, Proof, RelPath, UnixMillis};
 
 /// More than this many pending rows are not counted one by one.
@@ -70,6 +70,9 @@ pub(super) fn ledger(db: &Connection, path: Option<&RelPath>) -> Result<Ledger, 
     ledger.trouble_below = kept.into_iter().next().and_then(trouble);
     ledger.promised =
         db.prepare_cached(include_str!("sql/job_within.sql"))?.query_row((&first, &end), |row| row.get::<_, bool>(0))?;
+    if let Some(path) = path {
+        ledger.promised |= rotation::is_busy(db, path, true)?;
+    }
     Ok(ledger)
 }
 

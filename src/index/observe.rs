@@ -1,6 +1,6 @@
 //! What was found by looking: by scans, into the observed side; by an audit of the server, into the recorded side.
 
-use super::{IndexError, books::Books, held::Held, rows, trash};
+use super::{IndexError, books::Books, held::Held, rotation, rows, trash};
 use crate::model::{Digest, Entry, Fingerprint, Observation, RelPath, Stat};
 
 /// What a batch of observations came to.
@@ -48,6 +48,7 @@ pub(super) fn each(books: &mut Books<'_>, found: &[Observation]) -> Result<usize
             Observation::Ignored(path) => {
                 books.db().prepare_cached(include_str!("sql/job_forget.sql"))?.execute(rows::range(Some(path)))?;
                 books.db().prepare_cached(include_str!("sql/job_forget_above.sql"))?.execute([path.to_key()])?;
+                rotation::forget(books.db(), path)?;
                 usize::from(books.change(path, Held::forget)?) + books.change_below(path, Held::forget)?
             }
         };
@@ -92,5 +93,7 @@ pub(super) fn correct(books: &mut Books<'_>, found: &[(RelPath, Option<Stat>)]) 
 
 /// Whether anything is promised for `path`.
 pub(super) fn is_busy(books: &Books<'_>, path: &RelPath) -> Result<bool, IndexError> {
-    Ok(books.db().prepare_cached(include_str!("sql/job_at.sql"))?.query_row([path.to_key()], |row| row.get(0))?)
+    let at =
+        books.db().prepare_cached(include_str!("sql/job_at.sql"))?.query_row([path.to_key()], |row| row.get::<_, bool>(0))?;
+    Ok(at || rotation::is_busy(books.db(), path, false)?)
 }

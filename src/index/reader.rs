@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde::de::DeserializeOwned;
 
-use super::{IndexError, Ledger, Note, SCHEMA, books, connect, ledger, lock::private_file, notes, rows};
+use super::{IndexError, Ledger, Note, SCHEMA, books, connect, ledger, lock::private_file, notes, rotation, rows};
 use crate::model::{Entry, RelPath, Row, UnixMillis};
 
 /// Rows read at a time. Between two pages no transaction is open, so that the log can be checkpointed.
@@ -63,7 +63,9 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub fn is_busy(&self, path: &RelPath) -> Result<bool, IndexError> {
-        Ok(self.db.prepare_cached(include_str!("sql/job_at.sql"))?.query_row([path.to_key()], |row| row.get(0))?)
+        let at =
+            self.db.prepare_cached(include_str!("sql/job_at.sql"))?.query_row([path.to_key()], |row| row.get::<_, bool>(0))?;
+        Ok(at || rotation::is_busy(&self.db, path, false)?)
     }
 
     /// How many files and links are recorded at and below `path` (`None`: everywhere), and their bytes.

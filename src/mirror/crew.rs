@@ -306,7 +306,11 @@ impl<R: Remote> Crew<R> {
                 },
                 Task::Resolve(job, _) => {
                     care.abilities = remote.abilities();
-                    let end = match worker::put::resume(&mut session, &job, &care, sent).await {
+                    let resumed = match &job.operation {
+                        Operation::Rotate { .. } => worker::rotation::resume(&mut session, &job, &care).await,
+                        _ => worker::put::resume(&mut session, &job, &care, sent).await,
+                    };
+                    let end = match resumed {
                         Ok(Some(report)) => Ok(End::Ran(Box::new(report))),
                         Ok(None) => worker::resolve(&mut session, &job).await.map(End::Answered),
                         Err(e) => Err(e),

@@ -12,6 +12,7 @@
 //! Everything else is, a file that was there before the first sync and differs among it.
 
 use crate::{
+    index::Witness,
     model::{
         Abilities, Chunks, Entry, Fingerprint, Job, Kind, Operation, Outcome, Problem, Reason, RelPath, ServerCopy, Stat,
         UnixMillis, Versions, is_trash,
@@ -47,6 +48,8 @@ pub(super) struct Care {
     pub(super) recorded: Vec<Option<Entry>>,
     /// What the server has of the job's path, chunk by chunk, where that is known and of use.
     pub(super) former: Option<Chunks>,
+    /// Of a job in doubt that renames directories in turn: what tells whether they were.
+    pub(super) witnesses: Vec<Witness>,
     /// What is new of a file may be added to it under its own name.
     pub(super) in_place: bool,
     /// For names with a date.
@@ -107,7 +110,8 @@ pub(super) async fn before<S: Session>(session: &mut S, job: &Job, care: &Care) 
         // They look by themselves: for what replaces the file drift is no end, but for a copy it is.
         Operation::Keep { .. } | Operation::Revert { .. } => Ok(None),
         // What was changed in a directory goes along with it, and is compared when something else is to take its place.
-        Operation::RenameDir { .. } => Ok(None),
+        Operation::RenameDir { .. } | Operation::Rotate { kind: Kind::Dir | Kind::Link, .. } => Ok(None),
+        Operation::Rotate { kind: Kind::File, .. } => sources(session, job, care).await,
         Operation::Put { .. } | Operation::MakeDir { .. } | Operation::SetMode { .. } | Operation::RemoveDir { .. } => Ok(None),
     };
     done.unwrap_or_else(|e| Some(Report::failed(e)))
@@ -152,6 +156,14 @@ pub(super) fn review(job: &Job, found: &[Option<ServerCopy>], care: &Care) -> Re
         Operation::Link { .. } | Operation::RemoveFile { .. } | Operation::Trash { .. } => (None, true),
         _ => (None, false),
     };
+    if let Operation::Rotate { kind: Kind::File, .. } = &job.operation {
+        let objection = |n| match at(n) {
+            None => Some("it is gone".to_owned()),
+            found => care.objection(n, found, None),
+        };
+        let first = (0..job.operation.touches().count()).find_map(|n| objection(n).map(|why| (n, why)));
+        return first.map_or(Ok(false), Err);
+    }
     if let (Operation::Rename { .. }, Some(why)) = (&job.operation, care.objection(1, at(1), None)) {
         // Changed, it is not what is to be at the new name, whatever the policy says.
         return Err((1, why));
@@ -171,15 +183,42 @@ async fn source<S: Session>(session: &mut S, from: &RelPath, care: &Care) -> Res
         let problem = Problem::new(Reason::Connection, format_args!("what lies in the trash is another one: {why}"));
         return Ok(Some(Report::of(Outcome::Failed(problem))));
     }
+    changed(session, from, found, &why, care).await.map(Some)
+}
+
+/// The same of all whose names go round. One that is gone is recorded as that.
+async fn sources<S: Session>(session: &mut S, job: &Job, care: &Care) -> Result<Option<Report>, RemoteError> {
+    let names: Vec<RelPath> = job.operation.touches().cloned().collect();
+    let found = session.examine_all(&names).await?;
+    for (at, (name, found)) in names.iter().zip(found).enumerate() {
+        if found.is_none() {
+            let aside = Some(Aside::Told(name.clone(), None));
+            return Ok(Some(Report { aside, ..Report::of(Outcome::Untouched) }));
+        }
+        if let Some(why) = care.objection(at, found.as_ref(), None) {
+            return changed(session, name, found, &why, care).await.map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// What is to be renamed was changed by somebody else.
+async fn changed<S: Session>(
+    session: &mut S,
+    from: &RelPath,
+    found: Option<ServerCopy>,
+    why: &str,
+    care: &Care,
+) -> Result<Report, RemoteError> {
     let aside = match care.drift {
-        Drift::KeepRemote => Aside::Parked(from.clone(), problem(&why)),
+        Drift::KeepRemote => Aside::Parked(from.clone(), problem(why)),
         Drift::KeepBoth => {
             care.set_aside(session, from).await?;
             Aside::Told(from.clone(), None)
         }
         Drift::Overwrite => Aside::Told(from.clone(), found.map(|copy| Stat { kind: copy.kind, size: copy.size })),
     };
-    Ok(Some(Report { aside: Some(aside), ..Report::of(Outcome::Untouched) }))
+    Ok(Report { aside: Some(aside), ..Report::of(Outcome::Untouched) })
 }
 
 /// Why `found` is not what was `recorded`, if it is not; `times` says whether the server keeps times that were set.
@@ -196,6 +235,17 @@ fn objection(recorded: Option<&Entry>, found: &ServerCopy, coming: Option<&Finge
         (Some(Entry::File { .. }), kind) => Some(format!("a {} is there where a file was put", name(kind))),
         // Some servers tell what a link leads to.
         (Some(Entry::Link { .. } | Entry::Dir { .. }), _) => None,
+    }
+}
+
+/// Whether `found` is what `entry` says is there; `times` as above.
+pub(super) fn is_as(entry: Option<&Entry>, found: Option<&ServerCopy>, times: bool) -> bool {
+    match (entry, found) {
+        (None, None) => true,
+        (Some(Entry::File { print, .. }), Some(found)) => {
+            found.kind == Kind::File && print.inode != 0 && differs(print, found, times).is_none()
+        }
+        _ => false,
     }
 }
 

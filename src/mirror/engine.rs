@@ -41,6 +41,7 @@ use super::{
     Command, Event, Handle, MirrorError, Pause, Settings, Until,
     books::Books,
     crew::{Crew, Task},
+    drift::Care,
     look::Seen,
     marker::{Bond, Stand},
     retry::Link,
@@ -417,7 +418,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             && let Some(doubt) = self.next_doubt(now)
         {
             let recorded = self.recorded(&doubt.job).await?;
-            self.start(Task::Resolve(doubt.job, doubt.asked), recorded);
+            let operation = doubt.job.operation.clone();
+            let witnesses = self.books.with(move |index| index.witnesses(&operation)).await?;
+            let care = Care { witnesses, ..self.care(recorded) };
+            self.start_row(Task::Resolve(doubt.job, doubt.asked), care, Vec::new());
         }
         if self.allowance(now) > 0 || self.crew.len() > 0 {
             if self.is_together() {

@@ -76,6 +76,7 @@ pub(super) fn logged(operation: &Operation, outcome: &Outcome, at: UnixMillis) -
             Operation::SetMode { .. } => entry("changed", None),
             Operation::RemoveFile { .. } | Operation::RemoveDir { .. } => entry("removed", None),
             Operation::Rename { from, .. } | Operation::RenameDir { from, .. } => entry("moved", Some(from)),
+            Operation::Rotate { others, .. } => entry("moved", others.last()),
             Operation::Trash { place, .. } => entry("trashed", Some(place)),
             Operation::Keep { place, .. } => entry("kept", Some(place)),
             Operation::Restore { place, .. } | Operation::Revert { place, .. } => entry("restored", Some(place)),
@@ -90,6 +91,7 @@ pub(super) fn saved(operation: &Operation, outcome: &Outcome) -> u64 {
     match (outcome, operation) {
         (Outcome::Done(Done::Holds { print, sent, .. }), _) => print.size.saturating_sub(*sent),
         (Outcome::Done(Done::AsPlanned), Operation::Rename { print, .. }) => print.size,
+        (Outcome::Done(Done::AsPlanned), Operation::Rotate { bytes, .. }) => *bytes,
         _ => 0,
     }
 }

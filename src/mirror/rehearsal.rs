@@ -65,6 +65,7 @@ pub async fn rehearse<R: Remote>(
         drift: Drift::KeepRemote,
         recorded: vec![None],
         former: None,
+        witnesses: Vec::new(),
         in_place: false,
         now,
         versions: Versions::Never,

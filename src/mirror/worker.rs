@@ -2,6 +2,7 @@
 
 pub(super) mod publish;
 pub(super) mod put;
+pub(super) mod rotation;
 pub(super) mod row;
 mod trash;
 
@@ -124,6 +125,10 @@ async fn act<S: Session>(session: &mut S, job: &Job, care: &Care, sent: Arc<Atom
         Operation::Link { path, target } => return link(session, job, path, target, place).await,
         Operation::Rename { from, to, .. } => return rename(session, job, from, to).await,
         Operation::RenameDir { from, to, .. } => return rename_dir(session, from, to).await,
+        Operation::Rotate { .. } => {
+            let report = rotation::turn(session, &[job]).await.pop();
+            return report.unwrap_or_else(|| Report::of(Outcome::Untouched));
+        }
         Operation::MakeDir { path, mode, .. } => match session.make_dir(path).await {
             Ok(()) => return adorned(session, path, None, *mode).await,
             Err(e) => Err(e),

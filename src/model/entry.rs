@@ -210,7 +210,8 @@ pub struct Window {
     /// Where the server folds case: the rows, pending or not, whose paths differ from one that is to be filled, or from a
     /// directory above it, in case only. Those of which something is observed are there to be looked at alone.
     pub twins: Vec<Row>,
-    /// The directories that the server seems to have under other names; where one takes the name of another, it comes behind that.
+    /// The directories that the server seems to have under other names; where one takes the name of another, it comes behind that, and
+    /// some take each other's names.
     /// Both of their rows are in `rows`, if the stretch has that of the new one.
     pub moved: Vec<MovedDir>,
     /// The last path of the contiguous stretch when more pending rows follow it; `None` when it reaches the end.

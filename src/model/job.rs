@@ -77,6 +77,19 @@ pub enum Operation {
         /// The local directory's inode.
         inode: u64,
     },
+    /// Rename files, or directories with all that is in them, whose names went round: what is at `path` gets the first of the
+    /// `others`, each of these the next one, and the last one gets `path`, over the job's temporary name. No name is missing for
+    /// longer than it takes the server to rename.
+    Rotate {
+        /// The first of the names.
+        path: RelPath,
+        /// The rest of them, in turn.
+        others: Vec<RelPath>,
+        /// What all of them are.
+        kind: Kind,
+        /// Bytes in the files, where these are files.
+        bytes: u64,
+    },
     /// Move a file or a link to the trash.
     Trash {
         /// Where it is.
@@ -132,7 +145,8 @@ pub struct Like {
 }
 
 impl Operation {
-    /// The path that the operation fills or vacates; for a rename the new name, and never the one in the trash if there is another.
+    /// The path that the operation fills or vacates; for a rename the new name (of those that go round the first), and never the one in
+    /// the trash if there is another.
     pub fn path(&self) -> &RelPath {
         match self {
             Self::MakeDir { path, .. }
@@ -141,6 +155,7 @@ impl Operation {
             | Self::SetMode { path, .. }
             | Self::RemoveFile { path }
             | Self::RemoveDir { path }
+            | Self::Rotate { path, .. }
             | Self::Trash { path, .. }
             | Self::Keep { path, .. }
             | Self::Restore { path, .. }
@@ -150,8 +165,9 @@ impl Operation {
         }
     }
 
-    /// Every path that the operation touches: one, or two where something is renamed or copied.
+    /// Every path that the operation touches: one, or two where something is renamed or copied, or all that go round.
     pub fn touches(&self) -> impl Iterator<Item = &RelPath> {
+        let others = if let Self::Rotate { others, .. } = self { others.as_slice() } else { &[] };
         let from = match self {
             Self::Rename { from, .. } | Self::RenameDir { from, .. } => Some(from),
             Self::Trash { place, .. } | Self::Keep { place, .. } | Self::Restore { place, .. } | Self::Revert { place, .. } => {
@@ -159,7 +175,7 @@ impl Operation {
             }
             _ => None,
         };
-        std::iter::once(self.path()).chain(from)
+        std::iter::once(self.path()).chain(from).chain(others)
     }
 
     /// The path that the operation reads on the server, and leaves as it is.
@@ -181,7 +197,9 @@ impl Operation {
             Self::MakeDir { path, .. } | Self::Put { path, .. } | Self::Link { path, .. } => Some(path),
             Self::Rename { to, .. } | Self::RenameDir { to, .. } => Some(to),
             Self::Restore { path, .. } | Self::Revert { path, .. } => Some(path),
-            Self::SetMode { .. }
+            // Something is at each of the names.
+            Self::Rotate { .. }
+            | Self::SetMode { .. }
             | Self::RemoveFile { .. }
             | Self::RemoveDir { .. }
             | Self::Trash { .. }
@@ -211,6 +229,8 @@ impl Operation {
             Self::RemoveDir { .. } => "remove directory",
             Self::Rename { .. } => "rename",
             Self::RenameDir { .. } => "rename directory",
+            Self::Rotate { others, .. } if others.len() == 1 => "swap",
+            Self::Rotate { .. } => "rename in turn",
             Self::Trash { .. } => "move to the trash",
             Self::Keep { .. } => "keep the old version of",
             Self::Restore { .. } => "put back",
@@ -219,6 +239,9 @@ impl Operation {
         }
     }
 }
+
+/// So many names go round at most: their renames are one flight.
+pub const MOST_ROTATED: usize = 15;
 
 /// The number of a job, unique within one index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -231,7 +254,8 @@ pub struct Job {
     pub id: JobId,
     /// What is to be done.
     pub operation: Operation,
-    /// The temporary name that a put or a link goes to, and a change of case may go through; in the directory of its path.
+    /// The temporary name that a put or a link goes to, a change of case may go through, and one of those whose names go round does; in
+    /// the directory of its path.
     pub temp: Option<RelPath>,
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::survey::{Site, Survey};
-use crate::model::{Digest, Entry, Fingerprint, Kind};
+use crate::model::{Digest, Entry, Fingerprint, Kind, MOST_ROTATED};
 
 /// Which file goes where, by index of site.
 pub(super) struct Moves {
@@ -14,12 +14,17 @@ pub(super) struct Moves {
     from: Vec<Option<usize>>,
     /// By source: a file that must wait may yet be renamed from it, so it is removed only if it is in the way.
     pub(super) spared: Vec<bool>,
+    /// Sites of which each one's content goes to the next, and the last one's to the first: they are renamed together.
+    rings: Vec<Vec<usize>>,
+    /// By site: the ring that it is in.
+    ring: Vec<Option<usize>>,
 }
 
 impl Moves {
     /// No moves among `len` sites.
     pub(super) fn none(len: usize) -> Self {
-        Self { to: vec![None; len], from: vec![None; len], spared: vec![false; len] }
+        let (rings, ring) = (Vec::new(), vec![None; len]);
+        Self { to: vec![None; len], from: vec![None; len], spared: vec![false; len], rings, ring }
     }
 
     /// Matches by what a rename leaves as it was, then by digest; each in preorder, so that the same rows always give the
@@ -31,6 +36,7 @@ impl Moves {
             moves.to[from] = Some(to);
             moves.from[to] = Some(from);
         }
+        survey.turned.iter().for_each(|ring| moves.turn(ring.clone()));
         let mut sources = Sources::new(sites);
         let (ready, waiting): (Vec<usize>, Vec<usize>) =
             (0..sites.len()).filter(|i| is_target(&sites[*i]) && !sites[*i].is_parked()).partition(|i| !sites[*i].fill_stuck);
@@ -50,7 +56,49 @@ impl Moves {
                 moves.spared[source] = sites[source].row.observed.is_none();
             }
         }
+        ready.into_iter().for_each(|site| moves.close(sites, site));
         moves
+    }
+
+    /// Finds out whether the move to `start` is one of a ring.
+    fn close(&mut self, sites: &[Site<'_>], start: usize) {
+        let mut ring = vec![start];
+        while let Some(&at) = ring.last()
+            && let Some(target) = self.to[at]
+            && self.ring[target].is_none()
+            && ring.len() <= MOST_ROTATED
+        {
+            if target == start {
+                if ring.len() > 1 && ring.iter().all(|at| self.turns(sites, *at)) {
+                    self.turn(ring);
+                }
+                return;
+            }
+            ring.push(target);
+        }
+    }
+
+    fn turn(&mut self, ring: Vec<usize>) {
+        ring.iter().for_each(|site| self.ring[*site] = Some(self.rings.len()));
+        self.rings.push(ring);
+    }
+
+    /// Whether all that site `target` needs is a rename, but for the place that it comes to.
+    fn turns(&self, sites: &[Site<'_>], target: usize) -> bool {
+        let site = &sites[target];
+        let former = self.from[target].and_then(|source| sites[source].row.recorded);
+        let renamed = match (&site.row.observed, &former) {
+            (Some(Entry::File { print: now, mode, .. }), Some(Entry::File { print: then, mode: had, .. })) => {
+                now.moved_from(then) && (mode.is_none() || mode == had)
+            }
+            _ => false,
+        };
+        renamed && site.vacates.is_none() && site.maker.is_none() && site.twins.is_none()
+    }
+
+    /// The ring that site `i` is in.
+    pub(super) fn ring_of(&self, i: usize) -> Option<&[usize]> {
+        self.ring[i].map(|ring| &*self.rings[ring])
     }
 
     /// Where the file that is recorded at `source` goes.

@@ -134,8 +134,23 @@ impl Walk<'_> {
     }
 
     fn open(&mut self, node: Node) {
+        if let Some(ring) = self.moves.ring_of(node.site()).filter(|_| node.fills()) {
+            // It needs nothing else.
+            ring.iter().for_each(|site| self.states[Node::fill(*site).0] = State::Done);
+            self.plan.steps.push(self.rotation(ring));
+            return;
+        }
         self.states[node.0] = State::Open;
         self.stack.push(node);
+    }
+
+    fn rotation(&self, ring: &[usize]) -> Step {
+        let bytes = |i: &usize| recorded(self.survey.sites[*i].row.recorded).map_or(0, |(print, _)| print.size);
+        let mut names = ring.iter().map(|i| self.survey.sites[*i].row.path.clone());
+        let is_dir = ring.iter().any(|i| self.survey.sites[*i].fills == Some(Kind::Dir));
+        let (kind, bytes) = if is_dir { (Kind::Dir, 0) } else { (Kind::File, ring.iter().map(bytes).sum()) };
+        let path = names.next().unwrap_or_else(|| self.survey.sites[0].row.path.clone());
+        Step { operation: Operation::Rotate { path, others: names.collect(), kind, bytes }, why: Why::Moved }
     }
 
     /// The first need of `node` that is not met.

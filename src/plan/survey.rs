@@ -19,6 +19,8 @@ pub(super) struct Survey<'a> {
     pub(super) parked: Vec<(RelPath, Problem)>,
     /// The directories that are renamed as a whole: from which site to which.
     pub(super) renamed: Vec<(usize, usize)>,
+    /// The directories that took each other's names: what is at a site goes to the next one's, what is at the last to the first.
+    pub(super) turned: Vec<Vec<usize>>,
     /// Rows that wait until a directory was renamed.
     pub(super) hidden: usize,
     /// What is gone is kept, as it may have moved into a directory that is renamed.
@@ -59,7 +61,7 @@ pub(super) struct Site<'a> {
     /// Some fill needs this to be vacated.
     pub(super) in_the_way: bool,
     /// Below a directory that becomes a file and is not wholly in this window: vacated at once, so that a later window
-    /// holds the rest.
+    /// holds the rest. Or something waits for that in a later plan.
     pub(super) draining: bool,
 }
 
@@ -76,13 +78,16 @@ impl<'a> Survey<'a> {
         let hidden = all - rows.len();
         let (busy, times) = (Busy::new(busy), policy.abilities.times == Some(true));
         let mut sites: Vec<Site<'_>> = rows.into_iter().map(|(row, twin)| Site::new(row, twin, stage, &busy, times)).collect();
-        sites.iter_mut().filter(|site| moved.leaves(&site.row.path)).for_each(Site::leave);
+        for site in sites.iter_mut().filter(|site| moved.leaves(&site.row.path)) {
+            if moved.turns(&site.row.path) { site.turn() } else { site.leave() }
+        }
         sites.iter_mut().filter(|site| moved.waits(&site.row.path)).for_each(|site| site.blocked = true);
         if policy.removals == Removals::HeldWithChanges {
             sites.iter_mut().for_each(Site::brake);
         }
         let parked = judge(&mut sites, &policy.abilities);
-        let mut survey = Self { sites, groups: Vec::new(), parked, renamed: Vec::new(), hidden, spares: moved.any() };
+        let mut survey =
+            Self { sites, groups: Vec::new(), parked, renamed: Vec::new(), turned: Vec::new(), hidden, spares: moved.any() };
         survey.relate();
         survey.pair_cases();
         survey.find_in_the_way();
@@ -91,6 +96,9 @@ impl<'a> Survey<'a> {
         survey.find_stuck(|row| held || !(moved.leaves(&row.path) || is_whole(row, stage, cut)));
         if matches!(stage, Stage::Fill { .. }) && !held {
             survey.find_draining(|row| !is_whole(row, stage, cut));
+        }
+        for site in survey.sites.iter_mut().filter(|site| moved.drains(&site.row.path)) {
+            site.draining |= site.vacates.is_some();
         }
         survey
     }
@@ -231,6 +239,11 @@ impl Site<'_> {
     fn leave(&mut self) {
         (self.fills, self.settled, self.remode) = (None, false, None);
         self.vacates = self.row.recorded.as_ref().map(Entry::kind);
+    }
+
+    /// Its directory is called otherwise now, and another one that is called so comes at the same time.
+    fn turn(&mut self) {
+        (self.fills, self.vacates, self.settled, self.remode) = (Some(Kind::Dir), None, false, None);
     }
 
     /// A file that is on the server stays there as it is.

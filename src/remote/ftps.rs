@@ -371,6 +371,10 @@ impl<D: Dial> Session for FtpsSession<D> {
         changes::all(self, changes).await
     }
 
+    async fn change_in_turn(&mut self, groups: &[Vec<Change<'_>>]) -> Vec<Vec<Result<bool, RemoteError>>> {
+        changes::in_turn(self, groups).await
+    }
+
     async fn examine_all(&mut self, paths: &[RelPath]) -> Result<Vec<Option<ServerCopy>>, RemoteError> {
         let paths = paths.iter().map(|path| self.at(path)).collect::<Result<Vec<_>, _>>()?;
         self.client.examine_all(&paths).await?.into_iter().map(|found| found.map(copy).transpose()).collect()

@@ -363,6 +363,29 @@ impl Session for MemorySession {
         results
     }
 
+    async fn change_in_turn(&mut self, groups: &[Vec<Change<'_>>]) -> Vec<Vec<Result<bool, RemoteError>>> {
+        let mut results = Vec::with_capacity(groups.len());
+        for group in groups {
+            let mut own = Vec::with_capacity(group.len());
+            for (at, change) in group.iter().enumerate() {
+                own.push(self.change(*change).await);
+                if own.last().is_some_and(Result::is_err) {
+                    let mut shared = self.remote.lock();
+                    // The rest was on its way already.
+                    if !self.alive && shared.log.last().is_some_and(|call| call.fault == Fault::LostReply) {
+                        group[at + 1..].iter().for_each(|change| shared.change_unheard(*change));
+                    }
+                    break;
+                }
+            }
+            results.push(own);
+            if !self.alive {
+                break;
+            }
+        }
+        results
+    }
+
     async fn copy(&mut self, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
         self.ask(Primitive::Copy, Some(from), Some(to), |tree| tree.duplicate(from, to)).await
     }

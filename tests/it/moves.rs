@@ -20,6 +20,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         let name = |what: &str| format!("moves::{}::{what}", kind.name());
         trials.push(servers::trial(kind, name("a_directory_is_renamed_once"), move || async move { renamed(kind) }));
         trials.push(servers::trial(kind, name("with_edits_in_it"), move || async move { edited(kind) }));
+        trials.push(servers::trial(kind, name("directories_exchange_their_names"), move || async move { exchanged(kind) }));
+        trials.push(servers::trial(kind, name("names_of_files_go_round"), move || async move { turned(kind) }));
     }
     let kind = Kind::Vsftpd;
     trials.push(servers::trial(kind, "moves::vsftpd::while_nobody_looked", move || async move { unseen(kind) }));
@@ -119,6 +121,59 @@ fn rotated(kind: Kind) {
     let before = asked(&rig);
     assert!(rig.towline(&["sync"]).status.success());
     assert_eq!(since(&rig, before), [0, 3, 0, 0], "{}", rig.log());
+    assert!(rig.is_equal());
+}
+
+/// `mv a t; mv b a; mv t b`, and a file that is gone from one of them.
+fn exchanged(kind: Kind) {
+    let rig = Rig::new(kind, Tls::Both);
+    for dir in ["a", "b", "c"] {
+        fill(&rig, dir);
+        rig.write(&format!("{dir}/only in {dir}"), dir);
+    }
+    let daemon = rig.run();
+    rig.await_sync();
+    let before = asked(&rig);
+    let rename = |from: &str, to: &str| fs::rename(rig.source.join(from), rig.source.join(to)).unwrap();
+    for (from, to) in [("a", "t"), ("b", "a"), ("t", "b")] {
+        rename(from, to);
+    }
+    rig.await_sync();
+    assert_eq!(since(&rig, before)[0], 0, "{}", rig.log());
+    assert!(rig.is_equal());
+    drop(daemon);
+    let before = asked(&rig);
+    for (from, to) in [("a", "t"), ("b", "a"), ("c", "b"), ("t", "c")] {
+        rename(from, to);
+    }
+    fs::remove_file(rig.source.join("b/only in c")).unwrap();
+    let plan = String::from_utf8(rig.towline(&["plan"]).stdout).unwrap();
+    assert!(plan.contains("rename in turn a -> c -> b -> a"), "{plan}");
+    let _daemon = rig.run();
+    rig.await_sync();
+    // Three over a temporary name.
+    let renamed = if kind == Kind::PureFtpd { 1 } else { 4 };
+    let [sent, moved, ..] = since(&rig, before);
+    assert_eq!((sent, moved), (0, renamed), "{}", rig.log());
+    assert!(rig.is_equal());
+}
+
+fn turned(kind: Kind) {
+    let rig = Rig::new(kind, Tls::Both);
+    for name in ["a", "b", "c", "d/e", "f"] {
+        rig.write(name, &format!("{name} ").repeat(100));
+    }
+    assert!(rig.towline(&["sync"]).status.success());
+    let rename = |from: &str, to: &str| fs::rename(rig.source.join(from), rig.source.join(to)).unwrap();
+    for (from, to) in [("a", "t"), ("b", "a"), ("c", "b"), ("t", "c"), ("d/e", "t"), ("f", "d/e"), ("t", "f")] {
+        rename(from, to);
+    }
+    let plan = String::from_utf8(rig.towline(&["plan"]).stdout).unwrap();
+    assert!(plan.contains("rename in turn a -> c -> b -> a: moved") && plan.contains("swap d/e -> f -> d/e: moved"), "{plan}");
+    let before = asked(&rig);
+    assert!(rig.towline(&["sync"]).status.success());
+    let renamed = if kind == Kind::PureFtpd { 1 } else { 4 + 3 };
+    assert_eq!(since(&rig, before), [0, renamed, 0, 0], "{}", rig.log());
     assert!(rig.is_equal());
 }
 

@@ -110,6 +110,111 @@ fn what_is_in_a_renamed_directory_is_recorded_where_it_is() {
     }
 }
 
+/// Two directories, on the server as they were, here each under the name of the other.
+fn swapped(fresh: &mut Fresh) {
+    fresh.holds(&[("a", dir(1)), ("a/d", dir(2)), ("a/d/f", read(5, 3, 1)), ("a/x", read(9, 8, 4))]);
+    fresh.holds(&[("b", dir(4)), ("b/d", dir(5)), ("b/d/f", read(6, 6, 2)), ("b/g", read(7, 7, 3))]);
+    fresh.sees(&[("a", dir(4)), ("a/d", dir(5)), ("a/d/f", file(6, 6)), ("a/g", file(7, 7))]);
+    fresh.sees(&[("b", dir(1)), ("b/d", dir(2)), ("b/d/f", file(5, 3)), ("b/x", file(9, 8))]);
+    fresh.loses(&["a/x", "b/g"]);
+}
+
+fn swap(kind: Kind) -> Operation {
+    Operation::Rotate { path: p("a"), others: vec![p("b")], kind, bytes: 0 }
+}
+
+#[test]
+fn directories_that_took_each_others_names_are_known_by_what_is_in_them() {
+    let link = |from: &str, to: &str, rest: &[&str]| {
+        (from.to_owned(), to.to_owned(), rest.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>())
+    };
+    let mut fresh = Fresh::new();
+    swapped(&mut fresh);
+    assert_eq!(moved(&fresh), [link("b", "a", &[]), link("a", "b", &[])]);
+    // What is gone goes first.
+    fresh.loses(&["b/x"]);
+    assert_eq!(moved(&fresh), [link("b", "a", &[]), link("a", "b", &["a/x"])]);
+    // Inodes that were given anew.
+    fresh.sees(&[("b/d/f", file(50, 3)), ("b/x", file(90, 8))]);
+    assert_eq!(moved(&fresh), []);
+    let mut fresh = Fresh::new();
+    fresh.holds(&[("a", dir(1)), ("b", dir(2)), ("c", dir(3)), ("a/f", read(5, 4, 1)), ("c/h", read(6, 6, 2))]);
+    fresh.sees(&[("a", dir(3)), ("b", dir(1)), ("c", dir(2)), ("a/h", file(6, 6)), ("b/f", file(5, 4))]);
+    fresh.loses(&["a/f", "c/h"]);
+    assert_eq!(moved(&fresh), [link("c", "a", &[]), link("b", "c", &[]), link("a", "b", &[])], "an empty one is among them");
+    for left in [3, 3, 0] {
+        let job = fresh.begin(Operation::Rotate { path: p("a"), others: vec![p("b"), p("c")], kind: Kind::Dir, bytes: 0 });
+        fresh.settle(&job, Outcome::Failed(Problem::new(Reason::Connection, "no")), Some(at(9)));
+        assert_eq!(moved(&fresh).iter().any(|(from, ..)| from == "old"), whole, "at last it goes piece by piece");
+    }
+}
+
+#[test]
+fn what_is_in_directories_that_took_each_others_names_is_recorded_where_it_is() {
+    let mut fresh = Fresh::new();
+    swapped(&mut fresh);
+    let job = fresh.begin(swap(Kind::Dir));
+    assert!(job.temp.is_some());
+    let witnesses = fresh.index.witnesses(&job.operation).unwrap();
+    let told = |path: &str, before, after| Witness { path: p(path), before, after };
+    assert!(witnesses.contains(&told("a/d/f", Some(read(5, 3, 1)), Some(read(6, 6, 2)))), "{witnesses:?}");
+    assert!(witnesses.contains(&told("a/g", None, Some(read(7, 7, 3)))), "{witnesses:?}");
+    let fresh = &mut fresh.reopen();
+    assert_eq!(fresh.index.in_doubt().unwrap(), [job.clone()], "kept as it is");
+    fresh.settle(&job, Outcome::Done(Done::AsPlanned), None);
+    assert_eq!(fresh.pending(), Vec::<String>::new());
+    assert_eq!(fresh.both("b/x"), (Some(read(9, 8, 4)), Some(read(9, 8, 4))));
+    assert_eq!(fresh.both("a/x"), (None, None));
+}
+
+#[test]
+fn of_directories_that_were_half_renamed_nothing_is_taken_for_known() {
+    let mut fresh = Fresh::new();
+    swapped(&mut fresh);
+    let job = fresh.begin(swap(Kind::Dir));
+    let dir_there = Some(Stat { kind: Kind::Dir, size: None });
+    fresh.index.resolve(job.id, &[(p("a"), dir_there), (p("b"), None)], at(4)).unwrap();
+    assert_eq!(fresh.both("a/d/f").1, Some(Entry::file(Fingerprint::unknown(5), None)));
+    assert_eq!((fresh.both("b/d/f").1, fresh.both("b/g")), (None, (None, None)));
+    assert_eq!(fresh.index.in_doubt().unwrap(), []);
+}
+
+#[test]
+fn files_that_took_each_others_names_are_recorded_as_they_are_now() {
+    let mut fresh = Fresh::new();
+    let later = |size, inode| Entry::file(Fingerprint { ctime_ns: 99, ..print(size, inode) }, None);
+    fresh.holds(&[("a", read(5, 1, 1)), ("b", read(6, 2, 2))]);
+    fresh.sees(&[("a", later(6, 2)), ("b", later(5, 1))]);
+    let job = fresh.begin(swap(Kind::File));
+    assert!(fresh.index.reader().unwrap().is_busy(&p("b")).unwrap());
+    fresh.settle(&job, Outcome::Done(Done::AsPlanned), None);
+    assert_eq!(fresh.pending(), Vec::<String>::new());
+    // Edited meanwhile, and ignored meanwhile.
+    fresh.sees(&[("a", file(5, 1)), ("b", file(8, 2))]);
+    let job = fresh.begin(swap(Kind::File));
+    fresh.settle(&job, Outcome::Done(Done::AsPlanned), None);
+    assert_eq!(fresh.pending(), ["b"]);
+    let job = fresh.begin(swap(Kind::File));
+    fresh.index.observe(&[Observation::Ignored(p("b"))], at(4)).unwrap();
+    fresh.settle(&job, Outcome::Done(Done::AsPlanned), None);
+    assert_eq!(fresh.both("b"), (None, None));
+}
+
+#[test]
+fn a_directory_whose_renaming_was_cut_off_is_renamed_as_a_whole_all_the_same() {
+    let mut fresh = Fresh::new();
+    tree(&mut fresh);
+    fresh.sees(&[("new", dir(1)), ("new/a", file(5, 2)), ("new/d", dir(3)), ("new/d/b", file(6, 4))]);
+    fresh.loses(&["old"]);
+    let there = Some(Stat { kind: Kind::Dir, size: None });
+    for whole in [true, true, false] {
+        let job = fresh.begin(Operation::RenameDir { from: p("old"), to: p("new"), inode: 1 });
+        fresh.settle(&job, Outcome::InDoubt(Problem::new(Reason::Connection, "cut")), Some(at(9)));
+        fresh.index.resolve(job.id, &[(p("new"), None), (p("old"), there)], at(4)).unwrap();
+        assert_eq!(moved(&fresh).len(), left, "at last it goes file by file");
+    }
+}
+
 #[test]
 fn what_is_ignored_when_its_directory_was_renamed_stays_on_the_server() {
     let mut fresh = Fresh::new();

@@ -111,7 +111,9 @@ impl Model {
                 }
                 for Promised { job, forgotten, .. } in &mut self.jobs {
                     *forgotten |= job.operation.path().is_at_or_below(path)
-                        || matches!(&job.operation, Operation::RenameDir { to, .. } if path.is_at_or_below(to));
+                        || matches!(&job.operation, Operation::RenameDir { to, .. } if path.is_at_or_below(to))
+                        || matches!(&job.operation, Operation::Rotate { .. })
+                            && job.operation.touches().any(|name| name.overlaps(path));
                 }
             }
         }
@@ -169,6 +171,35 @@ impl Model {
                     }
                 }
                 self.record(from, None, Some(by), true);
+            }
+            Operation::Rotate { path, others, .. } => {
+                let below = |model: &Self, name: &RelPath| -> Vec<(RelPath, Entry)> {
+                    model.at_or_below(name).into_iter().filter_map(|path| Some((path.clone(), model.recorded(&path)?))).collect()
+                };
+                let held: Vec<_> = [path, &others[0]].map(|name| below(self, name)).into_iter().zip([&others[0], path]).collect();
+                // What has no entry of its own is not there.
+                let held: Vec<_> =
+                    held.into_iter().zip([path, &others[0]]).filter(|((_, _), from)| self.recorded(from).is_some()).collect();
+                for ((entries, _), _) in &held {
+                    for (path, _) in entries {
+                        self.record(path, None, Some(by), true);
+                    }
+                }
+                for ((entries, to), from) in held {
+                    for (path, entry) in entries {
+                        let place = path.moved(from, to).unwrap_or_else(|| to.clone());
+                        self.record(&place, Some(entry), Some(by), true);
+                    }
+                }
+                for name in [path, &others[0]] {
+                    let Some(cell) = self.cells.get(name) else { continue };
+                    if let (Some(Entry::File { print: seen, .. }), Some(Entry::File { print, digest, mode })) =
+                        (cell.observed, cell.recorded)
+                        && seen.moved_from(&print)
+                    {
+                        self.record(name, Some(Entry::File { print: seen, digest, mode }), Some(by), true);
+                    }
+                }
             }
             Operation::Rename { from, to, print, digest, mode, .. } => {
                 let carried = match self.recorded(from) {
@@ -250,6 +281,20 @@ impl Model {
                     }
                 }
             },
+            Operation::Rotate { path, others, kind, .. } => {
+                for (name, stat) in [path, &others[0]].into_iter().zip(told) {
+                    self.record(name, stat.map(Stat::to_entry), Some(&by), false);
+                    let below = self.at_or_below(name).into_iter().filter(|path| *kind == Kind::Dir && path != name);
+                    for path in below.collect::<Vec<_>>() {
+                        let entry = match self.recorded(&path) {
+                            _ if stat.is_none() => None,
+                            Some(Entry::File { print, .. }) => Some(Entry::file(Fingerprint::unknown(print.size), None)),
+                            other => other,
+                        };
+                        self.record(&path, entry, None, false);
+                    }
+                }
+            }
             Operation::Rename { from, to, print, retime, .. } => match told {
                 [Some(Stat { kind: Kind::File, size }), None] if size.unwrap_or(print.size) == print.size => self.done(&by),
                 [at_to, at_from] => {

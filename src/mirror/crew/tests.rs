@@ -20,6 +20,7 @@ fn care() -> Care {
         drift: Drift::default(),
         recorded: Vec::new(),
         former: None,
+        witnesses: Vec::new(),
         in_place: false,
         now: clock::now(),
         versions: Versions::default(),

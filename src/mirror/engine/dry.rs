@@ -10,7 +10,7 @@ use crate::{
         likes::{Search, Ways},
         look::{self, Seen},
     },
-    model::{Abilities, Digest, Done, How, Job, Operation, Outcome, PathSet, RelPath, RootIdentity, Settlement},
+    model::{Abilities, Digest, Done, How, Job, Kind, Operation, Outcome, PathSet, RelPath, RootIdentity, Settlement},
     plan::{self, Changed, Facts, Halt, Policy, Removals, Root, Stage, Step},
     scan::{Found, Patterns, RootError, Rules, RulesError},
     watch::Dirty,
@@ -105,7 +105,11 @@ pub async fn dry_run(
         let search = Search::of(&window.rows, &plan.steps, ways, grows);
         let known = search.ask(&index, |_| true)?;
         search.tell(known, &mut plan.steps);
-        let renames = plan.steps.iter().any(|step| matches!(step.operation, Operation::RenameDir { .. }));
+        let is_of_dirs =
+            |operation: &Operation| matches!(operation, Operation::RenameDir { .. } | Operation::Rotate { kind: Kind::Dir, .. });
+        // What has to go before directories are exchanged is planned before that.
+        let waits = window.moved.iter().any(|dir| !dir.rest.is_empty()) && plan.deferred > 0 && !plan.steps.is_empty();
+        let renames = waits || plan.steps.iter().any(|step| is_of_dirs(&step.operation));
         if renames {
             pretend(&mut index, &plan.steps)?;
         }

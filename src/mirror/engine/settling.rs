@@ -252,6 +252,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             Outcome::Done(Done::AsPlanned) => match operation {
                 Operation::MakeDir { .. } => counters.directories += 1,
                 Operation::Rename { .. } | Operation::RenameDir { .. } => counters.renames += 1,
+                Operation::Rotate { others, .. } => counters.renames += 1 + others.len() as u64,
                 Operation::RemoveFile { .. } | Operation::Trash { .. } => {
                     counters.removals += 1;
                     if self.approval.is_some_and(|approval| approval.deletes > self.approved_done) {
@@ -379,6 +380,10 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                 }
                 Operation::Rename { from, .. } | Operation::RenameDir { from, .. } => {
                     tracing::info!(%mirror, %path, %from, "{verb}");
+                }
+                Operation::Rotate { others, .. } => {
+                    let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+                    tracing::info!(%mirror, %path, with = others.join(", "), "{verb}");
                 }
                 Operation::Trash { place, .. } | Operation::Keep { place, .. } => {
                     tracing::info!(%mirror, %path, %place, "{verb}");

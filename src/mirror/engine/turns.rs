@@ -114,7 +114,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
     }
 
     /// Starts `task`, and with it those jobs that are in a row with it.
-    fn start_row(&mut self, task: Task, care: Care, row: Vec<Load>) {
+    pub(super) fn start_row(&mut self, task: Task, care: Care, row: Vec<Load>) {
         self.crew.start(task, care, row);
         self.link.started();
         self.untold = true;
@@ -130,6 +130,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             drift,
             recorded,
             former: None,
+            witnesses: Vec::new(),
             in_place: false,
             now,
             versions,

@@ -57,6 +57,12 @@ pub(super) enum Edit {
         a: u32,
         b: u32,
     },
+    /// Each of three gets the name of the next.
+    Turn {
+        a: u32,
+        b: u32,
+        c: u32,
+    },
     Copy {
         from: u32,
         to: u32,
@@ -74,6 +80,7 @@ pub(super) fn edits(count: impl Into<proptest::collection::SizeRange>) -> impl S
         1 => at().prop_map(|at| Edit::Remove { at }),
         4 => (at(), at()).prop_map(|(from, to)| Edit::Move { from, to }),
         1 => (at(), at()).prop_map(|(a, b)| Edit::Swap { a, b }),
+        1 => (at(), at(), at()).prop_map(|(a, b, c)| Edit::Turn { a, b, c }),
         1 => (at(), at()).prop_map(|(from, to)| Edit::Copy { from, to }),
         1 => at().prop_map(|at| Edit::Touch { at }),
     ];
@@ -151,6 +158,18 @@ impl Disk {
                     let (from_a, from_b) = (self.take(&a), self.take(&b));
                     self.place(&a, from_b);
                     self.place(&b, from_a);
+                }
+            }
+            Edit::Turn { a, b, c } => {
+                if let (Some(a), Some(b), Some(c)) = (self.existing(a), self.existing(b), self.existing(c))
+                    && !a.overlaps(&b)
+                    && !a.overlaps(&c)
+                    && !b.overlaps(&c)
+                {
+                    let (from_a, from_b, from_c) = (self.take(&a), self.take(&b), self.take(&c));
+                    self.place(&a, from_c);
+                    self.place(&b, from_a);
+                    self.place(&c, from_b);
                 }
             }
             Edit::Copy { from, to } => {

@@ -29,7 +29,46 @@ impl World {
                 moved.extend(behind);
             }
         }
+        let turned = self.turned(&moved, random);
+        moved.extend(turned);
         moved
+    }
+
+    /// Those that took each other's names.
+    fn turned(&self, moved: &[MovedDir], random: &mut fastrand::Rng) -> Vec<MovedDir> {
+        let mut turned: Vec<MovedDir> = Vec::new();
+        let inode = |entry: Option<&Entry>| match entry {
+            Some(Entry::Dir { inode, .. }) => Some(*inode),
+            _ => None,
+        };
+        let former = |to: &RelPath| {
+            let here =
+                inode(self.observed.get(to)).filter(|here| inode(self.recorded.get(to)).is_some_and(|there| there != *here))?;
+            self.recorded.iter().find(|(_, entry)| inode(Some(entry)) == Some(here)).map(|(path, _)| path.clone())
+        };
+        for first in self.observed.keys() {
+            let mut ring: Vec<MovedDir> = Vec::new();
+            let mut to = first.clone();
+            while let Some(from) = former(&to).filter(|_| ring.len() < 8) {
+                ring.push(MovedDir { rest: self.rest(&from, &to), from: from.clone(), to });
+                to = from;
+                if to == *first {
+                    break;
+                }
+            }
+            let is_free = |dir: &MovedDir| {
+                let names = moved.iter().chain(&turned).flat_map(|dir| [&dir.from, &dir.to]);
+                !names.into_iter().any(|name| name.overlaps(&dir.to))
+            };
+            let is_apart = ring
+                .iter()
+                .enumerate()
+                .all(|(at, dir)| !ring[..at].iter().any(|other| other.to.folded().overlaps(&dir.to.folded())));
+            if ring.len() > 1 && to == *first && is_apart && ring.iter().all(is_free) && random.u8(0..4) > 0 {
+                turned.extend(ring);
+            }
+        }
+        turned
     }
 
     fn behind(&self, from: &RelPath) -> Option<Vec<MovedDir>> {
@@ -113,7 +152,9 @@ proptest! {
         for pass in 0.. {
             prop_assert!(pass < 60, "no end in sight: {:#?}", world.rows(&BTreeSet::new()));
             let mut moved = world.moved(&mut random);
-            moved.retain(|dir| dir.rest.is_empty());
+            let (left, names) = (moved.clone(), moved.clone());
+            let turns = |dir: &MovedDir| left.iter().any(|other| other.from == dir.to) && names.iter().any(|other| other.to == dir.from);
+            moved.retain(|dir| dir.rest.is_empty() || turns(dir));
             let mut after = None;
             loop {
                 let mut window = world.window(after.as_ref(), limit, &BTreeSet::new());
@@ -123,7 +164,10 @@ proptest! {
                 let fills = plan(&window, &Stage::Fill { after }, ALLOWED, &PathSet::default());
                 moved.retain(|dir| !fills.unmoved.contains(&dir.to));
                 world.carry_out(&fills)?;
-                let done = |dir: &MovedDir| world.recorded.contains_key(&dir.to);
+                let done = |dir: &MovedDir| match (world.recorded.get(&dir.to), world.observed.get(&dir.to)) {
+                    (Some(Entry::Dir { inode: there, .. }), Some(Entry::Dir { inode: here, .. })) => there == here,
+                    _ => false,
+                };
                 moved.retain(|dir| !done(dir));
                 after = window.cut;
                 if after.is_none() {

@@ -198,18 +198,41 @@ impl World {
             | Operation::Expire { .. } => {
                 unreachable!("the planner knows no trash")
             }
-            Operation::RenameDir { from, to, .. } => {
-                self.server.rename(from, to)?;
-                let inside: Vec<RelPath> = self.recorded.keys().filter(|path| path.is_at_or_below(from)).cloned().collect();
-                for path in inside {
-                    let entry = self.recorded.remove(&path).expect("just seen");
-                    self.recorded.insert(path.moved(from, to).unwrap_or_else(|| to.clone()), entry);
-                }
-            }
+            Operation::RenameDir { from, to, .. } => self.rename(from, to)?,
+            Operation::Rotate { .. } => self.rotate(operation)?,
             Operation::Rename { from, to, print, digest, .. } => {
                 self.server.rename(from, to)?;
                 self.recorded.remove(from);
                 self.recorded.insert(to.clone(), Entry::file(*print, *digest));
+            }
+        }
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<(), Refusal> {
+        self.server.rename(from, to)?;
+        let inside: Vec<RelPath> = self.recorded.keys().filter(|path| path.is_at_or_below(from)).cloned().collect();
+        for path in inside {
+            let entry = self.recorded.remove(&path).expect("just seen");
+            self.recorded.insert(path.moved(from, to).unwrap_or_else(|| to.clone()), entry);
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self, operation: &Operation) -> Result<(), Refusal> {
+        let temp = RelPath::new(".t").expect("a name");
+        let mut to = temp.clone();
+        for from in operation.touches().collect::<Vec<_>>().into_iter().rev() {
+            assert!(self.server.get(&to).is_none(), "{to} is missing meanwhile");
+            self.rename(from, &to)?;
+            to.clone_from(from);
+        }
+        self.rename(&temp, &to)?;
+        for name in operation.touches() {
+            if let (Some(Entry::File { print: seen, .. }), Some(Entry::File { print, .. })) =
+                (self.observed.get(name), self.recorded.get_mut(name))
+            {
+                *print = *seen;
             }
         }
         Ok(())

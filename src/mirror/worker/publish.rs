@@ -129,6 +129,7 @@ pub(in crate::mirror) async fn review<S: Session>(session: &mut S, mut parts: Ve
         let compared = |part: &Part| match &part.job.operation {
             Operation::MakeDir { .. } | Operation::RemoveDir { .. } | Operation::SetMode { .. } => 0,
             Operation::Rename { .. } => 2,
+            Operation::Rotate { others, .. } => 1 + others.len(),
             _ => 1,
         };
         let paths: Vec<RelPath> =
@@ -218,6 +219,10 @@ async fn objection<S: Session>(
         }
         // The content is sent instead.
         Operation::Rename { from, .. } if found.get(1) == Some(&None) => return Ok(Some(Aside::Told(from.clone(), None))),
+        Operation::Rotate { .. } if found.contains(&None) => {
+            let gone = operation.touches().zip(found).find_map(|(path, found)| found.is_none().then(|| path.clone()));
+            return Ok(gone.map(|path| Aside::Told(path, None)));
+        }
         _ => {}
     }
     match drift::review(&part.job, found, care) {
@@ -225,9 +230,9 @@ async fn objection<S: Session>(
             part.sets_aside = sets_aside;
             Ok(None)
         }
-        Err((0, why)) => parked(drift::problem(&why)),
-        Err((_, why)) => {
-            let Some(from) = operation.touches().nth(1) else { return Ok(None) };
+        Err((0, why)) if !matches!(operation, Operation::Rotate { .. }) => parked(drift::problem(&why)),
+        Err((at, why)) => {
+            let Some(from) = operation.touches().nth(at) else { return Ok(None) };
             Ok(Some(match care.drift {
                 Drift::KeepRemote => Aside::Parked(from.clone(), drift::problem(&why)),
                 Drift::KeepBoth => {
@@ -235,7 +240,7 @@ async fn objection<S: Session>(
                     Aside::Told(from.clone(), None)
                 }
                 Drift::Overwrite => {
-                    let copy = found.get(1).copied().flatten();
+                    let copy = found.get(at).copied().flatten();
                     Aside::Told(from.clone(), copy.map(|copy| Stat { kind: copy.kind, size: copy.size }))
                 }
             }))

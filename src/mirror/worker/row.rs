@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Report, act, body, problem, run as run_alone, trash, unfit, unread};
+use super::{Report, act, body, problem, rotation, run as run_alone, trash, unfit, unread};
 use crate::{
     mirror::{
         drift,
@@ -34,6 +34,7 @@ pub(in crate::mirror) fn joins(operation: &Operation) -> bool {
         | Operation::RemoveDir { .. }
         | Operation::Trash { .. }
         | Operation::RenameDir { .. }
+        | Operation::Rotate { .. }
         | Operation::Expire { .. } => true,
         // It may have to go through a third name.
         Operation::Rename { .. } => !operation.is_change_of_case(),
@@ -143,6 +144,7 @@ async fn look<S: Session>(session: &mut S, row: &mut [Member]) -> Result<(), Rem
 fn asks(job: &Job) -> usize {
     match &job.operation {
         Operation::Rename { .. } => 2,
+        Operation::Rotate { others, kind: Kind::File, .. } => 1 + others.len(),
         Operation::Put { .. } | Operation::RemoveFile { .. } | Operation::Trash { .. } => 1,
         _ => 0,
     }
@@ -185,7 +187,10 @@ async fn change<S: Session>(session: &mut S, row: &mut [Member]) -> Result<(), R
     let going = |row: &[Member]| -> Vec<usize> {
         (0..row.len()).filter(|at| row[*at].report.is_none() && row[*at].goes.is_some()).collect()
     };
-    make(session, row, going(row)).await?;
+    let (turning, others): (Vec<usize>, Vec<usize>) =
+        going(row).into_iter().partition(|at| matches!(row[*at].load.job.operation, Operation::Rotate { .. }));
+    make(session, row, others).await?;
+    turn(session, row, &turning).await?;
     // Only a directory that is surely there, and one, gets permissions.
     let standing: Vec<usize> = going(row).into_iter().filter(|at| row[*at].stands).collect();
     make(session, row, standing).await?;
@@ -205,6 +210,23 @@ async fn change<S: Session>(session: &mut S, row: &mut [Member]) -> Result<(), R
         }
     }
     make(session, row, barred).await
+}
+
+/// Renames all that go round in `some` of `row`. None of them is done again alone: some of its renames may have been made.
+async fn turn<S: Session>(session: &mut S, row: &mut [Member], some: &[usize]) -> Result<(), RemoteError> {
+    if some.is_empty() {
+        return Ok(());
+    }
+    let jobs: Vec<&Job> = some.iter().map(|at| &row[*at].load.job).collect();
+    let reports = rotation::turn(session, &jobs).await;
+    let told = reports.len();
+    for (at, mut report) in some.iter().zip(reports) {
+        if let Some(e) = report.trouble.take_if(|e| !e.session_survives()) {
+            return Err(e);
+        }
+        row[*at].report = Some(report);
+    }
+    if told < some.len() { Err(RemoteError::new(Class::Transient, "the session ended")) } else { Ok(()) }
 }
 
 /// Makes the changes of `some` of `row`, and says what came of those of which all went through.

@@ -101,6 +101,64 @@ fn a_directory_may_be_renamed_into_one_that_is_made_and_out_of_one_that_goes() {
     assert_eq!(show(&all(&with(window, &dirs))), ["mv a/b/ b/"]);
 }
 
+/// `a` and `b` are called otherwise round; in `b`, which is `a` now, there is an edit, and a file of it is gone.
+fn a_swap() -> Window {
+    rows(&[
+        ("a", dir(2), dir(1)),
+        ("a/f", file(4), file(3)),
+        ("b", dir(1), dir(2)),
+        ("b/f", file(3), file(4)),
+        ("b/g", file(77), None),
+        ("a/g", None, file(5)),
+        ("a/gone", None, file(6)),
+        ("z", None, file(8)),
+    ])
+}
+
+#[test]
+fn directories_that_took_each_others_names_are_renamed_in_turn() {
+    let window = with(a_swap(), &[moved("b", "a", &[]), moved("a", "b", &[])]);
+    let plan_ = all(&window);
+    assert_eq!((show(&plan_), plan_.unmoved.len()), (vec!["turn b/ a/ b/".to_owned()], 0));
+    // In any stretch.
+    let stage = Stage::Fill { after: Some(path("a/x")) };
+    let stretch = plan(&window, &stage, ALLOWED, &PathSet::default());
+    assert_eq!(show(&stretch), ["turn b/ a/ b/"]);
+    let rest = with(a_swap(), &[moved("b", "a", &[]), moved("a", "b", &["a/gone"])]);
+    let plan_ = all(&rest);
+    assert_eq!(show(&plan_), ["rm a/gone"], "what has to go first goes, and the rest comes when it has");
+    assert!(plan_.deferred > 0 && plan_.unmoved.is_empty());
+    for removals in [Removals::Held, Removals::Kept] {
+        let shown = show(&plan(&window, &Stage::All, Policy { removals, ..ALLOWED }, &PathSet::default()));
+        assert!(!shown.iter().any(|step| step.starts_with("turn")), "{shown:?}");
+    }
+    let busy: PathSet = [path("b/f")].into_iter().collect();
+    assert_eq!(show(&plan(&window, &Stage::All, ALLOWED, &busy)), Vec::<String>::new());
+    let ring = rows(&[
+        ("a", dir(3), dir(1)),
+        ("b", dir(1), dir(2)),
+        ("c", dir(2), dir(3)),
+        ("a/f", None, file(4)),
+        ("b/f", file(4), None),
+    ]);
+    let ring = with(ring, &[moved("c", "a", &[]), moved("b", "c", &[]), moved("a", "b", &[])]);
+    assert_eq!(show(&all(&ring)), ["turn c/ a/ b/ c/"]);
+}
+
+#[test]
+fn those_that_cannot_be_renamed_in_turn_are_planned_as_ever() {
+    let dirs = [moved("b", "a", &[]), moved("a", "b", &["a/gone"])];
+    let mut parked = with(a_swap(), &dirs);
+    parked.rows.iter_mut().find(|row| row.path == path("a/gone")).expect("there").due = false;
+    let mut other = with(a_swap(), &dirs);
+    other.rows[0].observed = dir(99);
+    for window in [parked, other] {
+        let plan = all(&window);
+        assert_eq!(plan.unmoved.len(), 2);
+        assert!(show(&plan).contains(&"turn a/f b/f a/f".to_owned()), "{:?}", show(&plan));
+    }
+}
+
 #[test]
 fn of_a_stretch_without_its_new_name_nothing_is_removed() {
     let window = rows(&[("old", None, dir(1)), ("old/a", None, file(2)), ("p", file(3), None)]);

@@ -29,6 +29,40 @@ pub(super) async fn all<D: Dial>(session: &mut FtpsSession<D>, changes: &[Change
     results
 }
 
+/// Makes the changes of each of `groups` in turn: in flights, if the server answers in order; else a refusal ends its group.
+pub(super) async fn in_turn<D: Dial>(
+    session: &mut FtpsSession<D>,
+    groups: &[Vec<Change<'_>>],
+) -> Vec<Vec<Result<bool, RemoteError>>> {
+    let mut results = Vec::with_capacity(groups.len());
+    if session.client.answers_in_order() {
+        let changes: Vec<Change<'_>> = groups.iter().flatten().copied().collect();
+        let mut made = all(session, &changes).await.into_iter().peekable();
+        for group in groups {
+            if made.peek().is_none() {
+                break;
+            }
+            results.push(made.by_ref().take(group.len()).collect());
+        }
+        return results;
+    }
+    for group in groups {
+        let mut own = Vec::with_capacity(group.len());
+        for change in group {
+            own.extend(all(session, &[*change]).await);
+            if own.last().is_none_or(Result::is_err) {
+                break;
+            }
+        }
+        let is_dead = own.last().is_none_or(|last| last.as_ref().is_err_and(|e| !e.session_survives()));
+        results.push(own);
+        if is_dead {
+            break;
+        }
+    }
+    results
+}
+
 fn named<D: Dial>(session: &FtpsSession<D>, change: Change<'_>) -> Result<ftps::Change, RemoteError> {
     Ok(match change {
         Change::Rename(from, to) => ftps::Change::Rename(session.at(from)?, session.at(to)?),

@@ -66,6 +66,14 @@ fn operations() -> impl Strategy<Value = Operation> {
         (paths(), paths(), 1..3_u64)
             .prop_filter("two places", |(from, to, _)| !from.overlaps(to))
             .prop_map(|(from, to, inode)| Operation::RenameDir { from, to, inode }),
+        (paths(), paths(), any::<bool>()).prop_filter("two places", |(path, other, _)| !path.overlaps(other)).prop_map(
+            |(path, other, is_dir)| Operation::Rotate {
+                path,
+                others: vec![other],
+                kind: if is_dir { Kind::Dir } else { Kind::File },
+                bytes: 0,
+            }
+        ),
         (paths(), paths(), prints(), prop::option::of(digests()), modes())
             .prop_filter("two names", |(from, to, ..)| from != to)
             .prop_map(|(from, to, print, digest, mode)| Operation::Rename {

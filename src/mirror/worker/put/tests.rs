@@ -28,6 +28,7 @@ fn load(root: &Path, id: i64, name: &str, size: usize, recorded: Option<Entry>) 
         drift: Drift::KeepRemote,
         recorded: vec![recorded],
         former: None,
+        witnesses: Vec::new(),
         in_place: false,
         now: clock::now(),
         versions: Versions::default(),

@@ -85,6 +85,7 @@ impl Scene {
                 drift: Drift::KeepRemote,
                 recorded: operation.touches().map(entry).collect(),
                 former: None,
+                witnesses: Vec::new(),
                 in_place: false,
                 now: UnixMillis(0),
                 versions: Versions::Never,

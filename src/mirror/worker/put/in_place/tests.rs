@@ -40,6 +40,7 @@ async fn what_is_new_is_added_where_all_is_as_recorded_and_else_the_file_is_sent
             drift: Drift::Overwrite,
             recorded: vec![Some(Entry::file(print, Some(digest(OLD)))); 2],
             former: None,
+            witnesses: Vec::new(),
             in_place: true,
             now: clock::now(),
             versions: Versions::default(),

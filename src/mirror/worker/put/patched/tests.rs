@@ -94,6 +94,7 @@ async fn what_was_changed_inside_is_written_over_and_all_else_is_sent() {
             drift: Drift::Overwrite,
             recorded: vec![Some(Entry::file(Fingerprint { size: all, ..former.print }, Some(digest(&old)))); 2],
             former: former.chunks,
+            witnesses: Vec::new(),
             in_place: false,
             now: clock::now(),
             versions: Versions::default(),

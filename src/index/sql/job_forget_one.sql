@@ -1,0 +1,1 @@
+UPDATE job SET forgotten = 1 WHERE id = ?1

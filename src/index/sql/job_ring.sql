@@ -1,0 +1,1 @@
+UPDATE job SET ring = ?2 WHERE id = ?1

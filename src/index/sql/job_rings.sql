@@ -1,0 +1,2 @@
+-- The jobs that rename in turn.
+SELECT id, path, ring FROM job WHERE ring IS NOT NULL
