@@ -303,9 +303,9 @@ impl Promise {
         let mut to = temp;
         for &name in names.iter().rev() {
             if to == temp {
-                aside.moved(books, name, to)?
+                aside.moved(books, name, to)?;
             } else {
-                self.moved(books, name, to)?
+                self.moved(books, name, to)?;
             }
             to = name;
         }

@@ -227,7 +227,7 @@ proptest! {
         }
         let moved = goes.iter().filter(|(from, to)| from != to).count();
         let rings: Vec<usize> = goes.keys().filter(|start| goes[start] != **start).filter_map(|start| {
-            let path = std::iter::successors(goes.get(start), |at| goes.get(at).filter(|_| *at != *start));
+            let path = std::iter::successors(goes.get(start), |at| goes.get(*at).filter(|_| *at != start));
             let path: Vec<&usize> = path.take(20).collect();
             // Counted at its lowest member.
             (path.last() == Some(&start) && path.iter().all(|at| *at >= start)).then_some(path.len())

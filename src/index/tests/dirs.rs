@@ -145,7 +145,7 @@ fn directories_that_took_each_others_names_are_known_by_what_is_in_them() {
     for left in [3, 3, 0] {
         let job = fresh.begin(Operation::Rotate { path: p("a"), others: vec![p("b"), p("c")], kind: Kind::Dir, bytes: 0 });
         fresh.settle(&job, Outcome::Failed(Problem::new(Reason::Connection, "no")), Some(at(9)));
-        assert_eq!(moved(&fresh).iter().any(|(from, ..)| from == "old"), whole, "at last it goes piece by piece");
+        assert_eq!(moved(&fresh).len(), left, "at last it goes file by file");
     }
 }
 
@@ -160,7 +160,7 @@ fn what_is_in_directories_that_took_each_others_names_is_recorded_where_it_is() 
     assert!(witnesses.contains(&told("a/d/f", Some(read(5, 3, 1)), Some(read(6, 6, 2)))), "{witnesses:?}");
     assert!(witnesses.contains(&told("a/g", None, Some(read(7, 7, 3)))), "{witnesses:?}");
     let fresh = &mut fresh.reopen();
-    assert_eq!(fresh.index.in_doubt().unwrap(), [job.clone()], "kept as it is");
+    assert_eq!(fresh.index.in_doubt().unwrap(), std::slice::from_ref(&job), "kept as it is");
     fresh.settle(&job, Outcome::Done(Done::AsPlanned), None);
     assert_eq!(fresh.pending(), Vec::<String>::new());
     assert_eq!(fresh.both("b/x"), (Some(read(9, 8, 4)), Some(read(9, 8, 4))));
@@ -211,7 +211,7 @@ fn a_directory_whose_renaming_was_cut_off_is_renamed_as_a_whole_all_the_same() {
         let job = fresh.begin(Operation::RenameDir { from: p("old"), to: p("new"), inode: 1 });
         fresh.settle(&job, Outcome::InDoubt(Problem::new(Reason::Connection, "cut")), Some(at(9)));
         fresh.index.resolve(job.id, &[(p("new"), None), (p("old"), there)], at(4)).unwrap();
-        assert_eq!(moved(&fresh).len(), left, "at last it goes file by file");
+        assert_eq!(moved(&fresh).iter().any(|(from, ..)| from == "old"), whole, "at last it goes piece by piece");
     }
 }
 

@@ -180,7 +180,7 @@ fn told_so_far(seed: u64) -> Result<Stage, Wrong> {
 }
 
 fn begin(ground: &mut Ground) {
-    for dir in ["old", "gone/deep", "both", "stays"] {
+    for dir in ["old", "gone/deep", "both", "stays", "left/deep", "right"] {
         fs::create_dir_all(ground.root().join(dir)).unwrap();
     }
     for (path, content) in [
@@ -196,6 +196,9 @@ fn begin(ground: &mut Ground) {
         ("a", "changes places with b"),
         ("b", "changes places with a"),
         ("stays/same", "stays the same"),
+        ("left/f", "goes to the right"),
+        ("left/deep/g", "goes to the right, too"),
+        ("right/f", "goes to the left"),
     ] {
         ground.put(path, content.as_bytes());
     }
@@ -214,6 +217,7 @@ fn go_on(ground: &mut Ground) {
     rename("move.txt", "new/moved.txt");
     rename("case", "CASE");
     swap(&root, "a", "b");
+    swap(&root, "left", "right");
     fs::remove_file(at("kind")).unwrap();
     fs::create_dir(at("kind")).unwrap();
     ground.put("kind/x", b"in it");

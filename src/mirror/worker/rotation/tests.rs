@@ -125,7 +125,7 @@ async fn a_fault_anywhere_is_brought_to_an_end() {
                 let temp = scene.remote.tree().get(&path(".towline-x-1.part")).is_some();
                 match resumed.expect("answered").map(|report| report.outcome) {
                     Some(Outcome::Done(Done::AsPlanned)) => {
-                        assert_eq!((scene.held(), temp), (["c", "a", "b"].map(String::from).to_vec(), false), "{what}")
+                        assert_eq!((scene.held(), temp), (["c", "a", "b"].map(String::from).to_vec(), false), "{what}");
                     }
                     Some(Outcome::Untouched | Outcome::Failed(_)) => {
                         assert_eq!((scene.held(), temp), (["a", "b", "c"].map(String::from).to_vec(), false), "{what}");
