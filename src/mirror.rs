@@ -13,6 +13,7 @@ mod keeper;
 mod likes;
 mod look;
 pub mod marker;
+mod neighbours;
 pub mod pause;
 mod progress;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use drift::Drift;
 pub use engine::{DryRun, DryRunError, Mirror, StartWatch, account_at_rest, dry_run, reject};
 pub use history::LogEntry;
 pub use keeper::{Keeper, OpenState, Opened};
+pub use neighbours::Neighbour;
 pub use pause::Pause;
 pub use progress::{Amount, Progress};
 pub use queue::{Queue, Waits, queue_at_rest};
@@ -93,6 +95,8 @@ pub struct Settings {
     pub retention: Retention,
     /// The sessions of its remote, which it may share with other mirrors.
     pub seats: Seats,
+    /// Other mirrors on the same server, by the same account: what they have there is copied.
+    pub neighbours: Vec<Neighbour>,
     /// The wall clock: [`crate::clock::now`], or a simulated one.
     pub clock: fn() -> UnixMillis,
     /// Is told of everything that was done.

@@ -16,7 +16,7 @@ pub use abilities::Abilities;
 pub use checksum::{Algorithm, Checksum, Summing};
 pub use chunks::{CHUNK, CHUNKED, Chunks};
 pub use entry::{Digest, Entry, Fingerprint, Kind, Mode, MovedDir, Observation, RootIdentity, Row, Window};
-pub use job::{Done, How, Job, JobId, Like, MOST_ROTATED, Operation, Outcome, ServerCopy, Settlement, Staged, Stat};
+pub use job::{Beside, Done, How, Job, JobId, Like, MOST_ROTATED, Operation, Outcome, ServerCopy, Settlement, Staged, Stat};
 pub use path::{PathError, PathSet, RelPath};
 pub use problem::{Problem, Reason};
 pub use proof::{Proof, ProofWay};

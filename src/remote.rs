@@ -155,6 +155,22 @@ pub trait Session: Send + 'static {
     /// is whole is for [`Self::size`] to prove.
     fn copy(&mut self, from: &RelPath, to: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
 
+    /// [`Self::examine`] of a path that is below `base`, a directory outside the mirror's, absolute.
+    fn examine_beside(
+        &mut self,
+        base: &[u8],
+        path: &RelPath,
+    ) -> impl Future<Output = Result<Option<ServerCopy>, RemoteError>> + Send {
+        let _ = (base, path);
+        std::future::ready(Err(RemoteError::new(Class::Refused, "nothing is seen beside the mirror's directory")))
+    }
+
+    /// [`Self::copy`] from a path that is below `base`, likewise.
+    fn copy_beside(&mut self, base: &[u8], path: &RelPath, to: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send {
+        let _ = (base, path, to);
+        std::future::ready(Err(RemoteError::new(Class::Refused, "nothing is seen beside the mirror's directory")))
+    }
+
     /// Removes a file or link.
     fn remove_file(&mut self, path: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
 

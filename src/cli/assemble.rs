@@ -14,7 +14,7 @@ use towline::{
     config::{self, Config, PasswordSource},
     ftps::{self, ClientAuth, Pin, Profile, Throttle, Timeouts, TlsSettings},
     index::{Index, Profiles, StateLock},
-    mirror::{Drift, OpenState, Opened, Priority, Publish, Scrub, Seats, Settings, index_file, marker},
+    mirror::{Drift, Neighbour, OpenState, Opened, Priority, Publish, Scrub, Seats, Settings, index_file, marker},
     model::{Abilities, Disposal, Mode, Retention, Versions},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings, abilities},
@@ -133,7 +133,8 @@ impl House {
             let mut all = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
             all.entry(mirror.remote.clone()).or_insert_with(|| Seats::new(ceiling)).clone()
         };
-        settings(mirror, seats, &self.state_dir)
+        let neighbours = neighbours(&self.config, mirror, &self.state_dir);
+        Ok(Settings { neighbours, ..settings(mirror, seats, &self.state_dir)? })
     }
 
     /// The index of `mirror`. A damaged one is moved aside and begun anew.
@@ -300,10 +301,23 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
             config::Delete::Keep => Disposal::Keep,
         },
         retention: retention(&mirror.trash),
+        neighbours: Vec::new(),
         seats,
         clock: clock::now,
         observer: None,
     })
+}
+
+/// The other mirrors on the server of `mirror`, by the same account.
+pub(super) fn neighbours(config: &Config, mirror: &config::Mirror, state_dir: &Path) -> Vec<Neighbour> {
+    let account = |mirror: &config::Mirror| config.remotes.get(&mirror.remote).map(endpoint);
+    let others = config.mirrors.iter().filter(|other| other.name != mirror.name && account(other) == account(mirror));
+    let neighbour = |other: &config::Mirror| Neighbour {
+        name: other.name.clone(),
+        index: index_file(state_dir, &other.name),
+        base: other.path.as_bytes().to_vec(),
+    };
+    others.map(neighbour).collect()
 }
 
 /// What is kept in the trash.

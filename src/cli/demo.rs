@@ -254,6 +254,7 @@ fn mirror(
         scrub: Scrub::default(),
         disposal: Disposal::Trash,
         retention: Retention::default(),
+        neighbours: Vec::new(),
         seats: Seats::new(4),
         clock: clock::now,
         observer: Some(Arc::new(move |event: &Event| drop(events.send(event.clone())))),

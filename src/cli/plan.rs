@@ -46,7 +46,8 @@ pub(super) async fn plan(mut context: Context, args: Args) -> Result<Exit, Failu
 }
 
 async fn one(out: &mut Out, config: &config::Config, mirror: &config::Mirror, state_dir: &Path) -> Result<(), Failure> {
-    let settings = assemble::settings(mirror, Seats::new(1), state_dir)?;
+    let neighbours = assemble::neighbours(config, mirror, state_dir);
+    let settings = mirror::Settings { neighbours, ..assemble::settings(mirror, Seats::new(1), state_dir)? };
     let scratch = Scratch::new()?;
     let copy = scratch.0.join("plan.db");
     let original = index_file(state_dir, &mirror.name);
@@ -94,11 +95,11 @@ async fn one(out: &mut Out, config: &config::Config, mirror: &config::Mirror, st
 fn line(step: &Step) -> String {
     let operation = &step.operation;
     match operation {
-        Operation::Put { path, print, like: Some(like), .. } if like.path == *path => {
+        Operation::Put { path, print, like: Some(like), .. } if like.is_at(path) => {
             format!("{} what is new of {path} (of {}): {}", operation.verb(), show::bytes(print.size), step.why)
         }
         Operation::Put { path, print, like: Some(like), .. } => {
-            format!("copy {} -> {path} on the server ({}): {}", like.path, show::bytes(print.size), step.why)
+            format!("copy {like} -> {path} on the server ({}): {}", show::bytes(print.size), step.why)
         }
         Operation::Put { path, print, .. } => format!("{} {path} ({}): {}", operation.verb(), show::bytes(print.size), step.why),
         Operation::Rename { from, to, .. } | Operation::RenameDir { from, to, .. } => {

@@ -1,6 +1,6 @@
 //! Which content the server has already under another name, or in the trash: what it can be asked to copy, or to rename.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Params;
 
@@ -15,6 +15,8 @@ pub const LARGEST: u64 = 256 << 20;
 pub const LARGEST_GROWN: u64 = 1 << 30;
 /// While more than this is pending it is not looked for what is alike: the query looks at all of it.
 const MANY: u64 = 100_000;
+/// Of so many is asked whether somebody else has files of their sizes.
+const MANY_ASKED: usize = 10_000;
 /// So many places in the trash are looked at beyond those that are taken.
 const PLACES: usize = 8;
 
@@ -85,6 +87,19 @@ impl Index {
     /// When the file cannot be read.
     pub fn undigested_trashed(&self, limit: usize) -> Result<Vec<(RelPath, Fingerprint)>, IndexError> {
         self.undigested_by(include_str!("sql/undigested_trashed.sql"), [rows::limit(limit)])
+    }
+
+    /// Pending files, at most `limit`, that nobody has read and whose size somebody else `has`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn undigested_like(&self, limit: usize, has: impl Fn(u64) -> bool) -> Result<Vec<(RelPath, Fingerprint)>, IndexError> {
+        let mut sizes = BTreeMap::new();
+        let bounds = (LARGEST.cast_signed(), rows::limit(MANY_ASKED));
+        let mut files = self.undigested_by(include_str!("sql/undigested_like.sql"), bounds)?;
+        files.retain(|(_, print)| *sizes.entry(print.size).or_insert_with(|| has(print.size)));
+        files.truncate(limit);
+        Ok(files)
     }
 
     fn undigested_by(&self, sql: &str, parameters: impl Params) -> Result<Vec<(RelPath, Fingerprint)>, IndexError> {

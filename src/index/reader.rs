@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde::de::DeserializeOwned;
 
 use super::{IndexError, Ledger, Note, SCHEMA, books, connect, ledger, lock::private_file, notes, rotation, rows};
-use crate::model::{Entry, RelPath, Row, UnixMillis};
+use crate::model::{Digest, Entry, Fingerprint, RelPath, Row, UnixMillis};
 
 /// Rows read at a time. Between two pages no transaction is open, so that the log can be checkpointed.
 const PAGE: usize = 1000;
@@ -66,6 +66,29 @@ impl Reader {
         let at =
             self.db.prepare_cached(include_str!("sql/job_at.sql"))?.query_row([path.to_key()], |row| row.get::<_, bool>(0))?;
         Ok(at || rotation::is_busy(&self.db, path, false)?)
+    }
+
+    /// Whether the server is recorded to hold a file of this size, worth to be copied, under its name or in the trash.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn has_size(&self, size: u64) -> Result<bool, IndexError> {
+        Ok(self.db.prepare_cached(include_str!("sql/has_size.sql"))?.query_row([size.cast_signed()], |row| row.get(0))?)
+    }
+
+    /// Where the server is recorded to hold a file with this content, worth to be copied: under its name, or in the trash; and what is
+    /// recorded of it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn holder(&self, size: u64, digest: Digest) -> Result<Option<(RelPath, Fingerprint)>, IndexError> {
+        let mut holder = self.db.prepare_cached(include_str!("sql/holder.sql"))?;
+        let mut found = holder.query((size.cast_signed(), digest.0))?;
+        let place = |row: &rusqlite::Row<'_>| {
+            let mtime_ns = row.get::<_, Option<i64>>(1)?.unwrap_or(0);
+            Ok((rows::path(row, 0)?, Fingerprint { mtime_ns, ..Fingerprint::unknown(size) }))
+        };
+        found.next()?.map(place).transpose()
     }
 
     /// How many files and links are recorded at and below `path` (`None`: everywhere), and their bytes.

@@ -249,6 +249,11 @@ pub(super) fn is_as(entry: Option<&Entry>, found: Option<&ServerCopy>, times: bo
     }
 }
 
+/// Whether `found` is the file that is recorded with this fingerprint, in a mirror or its trash; `times` as above.
+pub(super) fn is_recorded(print: &Fingerprint, found: &ServerCopy, times: bool) -> bool {
+    found.kind == Kind::File && found.size == Some(print.size) && differs(print, found, times).is_none()
+}
+
 /// How `found` differs from a file with this fingerprint.
 fn differs(print: &Fingerprint, found: &ServerCopy, times: bool) -> Option<String> {
     if found.size.is_some_and(|size| size != print.size) {

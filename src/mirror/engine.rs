@@ -44,6 +44,7 @@ use super::{
     drift::Care,
     look::Seen,
     marker::{Bond, Stand},
+    neighbours::Neighbours,
     retry::Link,
     schedule::Schedule,
     status::{Counters, Errors, HaltNote, MirrorStatus, WatchStatus},
@@ -182,6 +183,8 @@ pub struct Mirror<R: Remote, W> {
     crew: Crew<R>,
     /// Directories that looked moved when the pass began.
     moved: Vec<MovedDir>,
+    /// Who else has something on this server.
+    neighbours: Arc<Neighbours>,
     /// What binds the index to the directory on the server, as it is noted there.
     bond: Option<Bond>,
     readied: mpsc::UnboundedReceiver<()>,
@@ -285,6 +288,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             acting: false,
             backlog: VecDeque::new(),
             moved: Vec::new(),
+            neighbours: Arc::new(Neighbours::new(&settings.neighbours)),
             schedule: Schedule::default(),
             edited: Vec::new(),
             doubts: VecDeque::new(),

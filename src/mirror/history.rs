@@ -19,7 +19,7 @@ pub struct LogEntry {
     pub what: String,
     /// The path below the mirror's root.
     pub path: String,
-    /// Where it was before, or where it is now, in the trash; what it was copied from.
+    /// Where it was before, or where it is now, in the trash; what it was copied from, with the name of the mirror if that is another one.
     pub other: Option<String>,
     /// Bytes that were sent, of a file.
     pub bytes: Option<u64>,
@@ -63,7 +63,7 @@ pub(super) fn logged(operation: &Operation, outcome: &Outcome, at: UnixMillis) -
             Some(match how {
                 How::Sent => Logged { bytes: Some(*sent), ..entry("published", None) },
                 How::Unchanged => entry("unchanged", None),
-                How::Copied => entry("copied", operation.reads()),
+                How::Copied => entry("copied", operation.like().and_then(|like| RelPath::new(like.to_string()).ok()).as_ref()),
                 How::Appended => of("appended"),
                 How::Patched { .. } => of("patched"),
             })
@@ -142,7 +142,7 @@ mod tests {
             path: path("a"),
             print: print(5),
             equal_to: None,
-            like: Some(Like { path: path(from), digest: Digest([0; 32]) }),
+            like: Some(Like { path: path(from), digest: Digest([0; 32]), beside: None }),
             mode: None,
         };
         assert_eq!(told(&like("b"), &holds(5, 0, How::Copied)), Some(("copied".to_owned(), Some("b".to_owned()), None, None)));

@@ -1,9 +1,10 @@
-//! Which puts need no body: the server has their content in the trash, from where it is renamed; or under another name, and can copy it. And
-//! which may need only a part of one: the file has grown since it was sent, or was changed inside. Pure, but for the questions to the
+//! Which puts need no body: the server has their content in the trash, from where it is renamed; or under another name, be it in another
+//! mirror's directory, and can copy it. And which may need only a part of one: the file has grown since it was sent, or was changed inside. Pure, but for the questions to the
 //! index.
 
 use std::collections::HashMap;
 
+use super::neighbours::Neighbours;
 use crate::{
     index::{Index, IndexError, LARGEST_COPY, LARGEST_GROWN, LEAST_COPY},
     model::{CHUNKED, Digest, Entry, Like, Operation, RelPath, Row},
@@ -34,6 +35,8 @@ pub(super) struct Search {
 pub(super) struct Known {
     trashed: Vec<Option<RelPath>>,
     likes: Vec<Option<RelPath>>,
+    /// What other mirrors have.
+    beside: Vec<Option<Like>>,
     worth: Vec<bool>,
 }
 
@@ -62,11 +65,16 @@ impl Search {
         self.equal.is_empty() && self.changed.is_empty()
     }
 
-    /// Asks the index; of the trash only what is `free`.
+    /// Asks the index, and the `neighbours`; of the trash only what is `free`.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(super) fn ask(&self, index: &Index, free: impl Fn(&RelPath) -> bool) -> Result<Known, IndexError> {
+    pub(super) fn ask(
+        &self,
+        index: &Index,
+        neighbours: &Neighbours,
+        free: impl Fn(&RelPath) -> bool,
+    ) -> Result<Known, IndexError> {
         let nothing = || vec![None; self.equal.len()];
         let files: Vec<_> = self.equal.iter().map(|(_, file)| file.clone()).collect();
         let paths: Vec<_> = self.changed.iter().map(|(_, path, ..)| path.clone()).collect();
@@ -75,7 +83,13 @@ impl Search {
             let may_grow = former.has_grown && (*in_place || copies && former.is_copied);
             Ok(untried && (may_grow || patches && former.is_chunked && index.chunks(former.digest)?.is_some()))
         });
+        let untried = index.untried(&files.iter().map(|(path, ..)| path.clone()).collect::<Vec<_>>())?;
+        let beside = files.iter().zip(untried).map(|((_, size, digest), untried)| {
+            let is_copied = self.ways.copies && untried && (LEAST_COPY..=LARGEST_COPY).contains(size);
+            is_copied.then(|| neighbours.find(*size, *digest)).flatten()
+        });
         Ok(Known {
+            beside: beside.collect(),
             worth: worth.collect::<Result<_, IndexError>>()?,
             trashed: if self.ways.takes { index.trashed(&files, free)? } else { nothing() },
             likes: if self.ways.copies { index.likes(&files)? } else { nothing() },
@@ -86,23 +100,25 @@ impl Search {
     /// are copied from that.
     pub(super) fn tell(self, known: Known, steps: &mut [Step]) {
         let mut first: HashMap<(u64, Digest), RelPath> = HashMap::new();
-        let places = known.trashed.into_iter().zip(known.likes);
-        for ((at, (path, size, digest)), (place, like)) in self.equal.into_iter().zip(places) {
+        let places = known.trashed.into_iter().zip(known.likes).zip(known.beside);
+        for ((at, (path, size, digest)), ((place, like), beside)) in self.equal.into_iter().zip(places) {
             let Some(Step { operation, why, .. }) = steps.get_mut(at) else { continue };
             let Operation::Put { print, mode, like: wanted, .. } = operation else { continue };
             if let Some(from) = place {
                 *operation = Operation::Rename { from, to: path, print: *print, digest: Some(digest), mode: *mode, retime: true };
                 *why = Why::Moved;
             } else if self.ways.copies && (LEAST_COPY..=LARGEST_COPY).contains(&size) {
-                match like.or_else(|| first.get(&(size, digest)).cloned()) {
-                    Some(path) => *wanted = Some(Like { path, digest }),
-                    None => drop(first.insert((size, digest), path)),
+                let own = like.or_else(|| first.get(&(size, digest)).cloned().filter(|_| beside.is_none()));
+                match (own, beside) {
+                    (Some(path), _) => *wanted = Some(Like { path, digest, beside: None }),
+                    (None, Some(beside)) => *wanted = Some(beside),
+                    (None, None) => drop(first.insert((size, digest), path)),
                 }
             }
         }
         for ((at, path, former, _), _) in self.changed.into_iter().zip(known.worth).filter(|(_, worth)| *worth) {
             if let Some(Step { operation: Operation::Put { like: like @ None, .. }, .. }) = steps.get_mut(at) {
-                *like = Some(Like { path, digest: former.digest });
+                *like = Some(Like { path, digest: former.digest, beside: None });
             }
         }
     }

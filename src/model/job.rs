@@ -142,6 +142,36 @@ pub struct Like {
     pub path: RelPath,
     /// What it holds.
     pub digest: Digest,
+    /// The other mirror whose path that is; `None`: it is this one's.
+    pub beside: Option<Box<Beside>>,
+}
+
+/// Another mirror on the same server, by the same account, as far as a file in it is to be found there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// Its name.
+    pub mirror: String,
+    /// Its directory, absolute.
+    pub base: Vec<u8>,
+    /// What is recorded of the file there.
+    pub print: Fingerprint,
+}
+
+impl Like {
+    /// Whether it is `path` of this mirror.
+    pub fn is_at(&self, path: &RelPath) -> bool {
+        self.beside.is_none() && self.path == *path
+    }
+}
+
+/// Where it is; in another mirror with the name of that.
+impl std::fmt::Display for Like {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.beside {
+            Some(beside) => write!(f, "{}:{}", beside.mirror, self.path),
+            None => write!(f, "{}", self.path),
+        }
+    }
 }
 
 impl Operation {
@@ -178,12 +208,17 @@ impl Operation {
         std::iter::once(self.path()).chain(from).chain(others)
     }
 
-    /// The path that the operation reads on the server, and leaves as it is.
+    /// The path of this mirror that the operation reads on the server, and leaves as it is.
     pub fn reads(&self) -> Option<&RelPath> {
         match self {
-            Self::Put { like: Some(like), .. } => Some(&like.path),
+            Self::Put { like: Some(Like { path, beside: None, .. }), .. } => Some(path),
             _ => None,
         }
+    }
+
+    /// Of a put what it may be copied from.
+    pub fn like(&self) -> Option<&Like> {
+        if let Self::Put { like, .. } = self { like.as_ref() } else { None }
     }
 
     /// Every path of which it matters what is recorded: what is touched, then what is read.

@@ -1,5 +1,6 @@
 //! [`super::Remote`] over FTPS: paths below the mirror's directory, and what the engine's errors mean for the mirror.
 
+mod base;
 mod changes;
 mod class;
 
@@ -8,6 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
+
+use base::{Base, beside};
 
 use super::{Both, Change, Class, Concluded, Listed, Listing, Remote, RemoteError, Session, Source, Stored, Wanted};
 use crate::{
@@ -21,9 +24,6 @@ use crate::{
 
 /// What to do when the mirror's directory can neither be used nor made.
 const NO_BASE: &str = "make the mirror's directory on the server and let the account write to it, or correct `path`";
-
-/// What to do when the directory that is to be looked at is missing.
-const NO_BASE_YET: &str = "correct `path`, or let `towline sync` make and fill it";
 
 /// A server, an account on it, and a directory there.
 #[derive(Clone, Debug)]
@@ -118,10 +118,6 @@ pub struct FtpsSession<D: Dial = TcpDial> {
     /// The server said that it has no SITE CHMOD.
     lacks_chmod: bool,
 }
-
-/// The mirror's directory: the components below the server's root, none for the root itself.
-#[derive(Clone, Debug)]
-struct Base(Option<RelPath>);
 
 impl FtpsRemote {
     /// A directory on the server that the settings name. `profile` is what was learnt about it earlier; `on_learn` is told
@@ -283,6 +279,13 @@ impl<D: Dial> FtpsSession<D> {
         self.client.tls_version()
     }
 
+    async fn duplicate(&mut self, from: &Pathname, to: &Pathname) -> Result<(), RemoteError> {
+        if !is_kept_by_words(from.as_bytes()) || !is_kept_by_words(to.as_bytes()) {
+            return Err(RemoteError::new(Class::Refused, "the server's copy command would take this name for another"));
+        }
+        Ok(self.client.duplicate(from, to).await?)
+    }
+
     fn at(&self, path: &RelPath) -> Result<Pathname, RemoteError> {
         self.base.join(path).map_err(|error| Error::Name(error).into())
     }
@@ -382,10 +385,17 @@ impl<D: Dial> Session for FtpsSession<D> {
 
     async fn copy(&mut self, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
         let (from, to) = (self.at(from)?, self.at(to)?);
-        if !is_kept_by_words(from.as_bytes()) || !is_kept_by_words(to.as_bytes()) {
-            return Err(RemoteError::new(Class::Refused, "the server's copy command would take this name for another"));
-        }
-        Ok(self.client.duplicate(&from, &to).await?)
+        self.duplicate(&from, &to).await
+    }
+
+    async fn examine_beside(&mut self, base: &[u8], path: &RelPath) -> Result<Option<ServerCopy>, RemoteError> {
+        let path = beside(base, path)?;
+        self.client.examine(&path).await?.map(copy).transpose()
+    }
+
+    async fn copy_beside(&mut self, base: &[u8], path: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
+        let (from, to) = (beside(base, path)?, self.at(to)?);
+        self.duplicate(&from, &to).await
     }
 
     async fn remove_file(&mut self, path: &RelPath) -> Result<(), RemoteError> {
@@ -507,64 +517,6 @@ impl<D: Dial> Session for FtpsSession<D> {
     }
 }
 
-impl Base {
-    fn new(bytes: &[u8]) -> Result<Self, SettingsError> {
-        let below = bytes.strip_prefix(b"/").ok_or(SettingsError::NotAbsolute)?;
-        let below = below.strip_suffix(b"/").unwrap_or(below);
-        if below.is_empty() {
-            return Ok(Self(None));
-        }
-        let path = RelPath::new(below)?;
-        absolute(&path)?;
-        Ok(Self(Some(path)))
-    }
-
-    fn join(&self, path: &RelPath) -> Result<Pathname, ArgumentError> {
-        match &self.0 {
-            None => absolute(path),
-            Some(base) => Pathname::new([b"/", base.as_bytes(), b"/", path.as_bytes()].concat()),
-        }
-    }
-
-    fn itself(&self) -> Result<Pathname, ArgumentError> {
-        self.0.as_ref().map_or_else(|| Pathname::new("/"), absolute)
-    }
-
-    fn absolute(&self) -> Vec<u8> {
-        let below: &[u8] = self.0.as_ref().map_or(b"", |base| base.as_bytes());
-        [b"/", below].concat()
-    }
-
-    /// Finds out whether it is there.
-    async fn find<D: Dial>(&self, client: &mut Client<D>) -> Result<(), RemoteError> {
-        let Some(base) = &self.0 else { return Ok(()) };
-        match client.find(&absolute(base).map_err(Error::Name)?).await? {
-            Some(found) if found.kind == ListedKind::Dir => Ok(()),
-            _ => Err(RemoteError::new(Class::Refused, "the mirror's directory is not there").with_hint(NO_BASE_YET)),
-        }
-    }
-
-    /// Makes the directory if it is missing, and those that it is in.
-    async fn ensure<D: Dial>(&self, client: &mut Client<D>) -> Result<(), Error> {
-        let Some(base) = &self.0 else { return Ok(()) };
-        match client.find(&absolute(base)?).await {
-            Ok(Some(found)) if found.kind == ListedKind::Dir => return Ok(()),
-            Err(error) if !error.leaves_connection_usable() => return Err(error),
-            _ => {}
-        }
-        let mut outermost_first: Vec<RelPath> = base.ancestors().collect();
-        outermost_first.reverse();
-        for dir in outermost_first {
-            // What counts is the last one: an outer directory may be there without being ours to see.
-            match client.make_dir(&absolute(&dir)?).await {
-                Err(error) if !error.leaves_connection_usable() => return Err(error),
-                _ => {}
-            }
-        }
-        client.make_dir(&absolute(base)?).await
-    }
-}
-
 fn kind(kind: ListedKind) -> Result<Kind, RemoteError> {
     match kind {
         ListedKind::File => Ok(Kind::File),
@@ -592,10 +544,6 @@ fn copy(Dated { found, modified }: Dated) -> Result<ServerCopy, RemoteError> {
 fn is_kept_by_words(path: &[u8]) -> bool {
     let odd = |byte: &u8| byte.is_ascii_control() || matches!(byte, b'"' | b'\\');
     !path.iter().any(odd) && !path.ends_with(b" ") && !path.windows(2).any(|two| two == b"  ")
-}
-
-fn absolute(path: &RelPath) -> Result<Pathname, ArgumentError> {
-    Pathname::new([b"/", path.as_bytes()].concat())
 }
 
 #[cfg(test)]

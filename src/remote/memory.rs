@@ -1,6 +1,7 @@
 //! A server in memory that refuses what FTP refuses, with scripted faults: for tests of what is above. No network, no
 //! clock; the same calls in the same order with the same script give the same answers.
 
+mod error;
 mod faults;
 #[cfg(test)]
 mod tests;
@@ -14,8 +15,9 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
+use error::MemoryError;
 pub use faults::{Fault, Faults, Primitive};
-use tree::{Manners, Node, Refusal, Tree};
+use tree::{Manners, Node, Refusal, Tree, beside};
 
 use super::{Change, Class, Listed, Listing, Remote, RemoteError, Session, Source};
 use crate::model::{Abilities, Algorithm, Checksum, Kind, Mode, RelPath, ServerCopy, Stat, is_trash};
@@ -390,6 +392,16 @@ impl Session for MemorySession {
         self.ask(Primitive::Copy, Some(from), Some(to), |tree| tree.duplicate(from, to)).await
     }
 
+    async fn examine_beside(&mut self, base: &[u8], path: &RelPath) -> Result<Option<ServerCopy>, RemoteError> {
+        let path = beside(base, path);
+        self.ask(Primitive::Stat, Some(&path), None, |tree| Ok(tree.copy(&path))).await
+    }
+
+    async fn copy_beside(&mut self, base: &[u8], path: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
+        let from = beside(base, path);
+        self.ask(Primitive::Copy, Some(&from), Some(to), |tree| tree.duplicate(&from, to)).await
+    }
+
     async fn remove_file(&mut self, path: &RelPath) -> Result<(), RemoteError> {
         self.ask(Primitive::RemoveFile, Some(path), None, |tree| tree.remove_file(path)).await
     }
@@ -582,15 +594,4 @@ impl Shared {
         let class = if refusal == Refusal::NotEmpty { Class::NotEmpty } else { Class::Refused };
         Err(RemoteError::new(class, error))
     }
-}
-
-/// What the errors of a [`MemoryRemote`] say.
-#[derive(Debug, thiserror::Error)]
-enum MemoryError {
-    #[error("{primitive} {}: {refusal}", path.as_ref().map(ToString::to_string).unwrap_or_default())]
-    Refused { primitive: Primitive, path: Option<RelPath>, refusal: Refusal },
-    #[error("the session is dead")]
-    Dead,
-    #[error("the file has another size, or nobody wanted the rest")]
-    OtherSize,
 }

@@ -1,11 +1,11 @@
 //! Content that the server has under another name is copied there: the server's own log says that no body was sent.
 
-use std::{fs, io::Write};
+use std::{fs, io::Write, path::PathBuf};
 
 use libtest_mimic::Trial;
 
 use crate::{
-    rig::Rig,
+    rig::{Rig, tree},
     servers::{self, Kind, Options, Server},
 };
 
@@ -28,6 +28,13 @@ pub(crate) fn trials() -> Vec<Trial> {
         servers::trial(kind, "copies::proftpd::what_has_grown", move || async move { grown(with_sums) }),
         servers::trial(kind, "copies::proftpd::what_has_grown_without_checksums", || async { grown("LoadModule mod_copy.c\n") }),
         servers::trial(kind, "copies::proftpd::are_told_by_plan", move || async move { planned(with_sums) }),
+        servers::trial(kind, "copies::proftpd::of_another_mirror", move || async move { of_another_mirror(with_sums) }),
+        servers::trial(
+            kind,
+            "copies::proftpd::what_moves_from_mirror_to_mirror",
+            move || async move { between_mirrors(with_sums) },
+        ),
+        servers::trial(kind, "copies::proftpd::of_another_mirror_that_was_changed", || async { changed_in_another_mirror() }),
         servers::trial(Kind::Vsftpd, "copies::vsftpd::are_sent", || async { sent() }),
         servers::trial(Kind::Vsftpd, "copies::vsftpd::what_was_removed_and_comes_back", || async { comes_back(Kind::Vsftpd) }),
         servers::trial(kind, "copies::proftpd::what_was_removed_and_comes_back", || async { comes_back(Kind::ProFtpd) }),
@@ -138,6 +145,82 @@ fn planned(modules: &str) {
     assert!(rig.towline(&["sync"]).status.success());
     assert!(rig.is_equal());
     assert_eq!((rig.commands("STOR") - stored, rig.commands("CPTO") - copied), (1, 2), "only what is new");
+}
+
+/// Two mirrors on one server, by one login, in sync; the first, `site`, has the file `original`. Where the other one is, here and there.
+fn two_mirrors(rig: &Rig) -> (PathBuf, PathBuf) {
+    let (here, there) = (rig.dir.path().join("other"), rig.server.root.join("beside/other"));
+    fs::create_dir(&here).unwrap();
+    fs::write(here.join("own"), "of the other mirror").unwrap();
+    rig.configure(&format!(
+        "delete = \"trash\"\n[[mirror]]\nname = \"other\"\nsource = \"other\"\nremote = \"lab\"\nquiet = \"50ms\"\npath = {:?}",
+        rig.server.remote("beside/other")
+    ));
+    rig.write("stays", "of this one");
+    with_original(rig);
+    assert!(tree(&here) == tree(&there));
+    (here, there)
+}
+
+fn of_another_mirror(modules: &str) {
+    let rig = rig(modules);
+    let (here, there) = two_mirrors(&rig);
+    let stored = rig.commands("STOR");
+    // Its path in the one is a path of the other, too.
+    for name in ["copy", "original"] {
+        fs::copy(rig.source.join("original"), here.join(name)).unwrap();
+    }
+    let told = String::from_utf8(rig.towline(&["plan", "other"]).stdout).unwrap();
+    assert!(told.contains("  copy site:original -> copy on the server (1.00 MiB)"), "{told}");
+    assert!(told.contains("  copy site:original -> original on the server (1.00 MiB)"), "{told}");
+    assert!(rig.towline(&["sync"]).status.success());
+    assert!(rig.is_equal() && tree(&here) == tree(&there));
+    assert_eq!((rig.commands("STOR") - stored, rig.commands("CPTO")), (0, 2), "{}", rig.server.log());
+}
+
+/// Whichever of the two mirrors is first: from under its name, or from the trash.
+fn between_mirrors(modules: &str) {
+    let rig = rig(modules);
+    let (here, there) = two_mirrors(&rig);
+    let stored = rig.commands("STOR");
+    let synced = |names: &[&str]| {
+        for name in names {
+            assert!(rig.towline(&["sync", name]).status.success());
+        }
+        assert!(rig.is_equal() && tree(&here) == tree(&there));
+        assert_eq!(rig.commands("STOR") - stored, 0, "{}", rig.server.log());
+    };
+    fs::rename(rig.source.join("original"), here.join("moved")).unwrap();
+    synced(&["site", "other"]);
+    fs::rename(here.join("moved"), rig.source.join("original")).unwrap();
+    synced(&["site", "other"]);
+    // Both at once, many times: what the one takes away while the other one is about to copy it is in the trash then.
+    let _daemon = rig.run();
+    rig.await_sync();
+    for round in 0..6 {
+        let (from, to) = if round % 2 == 0 { (&rig.source, &here) } else { (&here, &rig.source) };
+        let synced = || rig.is_equal() && tree(&here) == tree(&there);
+        let name = format!("in round {round}");
+        fs::write(from.join(&name), body(100 + round)).unwrap();
+        assert!(crate::support::wait_until(crate::rig::PATIENCE, synced), "{}", rig.log());
+        fs::rename(from.join(&name), to.join(&name)).unwrap();
+        assert!(crate::support::wait_until(crate::rig::PATIENCE, synced), "{}", rig.log());
+    }
+    assert!(rig.log().contains("copied on the server"), "{}", rig.log());
+}
+
+/// As long as it was, and as old: the checksums differ.
+fn changed_in_another_mirror() {
+    let rig = rig("LoadModule mod_copy.c\nLoadModule mod_digest.c\n");
+    let (here, there) = two_mirrors(&rig);
+    let original = rig.mirrored().join("original");
+    let time = fs::metadata(&original).unwrap().modified().unwrap();
+    fs::write(&original, body(9)).unwrap();
+    fs::File::options().append(true).open(&original).unwrap().set_modified(time).unwrap();
+    fs::copy(rig.source.join("original"), here.join("copy")).unwrap();
+    assert!(rig.towline(&["sync", "other"]).status.success());
+    assert!(tree(&here) == tree(&there), "{}", rig.server.log());
+    assert!(fs::read(original).unwrap() == body(9), "it was only read");
 }
 
 fn sent() {

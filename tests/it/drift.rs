@@ -139,6 +139,7 @@ impl Home {
             scrub: Scrub::default(),
             disposal: Disposal::Remove,
             retention: Retention::default(),
+            neighbours: Vec::new(),
             seats: Seats::new(2),
             clock: clock::now,
             observer: None,

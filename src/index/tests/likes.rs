@@ -122,3 +122,32 @@ fn what_was_taken_from_the_trash_is_there_no_more() {
         assert_eq!(fresh.both(&place("a").to_string()), (None, None), "{case}");
     }
 }
+
+/// What another mirror asks.
+#[test]
+fn a_holder_is_first_what_stays_and_last_what_is_in_the_trash() {
+    let mut fresh = Fresh::new();
+    let size = LEAST_COPY;
+    fresh.holds(&[("a", read(size, 1, 7)), ("b", read(size, 2, 7)), ("small", read(5, 3, 8)), ("unread", file(size + 1, 4))]);
+    let reader = fresh.index.reader().unwrap();
+    let holder =
+        |content| reader.holder(size, Digest([content; 32])).unwrap().map(|(path, print)| (path.to_string(), print.mtime_ns));
+    assert_eq!(
+        (reader.has_size(size).unwrap(), reader.has_size(5).unwrap(), reader.has_size(size + 1).unwrap()),
+        (true, false, false)
+    );
+    fresh.loses(&["a"]);
+    assert_eq!(holder(7), Some(("b".to_owned(), 10)));
+    fresh.loses(&["b"]);
+    assert!(holder(7).is_some(), "it is there until it is removed");
+    for name in ["a", "b"] {
+        let place = crate::model::place(&p(name), at(0), 1).unwrap();
+        let job = fresh.begin(Operation::Trash { path: p(name), place });
+        fresh.settle(&job, Outcome::Done(Done::AsPlanned), None);
+    }
+    assert!(holder(7).is_some_and(|(path, _)| path.starts_with(".towline-trash/")));
+    assert_eq!(holder(8), None);
+    fresh.sees(&[("new", file(size, 9)), ("other", file(size + 1, 10)), ("tiny", file(3, 11))]);
+    let asked = fresh.index.undigested_like(10, |asked| asked == size).unwrap();
+    assert_eq!(asked.into_iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>(), ["new"]);
+}

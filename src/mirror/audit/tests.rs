@@ -85,6 +85,7 @@ impl Scene {
             budget: Budget { files: 50, percent: 25 },
             disposal: Disposal::Trash,
             retention: Retention::default(),
+            neighbours: Vec::new(),
             publish: Publish::default(),
             scan: Priority::default(),
             drift: Drift::default(),

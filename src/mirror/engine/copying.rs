@@ -1,5 +1,7 @@
 //! What need not be sent, or not all of it, since the server has it already: asked of the index when puts are planned.
 
+use std::sync::Arc;
+
 use super::Mirror;
 use crate::{
     index::{Index, IndexError},
@@ -34,8 +36,9 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             return Ok(());
         }
         let busy: PathSet = self.busy();
+        let neighbours = Arc::clone(&self.neighbours);
         let ask = move |index: &mut Index| {
-            let known = search.ask(index, |place| !busy.overlaps(place))?;
+            let known = search.ask(index, &neighbours, |place| !busy.overlaps(place))?;
             Ok((search, known))
         };
         let (search, known) = self.books.with(ask).await?;
@@ -43,10 +46,22 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         Ok(())
     }
 
+    /// `job` about to start: what it copies from another mirror may have come elsewhere since that was planned, as into the trash.
+    pub(super) async fn caught_up(&mut self, mut job: Job) -> Result<Job, IndexError> {
+        if let Operation::Put { like: Some(like), .. } = &mut job.operation
+            && let Some(beside) = &like.beside
+        {
+            let (neighbours, size, digest) = (Arc::clone(&self.neighbours), beside.print.size, like.digest);
+            let found = self.books.with(move |_| Ok(neighbours.find(size, digest))).await?;
+            found.into_iter().for_each(|found| *like = found);
+        }
+        Ok(job)
+    }
+
     /// What the server has of the path that `job` puts, chunk by chunk, if something may come of that.
     pub(super) async fn former(&mut self, job: &Job) -> Result<Option<Chunks>, IndexError> {
         match &job.operation {
-            Operation::Put { path, like: Some(like), .. } if like.path == *path && self.can_patch() => {
+            Operation::Put { path, like: Some(like), .. } if like.is_at(path) && self.can_patch() => {
                 let digest = like.digest;
                 self.books.with(move |index| index.chunks(digest)).await
             }

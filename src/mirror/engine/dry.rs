@@ -9,6 +9,7 @@ use crate::{
         Publish, Settings,
         likes::{Search, Ways},
         look::{self, Seen},
+        neighbours::Neighbours,
     },
     model::{Abilities, Digest, Done, How, Job, Kind, Operation, Outcome, PathSet, RelPath, RootIdentity, Settlement},
     plan::{self, Changed, Facts, Halt, Policy, Removals, Root, Stage, Step},
@@ -66,8 +67,10 @@ pub async fn dry_run(
     let renamed = index.note::<String>(Note::Source)?.is_some_and(|known| known != settings.source_name());
     let (found, empty, unseen) = observe(settings, &mut index).await?;
     let mut unread = index.undigested(usize::MAX >> 1)?;
+    let neighbours = Neighbours::new(&settings.neighbours);
     if copies {
         unread.extend(index.undigested_alike(usize::MAX >> 1)?);
+        unread.extend(neighbours.undigested(&index, usize::MAX >> 1)?);
     }
     if ways.takes {
         unread.extend(index.undigested_trashed(usize::MAX >> 1)?);
@@ -103,7 +106,7 @@ pub async fn dry_run(
         }
         let mut plan = plan::plan(&window, &Stage::All, policy, &PathSet::default());
         let search = Search::of(&window.rows, &plan.steps, ways, grows);
-        let known = search.ask(&index, |_| true)?;
+        let known = search.ask(&index, &neighbours, |_| true)?;
         search.tell(known, &mut plan.steps);
         let is_of_dirs =
             |operation: &Operation| matches!(operation, Operation::RenameDir { .. } | Operation::Rotate { kind: Kind::Dir, .. });

@@ -328,10 +328,12 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         }
         self.find_former_names().await?;
         let (copies, takes) = (self.can_copy(), !self.is_together());
+        let neighbours = Arc::clone(&self.neighbours);
         let files = move |index: &mut Index| {
             let mut files = index.undigested(DIGESTS)?;
             if copies {
                 files.extend(index.undigested_alike(DIGESTS)?);
+                files.extend(neighbours.undigested(index, DIGESTS)?);
             }
             if takes {
                 files.extend(index.undigested_trashed(DIGESTS)?);

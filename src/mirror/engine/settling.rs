@@ -192,7 +192,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let chunks = chunks.filter(|_| self.can_patch())?;
         let (Done::Holds { print, digest, .. } | Done::Staged { print, digest, .. }) = done else { return None };
         let replaced = match operation {
-            Operation::Put { path, like: Some(like), .. } if like.path == *path => Some(like.digest),
+            Operation::Put { path, like: Some(like), .. } if like.is_at(path) => Some(like.digest),
             Operation::Put { equal_to, .. } => *equal_to,
             _ => None,
         };
@@ -361,7 +361,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let (mirror, verb, path) = (&self.settings.name, operation.verb(), operation.path());
         match outcome {
             Outcome::Done(Done::Staged { sent, .. }) => tracing::info!(%mirror, %path, bytes = sent, "staged"),
-            Outcome::Done(Done::Holds { sent, print, how, .. }) => match (how, operation.reads()) {
+            Outcome::Done(Done::Holds { sent, print, how, .. }) => match (how, operation.like()) {
                 (How::Sent, _) => tracing::info!(%mirror, %path, bytes = sent, "{verb}"),
                 (How::Copied, Some(from)) => tracing::info!(%mirror, %path, %from, bytes = print.size, "copied on the server"),
                 (How::Unchanged | How::Copied, _) => tracing::info!(%mirror, %path, "unchanged, nothing sent"),

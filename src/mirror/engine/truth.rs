@@ -93,6 +93,7 @@ impl Life {
             scrub: Scrub::default(),
             disposal: Disposal::Trash,
             retention: Retention::default(),
+            neighbours: Vec::new(),
             seats: Seats::new(2),
             clock: clock::now,
             observer: None,

@@ -82,7 +82,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
 
     /// Starts `job`, and with it others that can be in a row with it. While nobody knows whether the server can be used, it goes alone.
     pub(super) async fn start_with_row(&mut self, job: Job) -> Result<(), IndexError> {
-        let mut jobs = vec![job];
+        let mut jobs = vec![self.caught_up(job).await?];
         let mut bytes = row::reads(&jobs[0].operation);
         let most = if self.link.is_up() && row::joins(&jobs[0].operation) { row::MOST } else { 1 };
         while jobs.len() < most

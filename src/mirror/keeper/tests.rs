@@ -54,6 +54,7 @@ fn start(clock: fn() -> UnixMillis, full: bool) -> Kept {
         scrub: Scrub::default(),
         disposal: Disposal::Trash,
         retention: Retention::default(),
+        neighbours: Vec::new(),
         seats: Seats::new(2),
         clock,
         observer: None,

@@ -167,7 +167,7 @@ fn many_jobs_and_deep_ones_are_scheduled() {
 
 /// A put whose content is that of `like`.
 fn copy(id: i64, at: &str, like: &str) -> Job {
-    let like = Some(Like { path: path(like), digest: Digest([0; 32]) });
+    let like = Some(Like { path: path(like), digest: Digest([0; 32]), beside: None });
     let operation = Operation::Put { path: path(at), print: Fingerprint::default(), equal_to: None, mode: None, like };
     Job { id: JobId(id), operation, temp: None }
 }

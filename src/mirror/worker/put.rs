@@ -182,14 +182,14 @@ async fn send<S: Session>(
                 return Sent::Ended(job, Report::of(Outcome::Untouched));
             }
         }
-        if like.path == path && care.in_place {
+        if like.is_at(&path) && care.in_place {
             let appended = Box::pin(in_place::appended(session, &path, like, mode, &care, sent.clone())).await;
             if let Some(report) = appended {
                 return Sent::Ended(job, report);
             }
         }
         // Boxed: they are large, and few puts go this way.
-        let made = if like.path == path {
+        let made = if like.is_at(&path) {
             Box::pin(copied::changed(session, like, (&path, &temp), &planned, &care, sent.clone())).await
         } else {
             Box::pin(copied::copied(session, like, (&path, &temp), &planned, &care)).await

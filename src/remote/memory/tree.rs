@@ -425,6 +425,12 @@ impl fmt::Display for Tree {
     }
 }
 
+/// The mirror's directory is the root of the tree, so that another one lies in it.
+pub(super) fn beside(base: &[u8], path: &RelPath) -> RelPath {
+    let base = base.strip_prefix(b"/").unwrap_or(base);
+    RelPath::new([base, b"/", path.as_bytes()].concat()).unwrap_or_else(|_| path.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

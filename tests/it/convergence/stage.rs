@@ -233,6 +233,7 @@ impl Stage {
             scrub: Scrub::default(),
             disposal: self.disposal,
             retention: self.retention,
+            neighbours: Vec::new(),
             seats: Seats::new(self.connections),
             clock: wall,
             observer: None,

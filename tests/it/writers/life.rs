@@ -193,6 +193,7 @@ impl House {
             scrub: Scrub::default(),
             disposal: self.disposal,
             retention: Retention::default(),
+            neighbours: Vec::new(),
             seats: Seats::new(self.connections),
             clock: clock::now,
             observer: None,

@@ -9,7 +9,7 @@ use crate::{
     mirror::{
         audit::content::{checksums_there, sums_here},
         body::{self, Content, FileBody},
-        drift::Care,
+        drift::{self, Care},
     },
     model::{Checksum, Entry, Fingerprint, How, Kind, Like, RelPath},
     remote::{RemoteError, Session},
@@ -121,11 +121,23 @@ pub(super) async fn duplicated<S: Session>(
     if care.abilities.copies != Some(true) {
         return Ok(false);
     }
-    let Some(Some(found)) = usable(session.examine(&like.path).await)? else { return Ok(false) };
-    if found.kind != Kind::File || care.objection(LIKE, Some(&found), None).is_some() {
+    let found = match &like.beside {
+        Some(beside) => session.examine_beside(&beside.base, &like.path).await,
+        None => session.examine(&like.path).await,
+    };
+    let Some(Some(found)) = usable(found)? else { return Ok(false) };
+    let is_it = match &like.beside {
+        Some(beside) => drift::is_recorded(&beside.print, &found, care.abilities.times == Some(true)),
+        None => found.kind == Kind::File && care.objection(LIKE, Some(&found), None).is_none(),
+    };
+    if !is_it {
         return Ok(false);
     }
-    Ok(usable(session.copy(&like.path, temp).await)?.is_some() && usable(session.size(temp).await)?.flatten() == Some(size))
+    let copied = match &like.beside {
+        Some(beside) => session.copy_beside(&beside.base, &like.path, temp).await,
+        None => session.copy(&like.path, temp).await,
+    };
+    Ok(usable(copied)?.is_some() && usable(session.size(temp).await)?.flatten() == Some(size))
 }
 
 /// The place of what is copied among what the put regards.
@@ -133,6 +145,9 @@ const LIKE: usize = 1;
 
 /// How many bytes the server is recorded to hold of this content there; it may have been replaced since this was planned.
 fn recorded(like: &Like, care: &Care) -> Option<u64> {
+    if let Some(beside) = &like.beside {
+        return Some(beside.print.size);
+    }
     match care.recorded.get(LIKE).copied().flatten()? {
         Entry::File { print, digest: Some(digest), .. } if digest == like.digest => Some(print.size),
         _ => None,

@@ -74,7 +74,7 @@ async fn a_copy_is_made_where_all_is_as_planned_and_else_the_file_is_sent() {
         if let Some(body) = case.there {
             remote.edit(|tree| tree.store(&old, Bytes::from_static(body))).unwrap();
         }
-        let like = Some(Like { path: old.clone(), digest: digest(case.read) });
+        let like = Some(Like { path: old.clone(), digest: digest(case.read), beside: None });
         let operation = Operation::Put { path: new.clone(), print: print(BODY), equal_to: None, mode: None, like };
         let job = Job { id: JobId(1), operation, temp: Some(RelPath::new(".towline-x-1.part").unwrap()) };
         let care = Care {
@@ -136,7 +136,7 @@ async fn what_has_only_grown_is_added_to_and_all_else_is_sent() {
             stages: false,
         };
         let planned = body::digest(care.place.clone(), path.clone()).await.unwrap().print;
-        let like = Some(Like { path: path.clone(), digest: digest(recorded) });
+        let like = Some(Like { path: path.clone(), digest: digest(recorded), beside: None });
         let operation = Operation::Put { path: path.clone(), print: planned, equal_to: None, mode: None, like };
         let job = Job { id: JobId(1), operation, temp: Some(RelPath::new(".towline-x-1.part").unwrap()) };
         let mut session = remote.connect().await.unwrap();

@@ -48,7 +48,7 @@ async fn what_is_new_is_added_where_all_is_as_recorded_and_else_the_file_is_sent
             stages: false,
         };
         let planned = body::digest(care.place.clone(), path.clone()).await.unwrap().print;
-        let like = Some(Like { path: path.clone(), digest: digest(OLD) });
+        let like = Some(Like { path: path.clone(), digest: digest(OLD), beside: None });
         let operation = Operation::Put { path: path.clone(), print: planned, equal_to: None, mode: None, like };
         let job = Job { id: JobId(1), operation, temp: Some(RelPath::new(".towline-x-1.part").unwrap()) };
         let mut session = remote.connect().await.unwrap();

@@ -102,7 +102,7 @@ async fn what_was_changed_inside_is_written_over_and_all_else_is_sent() {
             stages: false,
         };
         let planned = body::digest(place, path.clone()).await.unwrap().print;
-        let like = Some(Like { path: path.clone(), digest: digest(&old) });
+        let like = Some(Like { path: path.clone(), digest: digest(&old), beside: None });
         let operation = Operation::Put { path: path.clone(), print: planned, equal_to: None, mode: None, like };
         let job = Job { id: JobId(1), operation, temp: Some(RelPath::new(".towline-x-1.part").unwrap()) };
         let mut session = remote.connect().await.unwrap();
