@@ -3,6 +3,12 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use libtest_mimic::Trial;
+use towline::{
+    clock,
+    index::Index,
+    mirror::index_file,
+    model::{self, Operation, RelPath},
+};
 
 use crate::{
     rig::Rig,
@@ -22,6 +28,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trials.push(servers::trial(kind, name("with_edits_in_it"), move || async move { edited(kind) }));
         trials.push(servers::trial(kind, name("directories_exchange_their_names"), move || async move { exchanged(kind) }));
         trials.push(servers::trial(kind, name("names_of_files_go_round"), move || async move { turned(kind) }));
+        trials.push(servers::trial(kind, name("directories_whose_exchange_was_cut_off"), move || async move { cut_off(kind) }));
     }
     for kind in [Kind::ProFtpd, Kind::Vsftpd] {
         let name = format!("moves::{}::directories_exchange_their_names_and_kill_9", kind.name());
@@ -185,6 +192,40 @@ fn exchanged_and_killed(kind: Kind) {
     rig.await_sync();
     assert_eq!(since(&rig, before)[0], 0, "{}", rig.log());
     assert_eq!(rig.orphans(), Vec::<String>::new());
+}
+
+/// However many of the renames were made when the process died: the rest follows, and nothing is sent.
+fn cut_off(kind: Kind) {
+    for made in 0..=3 {
+        let rig = Rig::new(kind, Tls::Both);
+        for dir in ["a", "b"] {
+            rig.write(&format!("{dir}/f"), format!("in {dir}"));
+            rig.write(&format!("{dir}/only in {dir}"), dir);
+        }
+        let sync = || {
+            let synced = rig.towline(&["sync"]);
+            assert!(synced.status.success(), "{made}: {}", String::from_utf8_lossy(&synced.stderr));
+        };
+        sync();
+        for (from, to) in [("a", "t"), ("b", "a"), ("t", "b")] {
+            fs::rename(rig.source.join(from), rig.source.join(to)).unwrap();
+        }
+        let name = |name: &str| RelPath::new(name).unwrap();
+        let swap = Operation::Rotate { path: name("a"), others: vec![name("b")], kind: model::Kind::Dir, bytes: 0 };
+        let job = {
+            let mut index = Index::open(&index_file(&rig.state(), "site"), clock::now()).unwrap();
+            index.begin(&[swap], clock::now()).unwrap().remove(0)
+        };
+        let temp = job.temp.unwrap().to_string();
+        for (from, to) in [("b", &*temp), ("a", "b"), (&*temp, "a")].into_iter().take(made) {
+            fs::rename(rig.mirrored().join(from), rig.mirrored().join(to)).unwrap();
+        }
+        let before = asked(&rig);
+        sync();
+        assert_eq!(since(&rig, before)[0], 0, "{made}: {}", rig.server.log());
+        assert!(rig.is_equal(), "{made}");
+        assert_eq!(rig.orphans(), Vec::<String>::new());
+    }
 }
 
 fn turned(kind: Kind) {

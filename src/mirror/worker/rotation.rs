@@ -14,7 +14,7 @@
 use super::{Care, Done, Kind, Operation, Outcome, Problem, Reason, RelPath, RemoteError, Report, Session, problem};
 use crate::{
     mirror::drift,
-    model::{Job, ServerCopy},
+    model::{Job, ServerCopy, Stat},
     remote::Change,
 };
 
@@ -64,7 +64,7 @@ pub(in crate::mirror) async fn resume<S: Session>(
     let (Operation::Rotate { path, kind, .. }, Some(temp)) = (&job.operation, &job.temp) else { return Ok(None) };
     let mut asked: Vec<RelPath> = job.operation.touches().cloned().collect();
     asked.push(temp.clone());
-    let mut found = match session.examine_all(&asked).await {
+    let mut found = match look(session, &asked, *kind).await {
         Ok(found) => found,
         Err(e) if e.session_survives() => return Ok(None),
         Err(e) => return Err(e),
@@ -96,6 +96,19 @@ pub(in crate::mirror) async fn resume<S: Session>(
         }
     }
     Ok(None)
+}
+
+/// What is at each of `names`. To examine finds files: without MLST a directory may go for nothing.
+async fn look<S: Session>(session: &mut S, names: &[RelPath], kind: Kind) -> Result<Vec<Option<ServerCopy>>, RemoteError> {
+    if kind == Kind::File {
+        return session.examine_all(names).await;
+    }
+    let mut found = Vec::with_capacity(names.len());
+    for name in names {
+        let there = session.stat(name).await?;
+        found.push(there.map(|Stat { kind, size }| ServerCopy { kind, size, modified: None }));
+    }
+    Ok(found)
 }
 
 /// Where something is at each of the names: whether everything was renamed, or nothing; `None` if nothing tells.
