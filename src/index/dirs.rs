@@ -38,7 +38,8 @@ pub(super) fn moved(db: &Connection) -> Result<Vec<MovedDir>, IndexError> {
     Ok(moved)
 }
 
-/// The directories that seem to have taken each other's names, apart from what is `moved` anyway.
+/// The directories that seem to have taken each other's names, apart from what is `moved` anyway. What is on the server in one and has no
+/// place in it any more goes afterwards: what came in its place would be missing meanwhile.
 pub(super) fn turned(db: &Connection, moved: &[MovedDir]) -> Result<Vec<MovedDir>, IndexError> {
     let mut former: BTreeMap<RelPath, RelPath> = BTreeMap::new();
     let mut statement = db.prepare_cached(include_str!("sql/turned_dirs.sql"))?;
@@ -49,11 +50,11 @@ pub(super) fn turned(db: &Connection, moved: &[MovedDir]) -> Result<Vec<MovedDir
     let mut taken: Vec<RelPath> = moved.iter().flat_map(|dir| [dir.from.clone(), dir.to.clone()]).collect();
     let mut turned = Vec::new();
     for first in former.keys() {
-        let Some(mut ring) = ring(&former, first) else { continue };
+        let Some(ring) = ring(&former, first) else { continue };
         let is_free = |dir: &MovedDir| !taken.iter().any(|name| name.overlaps(&dir.to));
         let names: Vec<RelPath> = ring.iter().map(|dir| dir.to.folded()).collect();
         let is_apart = names.iter().enumerate().all(|(at, name)| !names[..at].iter().any(|other| other.overlaps(name)));
-        if is_apart && ring.iter().all(is_free) && are_same(db, &mut ring)? {
+        if is_apart && ring.iter().all(is_free) && are_same(db, &ring)? {
             taken.extend(ring.iter().map(|dir| dir.to.clone()));
             turned.extend(ring);
         }
@@ -76,15 +77,12 @@ fn ring(former: &BTreeMap<RelPath, RelPath>, first: &RelPath) -> Option<Vec<Move
     None
 }
 
-/// Whether most of what each had is in it unchanged; notes what has no place in it.
-fn are_same(db: &Connection, ring: &mut [MovedDir]) -> Result<bool, IndexError> {
+/// Whether most of what each had is in it unchanged.
+fn are_same(db: &Connection, ring: &[MovedDir]) -> Result<bool, IndexError> {
     let mut known = 0;
-    for MovedDir { from, to, rest } in ring {
+    for MovedDir { from, to, .. } in ring {
         match inside(db, from, to)? {
-            Some(inside) if 2 * inside.same >= inside.files => {
-                known += inside.same;
-                *rest = inside.rest;
-            }
+            Some(Inside { files, same, .. }) if 2 * same >= files => known += same,
             _ => return Ok(false),
         }
     }

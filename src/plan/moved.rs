@@ -63,11 +63,6 @@ impl<'a> Moved<'a> {
         self.rings.iter().flatten().any(|dir| dir.from == *path)
     }
 
-    /// Whether what is at `path` has to go before some of these are renamed.
-    pub(super) fn drains(&self, path: &RelPath) -> bool {
-        self.rest.contains(path) && self.rings.iter().flatten().any(|dir| dir.rest.contains(path))
-    }
-
     /// Whether `path` is one of the names of one that is not renamed yet.
     pub(super) fn waits(&self, path: &RelPath) -> bool {
         self.waiting.contains(path)
@@ -177,12 +172,7 @@ fn turn(ring: &[&MovedDir], survey: &Survey<'_>, stage: &Stage) -> Turn {
             return Turn::Unfit;
         }
     }
-    let rest = || ring.iter().flat_map(|dir| &dir.rest);
-    let is_due = |path: &RelPath| find(survey, path).is_none_or(|at| survey.sites[at].row.due);
-    if !rest().all(is_due) {
-        return Turn::Unfit;
-    }
-    if sites.iter().any(|site| survey.sites[*site].blocked) || rest().next().is_some() {
+    if sites.iter().any(|site| survey.sites[*site].blocked) {
         return Turn::Waits;
     }
     if sites.iter().any(|site| survey.sites[*site].fill_stuck || survey.sites[*site].twins.is_some()) {

@@ -61,7 +61,7 @@ pub(super) struct Site<'a> {
     /// Some fill needs this to be vacated.
     pub(super) in_the_way: bool,
     /// Below a directory that becomes a file and is not wholly in this window: vacated at once, so that a later window
-    /// holds the rest. Or something waits for that in a later plan.
+    /// holds the rest.
     pub(super) draining: bool,
 }
 
@@ -96,9 +96,6 @@ impl<'a> Survey<'a> {
         survey.find_stuck(|row| held || !(moved.leaves(&row.path) || is_whole(row, stage, cut)));
         if matches!(stage, Stage::Fill { .. }) && !held {
             survey.find_draining(|row| !is_whole(row, stage, cut));
-        }
-        for site in survey.sites.iter_mut().filter(|site| moved.drains(&site.row.path)) {
-            site.draining |= site.vacates.is_some();
         }
         survey
     }

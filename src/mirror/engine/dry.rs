@@ -110,9 +110,7 @@ pub async fn dry_run(
         search.tell(known, &mut plan.steps);
         let is_of_dirs =
             |operation: &Operation| matches!(operation, Operation::RenameDir { .. } | Operation::Rotate { kind: Kind::Dir, .. });
-        // What has to go before directories are exchanged is planned before that.
-        let waits = window.moved.iter().any(|dir| !dir.rest.is_empty()) && plan.deferred > 0 && !plan.steps.is_empty();
-        let renames = waits || plan.steps.iter().any(|step| is_of_dirs(&step.operation));
+        let renames = plan.steps.iter().any(|step| is_of_dirs(&step.operation));
         if renames {
             pretend(&mut index, &plan.steps)?;
         }

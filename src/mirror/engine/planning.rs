@@ -1,7 +1,5 @@
 //! The pass: reads what is pending, stretch by stretch, has it planned, and promises the next jobs of that.
 
-use std::collections::HashSet;
-
 use super::{Mirror, PROMISES, Pass, WINDOW};
 use crate::{
     index::{Index, IndexError},
@@ -100,10 +98,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                     window.twins = index.twins(&window.rows, wall)?;
                     window.rows.extend(index.sources(&window.rows, wall)?);
                     if bound.is_some() || window.cut.is_some() {
-                        // What has to go first may be in another stretch; those that took each other's names wait for that.
-                        let left: HashSet<RelPath> = moved.iter().map(|dir| dir.from.clone()).collect();
-                        let names: HashSet<RelPath> = moved.iter().map(|dir| dir.to.clone()).collect();
-                        moved.retain(|dir| dir.rest.is_empty() || left.contains(&dir.to) && names.contains(&dir.from));
+                        // What has to go first may be in another stretch.
+                        moved.retain(|dir| dir.rest.is_empty());
                         let old: Vec<RelPath> = moved.iter().map(|dir| dir.from.clone()).collect();
                         window.rows.extend(index.rows(&old, wall)?);
                     }

@@ -50,7 +50,7 @@ impl World {
             let mut ring: Vec<MovedDir> = Vec::new();
             let mut to = first.clone();
             while let Some(from) = former(&to).filter(|_| ring.len() < 8) {
-                ring.push(MovedDir { rest: self.rest(&from, &to), from: from.clone(), to });
+                ring.push(MovedDir { rest: Vec::new(), from: from.clone(), to });
                 to = from;
                 if to == *first {
                     break;
@@ -138,7 +138,7 @@ proptest! {
                 }
             }
             let idle = plan.steps.is_empty() && plan.records.is_empty();
-            prop_assert!(!idle || !busy.is_empty() || !waiting.is_empty() || plan.deferred == 0, "nothing goes on: {plan:#?}");
+            prop_assert!(!idle || !busy.is_empty() || !waiting.is_empty() || plan.deferred == 0, "nothing goes on: {plan:?}\n{window:#?}");
             world.carry_out(&plan)?;
         }
         world.check()?;
@@ -152,9 +152,7 @@ proptest! {
         for pass in 0.. {
             prop_assert!(pass < 60, "no end in sight: {:#?}", world.rows(&BTreeSet::new()));
             let mut moved = world.moved(&mut random);
-            let (left, names) = (moved.clone(), moved.clone());
-            let turns = |dir: &MovedDir| left.iter().any(|other| other.from == dir.to) && names.iter().any(|other| other.to == dir.from);
-            moved.retain(|dir| dir.rest.is_empty() || turns(dir));
+            moved.retain(|dir| dir.rest.is_empty());
             let mut after = None;
             loop {
                 let mut window = world.window(after.as_ref(), limit, &BTreeSet::new());
