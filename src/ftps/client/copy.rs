@@ -4,12 +4,15 @@
 use super::{
     Client, Dated, FLIGHT, Found, IN_FLIGHT,
     find::{parse_size, says_missing},
-    positive, refusal,
+    positive, refusal, sum,
 };
-use crate::ftps::{
-    dial::Dial,
-    error::Error,
-    proto::{Command, Extra, ListedKind, Pathname, Reply, listing, time},
+use crate::{
+    ftps::{
+        dial::Dial,
+        error::Error,
+        proto::{Command, Extra, ListedKind, Pathname, Reply, listing, time},
+    },
+    model::Checksum,
 };
 
 impl<D: Dial> Client<D> {
@@ -81,13 +84,46 @@ impl<D: Dial> Client<D> {
     ///
     /// # Errors
     /// When refused.
-    pub async fn duplicate(&mut self, from: &Pathname, to: &Pathname) -> Result<(), Error> {
+    pub async fn copy(&mut self, from: &Pathname, to: &Pathname) -> Result<(), Error> {
         let reply = self.command(&Command::Extra(Extra::CopyFrom(from.clone()))).await?;
         if !reply.is_intermediate() {
             return Err(refusal("SITE CPFR", reply));
         }
         let reply = self.command(&Command::Extra(Extra::CopyTo(to.clone()))).await?;
         positive("SITE CPTO", reply)
+    }
+
+    /// [`Self::copy`] in one go with what there is to ask about it: what is at `from` with its time, the size of `to`, and its checksum if
+    /// it is to be `summed` and the server tells it by a single command. The copy is asked for whatever is at `from`: who calls this looks
+    /// at all that is told before anything comes of the copy. Nothing that was begun before can be taken for it, since other commands
+    /// come in between.
+    ///
+    /// # Errors
+    /// When refused, or when the server does not say what is at `from`.
+    pub async fn duplicate(
+        &mut self,
+        from: &Pathname,
+        to: &Pathname,
+        summed: bool,
+    ) -> Result<(Option<Dated>, Option<u64>, Option<Checksum>), Error> {
+        let mut commands = self.questions(from);
+        let questions = commands.len();
+        commands.extend([Extra::CopyFrom(from.clone()), Extra::CopyTo(to.clone())].map(Command::Extra));
+        commands.push(Command::Size(to.clone()));
+        let sum = if summed { self.single_sum(to) } else { None };
+        commands.extend(sum.as_ref().map(|(_, command)| command.clone()));
+        let replies = self.ask_together(&commands).await?;
+        let (found, rest) = replies.split_at_checked(questions).unwrap_or((&replies, &[]));
+        let found = self.answer(from, found).await?;
+        match rest {
+            [_, copied, size, rest @ ..] => {
+                positive("SITE CPTO", copied.clone())?;
+                let size = if size.code == 213 { parse_size(size) } else { None };
+                let sum = sum.zip(rest.first()).and_then(|((way, _), reply)| sum::told(way, reply));
+                Ok((found, size, sum))
+            }
+            _ => Ok((found, None, None)),
+        }
     }
 
     pub(super) fn questions(&self, path: &Pathname) -> Vec<Command> {
