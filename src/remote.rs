@@ -126,9 +126,9 @@ pub trait Session: Send + 'static {
         }
     }
 
-    /// Copies a file on the server to a name that is not taken; [`Class::Refused`] if this server has no way to. That the copy
-    /// is whole is for [`Self::size`] to prove.
-    fn copy(&mut self, from: &RelPath, to: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
+    /// Copies a file of `bytes` bytes on the server to a name that is not taken; [`Class::Refused`] if this server has no way to. That the
+    /// copy is whole is for [`Self::size`] to prove.
+    fn copy(&mut self, from: &RelPath, to: &RelPath, bytes: u64) -> impl Future<Output = Result<(), RemoteError>> + Send;
 
     /// [`Self::copy`], and all that there is to ask about it, in as few round trips as the server bears: [`Self::examine`] of `from` before,
     /// [`Self::size`] of `to` behind, and its [`Self::checksum`] if it is to be `summed`.
@@ -136,11 +136,12 @@ pub trait Session: Send + 'static {
         &mut self,
         from: &RelPath,
         to: &RelPath,
+        bytes: u64,
         summed: bool,
     ) -> impl Future<Output = Result<Duplicate, RemoteError>> + Send {
         async move {
             let found = self.examine(from).await?;
-            self.copy(from, to).await?;
+            self.copy(from, to, bytes).await?;
             let size = self.size(to).await?;
             Ok(Duplicate { found, size, sum: if summed { self.checksum(to, None).await? } else { None } })
         }

@@ -377,12 +377,12 @@ impl<D: Dial> Session for FtpsSession<D> {
         self.client.examine_all(&paths).await?.into_iter().map(|found| found.map(copy).transpose()).collect()
     }
 
-    async fn copy(&mut self, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
-        copies::copy(self, from, to).await
+    async fn copy(&mut self, from: &RelPath, to: &RelPath, bytes: u64) -> Result<(), RemoteError> {
+        copies::copy(self, from, to, bytes).await
     }
 
-    async fn duplicate(&mut self, from: &RelPath, to: &RelPath, summed: bool) -> Result<Duplicate, RemoteError> {
-        copies::duplicate(self, from, to, summed).await
+    async fn duplicate(&mut self, from: &RelPath, to: &RelPath, bytes: u64, summed: bool) -> Result<Duplicate, RemoteError> {
+        copies::duplicate(self, from, to, bytes, summed).await
     }
 
     async fn remove_file(&mut self, path: &RelPath) -> Result<(), RemoteError> {

@@ -8,9 +8,14 @@ use crate::{
 };
 
 /// As [`crate::remote::Session::copy`].
-pub(super) async fn copy<D: Dial>(session: &mut FtpsSession<D>, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
+pub(super) async fn copy<D: Dial>(
+    session: &mut FtpsSession<D>,
+    from: &RelPath,
+    to: &RelPath,
+    bytes: u64,
+) -> Result<(), RemoteError> {
     let (from, to) = named(session, from, to)?;
-    Ok(session.client.copy(&from, &to).await?)
+    Ok(session.client.copy(&from, &to, bytes).await?)
 }
 
 /// As [`crate::remote::Session::duplicate`].
@@ -18,10 +23,11 @@ pub(super) async fn duplicate<D: Dial>(
     session: &mut FtpsSession<D>,
     from: &RelPath,
     to: &RelPath,
+    bytes: u64,
     summed: bool,
 ) -> Result<Duplicate, RemoteError> {
     let (from, to) = named(session, from, to)?;
-    let (found, size, sum) = session.client.duplicate(&from, &to, summed).await?;
+    let (found, size, sum) = session.client.duplicate(&from, &to, bytes, summed).await?;
     Ok(Duplicate { found: found.map(there).transpose()?, size, sum })
 }
 

@@ -5,6 +5,7 @@ mod active;
 mod aside;
 mod bandwidth;
 mod behind;
+mod copies;
 mod downloads;
 mod flight;
 mod hostile;

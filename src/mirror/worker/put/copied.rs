@@ -128,7 +128,7 @@ pub(super) async fn duplicated<S: Session>(
     if care.abilities.copies != Some(true) {
         return Ok(None);
     }
-    let Some(made) = usable(session.duplicate(&like.path, temp, summed).await)? else { return Ok(None) };
+    let Some(made) = usable(session.duplicate(&like.path, temp, size, summed).await)? else { return Ok(None) };
     let as_recorded = |found: &ServerCopy| found.kind == Kind::File && care.objection(LIKE, Some(found), None).is_none();
     Ok((made.found.as_ref().is_some_and(as_recorded) && made.size == Some(size)).then_some(made.sum))
 }
