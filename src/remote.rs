@@ -151,23 +151,37 @@ pub trait Session: Send + 'static {
         }
     }
 
-    /// Copies a file on the server to a name that is not taken; [`Class::Refused`] if this server has no way to. That the copy
-    /// is whole is for [`Self::size`] to prove.
-    fn copy(&mut self, from: &RelPath, to: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
+    /// Copies a file of `bytes` bytes on the server to a name that is not taken; [`Class::Refused`] if this server has no way to. That the
+    /// copy is whole is for [`Self::size`] to prove.
+    fn copy(&mut self, from: &RelPath, to: &RelPath, bytes: u64) -> impl Future<Output = Result<(), RemoteError>> + Send;
 
-    /// [`Self::examine`] of a path that is below `base`, a directory outside the mirror's, absolute.
-    fn examine_beside(
+    /// [`Self::copy`], and all that there is to ask about it, in as few round trips as the server bears: [`Self::examine`] of `from` before,
+    /// [`Self::size`] of `to` behind, and its [`Self::checksum`] if it is to be `summed`.
+    fn duplicate(
         &mut self,
-        base: &[u8],
-        path: &RelPath,
-    ) -> impl Future<Output = Result<Option<ServerCopy>, RemoteError>> + Send {
-        let _ = (base, path);
-        std::future::ready(Err(RemoteError::new(Class::Refused, "nothing is seen beside the mirror's directory")))
+        from: &RelPath,
+        to: &RelPath,
+        bytes: u64,
+        summed: bool,
+    ) -> impl Future<Output = Result<Duplicate, RemoteError>> + Send {
+        async move {
+            let found = self.examine(from).await?;
+            self.copy(from, to, bytes).await?;
+            let size = self.size(to).await?;
+            Ok(Duplicate { found, size, sum: if summed { self.checksum(to, None).await? } else { None } })
+        }
     }
 
-    /// [`Self::copy`] from a path that is below `base`, likewise.
-    fn copy_beside(&mut self, base: &[u8], path: &RelPath, to: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send {
-        let _ = (base, path, to);
+    /// [`Self::duplicate`] of a path that is below `base`, a directory outside the mirror's, absolute.
+    fn duplicate_beside(
+        &mut self,
+        base: &[u8],
+        from: &RelPath,
+        to: &RelPath,
+        bytes: u64,
+        summed: bool,
+    ) -> impl Future<Output = Result<Duplicate, RemoteError>> + Send {
+        let _ = (base, from, to, bytes, summed);
         std::future::ready(Err(RemoteError::new(Class::Refused, "nothing is seen beside the mirror's directory")))
     }
 
@@ -346,6 +360,17 @@ pub struct Concluded {
     pub found: Option<ServerCopy>,
     /// The server did not set the permissions.
     pub mode_unset: bool,
+}
+
+/// A copy that was made on the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// What was copied, with its time, as it was before.
+    pub found: Option<ServerCopy>,
+    /// The size of the copy in bytes; `None` if there is none.
+    pub size: Option<u64>,
+    /// The copy's checksum, where it was asked for with the rest and is known; else it may be asked for.
+    pub sum: Option<Checksum>,
 }
 
 /// A body that can be read from its start more than once: a server may refuse a data connection after it took a part

@@ -3,6 +3,7 @@
 mod base;
 mod changes;
 mod class;
+mod copies;
 
 use std::sync::Arc;
 
@@ -10,9 +11,9 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 
-use base::{Base, beside};
+use base::Base;
 
-use super::{Both, Change, Class, Concluded, Listed, Listing, Remote, RemoteError, Session, Source, Stored, Wanted};
+use super::{Both, Change, Class, Concluded, Duplicate, Listed, Listing, Remote, RemoteError, Session, Source, Stored, Wanted};
 use crate::{
     ftps::{
         self, AccountError, Client, Credentials, DataMode, Dated, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile,
@@ -279,13 +280,6 @@ impl<D: Dial> FtpsSession<D> {
         self.client.tls_version()
     }
 
-    async fn duplicate(&mut self, from: &Pathname, to: &Pathname) -> Result<(), RemoteError> {
-        if !is_kept_by_words(from.as_bytes()) || !is_kept_by_words(to.as_bytes()) {
-            return Err(RemoteError::new(Class::Refused, "the server's copy command would take this name for another"));
-        }
-        Ok(self.client.duplicate(from, to).await?)
-    }
-
     fn at(&self, path: &RelPath) -> Result<Pathname, RemoteError> {
         self.base.join(path).map_err(|error| Error::Name(error).into())
     }
@@ -383,19 +377,23 @@ impl<D: Dial> Session for FtpsSession<D> {
         self.client.examine_all(&paths).await?.into_iter().map(|found| found.map(copy).transpose()).collect()
     }
 
-    async fn copy(&mut self, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
-        let (from, to) = (self.at(from)?, self.at(to)?);
-        self.duplicate(&from, &to).await
+    async fn copy(&mut self, from: &RelPath, to: &RelPath, bytes: u64) -> Result<(), RemoteError> {
+        copies::copy(self, from, to, bytes).await
     }
 
-    async fn examine_beside(&mut self, base: &[u8], path: &RelPath) -> Result<Option<ServerCopy>, RemoteError> {
-        let path = beside(base, path)?;
-        self.client.examine(&path).await?.map(copy).transpose()
+    async fn duplicate(&mut self, from: &RelPath, to: &RelPath, bytes: u64, summed: bool) -> Result<Duplicate, RemoteError> {
+        copies::duplicate(self, from, to, bytes, summed).await
     }
 
-    async fn copy_beside(&mut self, base: &[u8], path: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
-        let (from, to) = (beside(base, path)?, self.at(to)?);
-        self.duplicate(&from, &to).await
+    async fn duplicate_beside(
+        &mut self,
+        base: &[u8],
+        from: &RelPath,
+        to: &RelPath,
+        bytes: u64,
+        summed: bool,
+    ) -> Result<Duplicate, RemoteError> {
+        copies::duplicate_beside(self, base, from, to, bytes, summed).await
     }
 
     async fn remove_file(&mut self, path: &RelPath) -> Result<(), RemoteError> {
@@ -537,13 +535,6 @@ fn concluded(wanted: &Wanted<'_>, found: ftps::Concluded, unset: bool) -> Result
 fn copy(Dated { found, modified }: Dated) -> Result<ServerCopy, RemoteError> {
     let kind = kind(found.kind)?;
     Ok(ServerCopy { kind, size: found.size.filter(|_| kind == Kind::File), modified })
-}
-
-/// Whether a name is the same after ProFTPD took the line of a SITE command into words, and mod_copy put them together with one
-/// space each: what else it found there would be copied without a word.
-fn is_kept_by_words(path: &[u8]) -> bool {
-    let odd = |byte: &u8| byte.is_ascii_control() || matches!(byte, b'"' | b'\\');
-    !path.iter().any(odd) && !path.ends_with(b" ") && !path.windows(2).any(|two| two == b"  ")
 }
 
 #[cfg(test)]

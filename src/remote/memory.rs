@@ -19,7 +19,7 @@ use error::MemoryError;
 pub use faults::{Fault, Faults, Primitive};
 use tree::{Manners, Node, Refusal, Tree, beside};
 
-use super::{Change, Class, Listed, Listing, Remote, RemoteError, Session, Source};
+use super::{Change, Class, Duplicate, Listed, Listing, Remote, RemoteError, Session, Source};
 use crate::model::{Abilities, Algorithm, Checksum, Kind, Mode, RelPath, ServerCopy, Stat, is_trash};
 
 /// How a [`MemoryRemote`] behaves.
@@ -388,18 +388,19 @@ impl Session for MemorySession {
         results
     }
 
-    async fn copy(&mut self, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
+    async fn copy(&mut self, from: &RelPath, to: &RelPath, _bytes: u64) -> Result<(), RemoteError> {
         self.ask(Primitive::Copy, Some(from), Some(to), |tree| tree.duplicate(from, to)).await
     }
 
-    async fn examine_beside(&mut self, base: &[u8], path: &RelPath) -> Result<Option<ServerCopy>, RemoteError> {
-        let path = beside(base, path);
-        self.ask(Primitive::Stat, Some(&path), None, |tree| Ok(tree.copy(&path))).await
-    }
-
-    async fn copy_beside(&mut self, base: &[u8], path: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
-        let from = beside(base, path);
-        self.ask(Primitive::Copy, Some(&from), Some(to), |tree| tree.duplicate(&from, to)).await
+    async fn duplicate_beside(
+        &mut self,
+        base: &[u8],
+        from: &RelPath,
+        to: &RelPath,
+        bytes: u64,
+        summed: bool,
+    ) -> Result<Duplicate, RemoteError> {
+        self.duplicate(&beside(base, from), to, bytes, summed).await
     }
 
     async fn remove_file(&mut self, path: &RelPath) -> Result<(), RemoteError> {
