@@ -257,17 +257,23 @@ impl Ground {
         Ok(())
     }
 
+    /// Two names, or three, go round.
     fn swap(&mut self, paths: &[RelPath]) -> io::Result<()> {
-        let (Some(a), Some(b)) = (self.existing(paths), self.existing(paths)) else { return Ok(()) };
-        if a.overlaps(&b) || !self.may_hold(&a, &b, paths) || !self.may_hold(&b, &a, paths) {
+        let count = self.random.usize(2..4);
+        let Some(ring) = (0..count).map(|_| self.existing(paths)).collect::<Option<Vec<RelPath>>>() else { return Ok(()) };
+        let goes = |at: usize| (&ring[at], &ring[(at + 1) % count]);
+        let meet = (0..count).any(|at| ring[..at].iter().any(|other| other.overlaps(&ring[at])));
+        if meet || !(0..count).all(|at| self.may_hold(goes(at).0, goes(at).1, paths)) {
             return Ok(());
         }
-        self.log.push(format!("swap {a} and {b}"));
+        self.log.push(format!("each of {ring:?} to the next"));
         let aside = self.aside();
-        fs::rename(self.at(&a), &aside)?;
-        fs::rename(self.at(&b), self.at(&a))?;
-        fs::rename(&aside, self.at(&b))?;
-        self.tell(&[a, b]);
+        fs::rename(self.at(&ring[count - 1]), &aside)?;
+        for at in (0..count - 1).rev() {
+            fs::rename(self.at(goes(at).0), self.at(goes(at).1))?;
+        }
+        fs::rename(&aside, self.at(&ring[0]))?;
+        self.tell(&ring);
         Ok(())
     }
 
