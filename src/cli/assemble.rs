@@ -20,6 +20,7 @@ use towline::{
     remote::ftps::{FtpsRemote, FtpsSettings, abilities},
     scan::{Modes, Symlinks, View},
     service::systemd,
+    watch::{KernelWatcher, SharedWatches, WatchError},
 };
 
 use super::{Context, Exit, Failure};
@@ -33,6 +34,8 @@ pub(super) struct House {
     remotes: Mutex<BTreeMap<String, Arc<FtpsRemote>>>,
     /// The sessions of each remote, which its mirrors share.
     seats: Mutex<BTreeMap<String, Seats>>,
+    /// The directories that are watched.
+    watches: SharedWatches,
     lock: Arc<StateLock>,
 }
 
@@ -89,7 +92,8 @@ impl House {
             Failure::failed(e).with_hint(hint)
         })?;
         let profiles = profiles(&state_dir)?;
-        Ok(Self { config, state_dir, profiles, remotes: Mutex::default(), seats: Mutex::default(), lock: Arc::new(lock) })
+        let (remotes, seats, watches) = (Mutex::default(), Mutex::default(), SharedWatches::default());
+        Ok(Self { config, state_dir, profiles, remotes, seats, watches, lock: Arc::new(lock) })
     }
 
     /// The same with another configuration. Of servers for which `keeps` holds, what is known of them and their sessions is kept.
@@ -104,6 +108,7 @@ impl House {
                 remotes.iter().filter(|(name, _)| keeps(name)).map(|(k, v)| (k.clone(), Arc::clone(v))).collect(),
             ),
             seats: Mutex::new(seats.iter().filter(|(name, _)| keeps(name)).map(|(k, v)| (k.clone(), v.clone())).collect()),
+            watches: self.watches.clone(),
             lock: Arc::clone(&self.lock),
         }
     }
@@ -134,6 +139,12 @@ impl House {
             all.entry(mirror.remote.clone()).or_insert_with(|| Seats::new(ceiling)).clone()
         };
         settings(mirror, seats, &self.state_dir)
+    }
+
+    /// How a mirror's directory is listened to: together with all others that mirror it.
+    pub(super) fn listens(&self) -> impl Fn(PathBuf) -> Result<KernelWatcher, WatchError> + Send + Sync + 'static {
+        let watches = self.watches.clone();
+        move |root: PathBuf| watches.listen(&root)
     }
 
     /// The index of `mirror`. A damaged one is moved aside and begun anew.
