@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use tokio::sync::mpsc;
 
-use super::body;
+use super::siblings::Digests;
 use crate::{
     blocking::{self, Priority},
     index::{IndexError, Reader},
@@ -77,15 +77,19 @@ pub(super) fn scan(place: Place, rules: Rules, dirty: Dirty, reader: Reader, pri
     rx
 }
 
-/// Reads `files` and tells their digests; one that cannot be read is left out, and so is what goes beyond `MOST_READ`.
-pub(super) fn digest(place: Place, files: Vec<(RelPath, Fingerprint)>) -> mpsc::Receiver<Seen> {
+/// Tells the digests of `files`, which are read where nobody knows them; one that cannot be read is left out, and so is what goes beyond
+/// `MOST_READ`.
+pub(super) fn digest(place: Place, files: Vec<(RelPath, Fingerprint)>, digests: Digests) -> mpsc::Receiver<Seen> {
     let (outlet, rx) = blocking::outlet(BATCHES);
     blocking::spawn(move || {
         let mut left = MOST_READ;
         for (path, print) in files {
-            let Some(rest) = left.checked_sub(print.size) else { continue };
-            left = rest;
-            let content = body::read(&place, &path, |_| !outlet.is_closed());
+            let may_read = |bytes| {
+                let rest = left.checked_sub(bytes);
+                left = rest.unwrap_or(left);
+                rest.is_some()
+            };
+            let content = digests.find(&place, &path, may_read, || !outlet.is_closed());
             if let Ok(content) = content
                 && content.print == print
                 && !outlet.send(Seen::Digest(path, print, content.digest))

@@ -257,6 +257,12 @@ pub struct Counters {
     pub bytes_saved: u64,
     /// Files that were touched and found unchanged: nothing was sent.
     pub unchanged: u64,
+    /// Files that were read only to know what they hold.
+    #[serde(default)]
+    pub read: u64,
+    /// Files of which another mirror of the same directory knew that, so that they were not read.
+    #[serde(default)]
+    pub shared: u64,
     /// Files renamed on the server.
     pub renames: u64,
     /// Directories made.

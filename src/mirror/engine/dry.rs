@@ -9,6 +9,7 @@ use crate::{
         Publish, Settings,
         likes::{Search, Ways},
         look::{self, Seen},
+        siblings::Digests,
     },
     model::{Abilities, Digest, Done, How, Job, Operation, Outcome, PathSet, RelPath, RootIdentity, Settlement},
     plan::{self, Changed, Facts, Halt, Policy, Removals, Root, Stage, Step},
@@ -74,7 +75,7 @@ pub async fn dry_run(
     }
     unread.sort_by(|a, b| a.0.cmp(&b.0));
     unread.dedup();
-    let mut digests = look::digest(settings.place(), unread);
+    let mut digests = look::digest(settings.place(), unread, Digests::default());
     while let Some(Seen::Digest(path, print, digest)) = digests.recv().await {
         index.note_digest(&path, &print, digest)?;
     }

@@ -208,6 +208,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                     let root = if like { Some(identity) } else { self.known_root };
                     self.note_root(root).await?;
                 }
+                self.digests.is_of(self.known_root.filter(|known| !self.renamed && *known == identity));
             }
             Some(Seen::NoRoot(e)) => self.rootless(&e).await?,
             Some(Seen::Batch(found)) => self.observe(found).await?,
@@ -241,6 +242,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.looking = None;
         self.reviewed = PathSet::default();
         self.root = Rooted::Missing;
+        self.digests.is_of(None);
         self.watcher = None;
         self.watch.complete = false;
         self.watch.why = Some(why.to_string());
@@ -343,7 +345,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let files = self.books.with(files).await?;
         if !files.is_empty() {
             self.looking_at_all = false;
-            self.looking = Some(look::digest(self.settings.place(), files));
+            self.looking = Some(look::digest(self.settings.place(), files, self.digests.clone()));
         }
         self.answer_asked().await
     }
