@@ -35,10 +35,10 @@ impl Fan {
     }
 
     /// Hands `hint` to everybody; never waits.
-    pub(super) fn push(&self, hint: Hint) {
+    pub(super) fn push(&self, hint: &Hint) {
         let mut state = self.state();
-        state.limited |= hint == Hint::Limited;
-        state.over |= hint == Hint::RootGone;
+        state.limited |= *hint == Hint::Limited;
+        state.over |= *hint == Hint::RootGone;
         state.queues.iter().filter_map(Weak::upgrade).for_each(|queue| queue.push(hint.clone()));
     }
 
@@ -74,7 +74,7 @@ mod tests {
         let fan = Fan::default();
         let (slow, quick) = (fan.join().unwrap(), fan.join().unwrap());
         for n in 0..=super::super::queue::MOST {
-            fan.push(Hint::Path(RelPath::new(format!("{n}")).unwrap()));
+            fan.push(&Hint::Path(RelPath::new(format!("{n}")).unwrap()));
             assert_eq!(heard(&quick).len(), 1);
         }
         assert_eq!(heard(&slow), [Hint::Overflow]);
@@ -84,11 +84,11 @@ mod tests {
     fn who_comes_later_hears_of_the_limit_and_nobody_joins_what_is_over() {
         let fan = Fan::default();
         let first = fan.join().unwrap();
-        fan.push(Hint::Limited);
-        fan.push(path(1));
+        fan.push(&Hint::Limited);
+        fan.push(&path(1));
         assert_eq!(heard(&fan.join().unwrap()), [Hint::Limited]);
         assert_eq!(heard(&first), [Hint::Limited, path(1)]);
-        fan.push(Hint::RootGone);
+        fan.push(&Hint::RootGone);
         assert!(fan.join().is_none());
         assert_eq!(heard(&first), [Hint::RootGone]);
     }
@@ -131,7 +131,7 @@ mod tests {
                         }
                     }
                     Step::Push(hint) => {
-                        fan.push(hint.clone());
+                        fan.push(&hint);
                         all.values().for_each(|(_, own)| own.push(hint.clone()));
                     }
                 }

@@ -123,8 +123,8 @@ impl Drop for Watching {
 
 impl Shared {
     fn limited(&self) {
-        self.fan.push(Hint::Limited);
-        self.fan.push(Hint::Overflow);
+        self.fan.push(&Hint::Limited);
+        self.fan.push(&Hint::Overflow);
     }
 
     fn appeared(&self, path: RelPath) {
@@ -153,9 +153,9 @@ impl Shared {
             }
             // Notify's thread answers only after it has added the watches for every event it had read before.
             let alive = watcher.watched_paths().is_ok();
-            paths.into_iter().for_each(|path| self.fan.push(Hint::Path(path)));
+            paths.into_iter().for_each(|path| self.fan.push(&Hint::Path(path)));
             if everything || overflowed || !alive {
-                self.fan.push(Hint::Overflow);
+                self.fan.push(&Hint::Overflow);
             }
         }
         if watcher.watched_paths().is_err() {
@@ -173,7 +173,7 @@ impl Shared {
             Err(error) if matches!(error.kind, ErrorKind::MaxFilesWatch) => self.limited(),
             Err(error) => {
                 tracing::debug!(%error, "the directory cannot be watched anew");
-                self.fan.push(Hint::RootGone);
+                self.fan.push(&Hint::RootGone);
             }
         }
     }
@@ -206,12 +206,12 @@ impl EventHandler for Handler {
                 if let (Hint::Path(path), true) = (&hint, appeared) {
                     self.shared.appeared(path.clone());
                 }
-                self.shared.fan.push(hint);
+                self.shared.fan.push(&hint);
             }),
             Err(error) if matches!(error.kind, ErrorKind::MaxFilesWatch) => self.shared.limited(),
             Err(error) => {
                 tracing::debug!(%error, "the watcher failed, looking everywhere");
-                self.shared.fan.push(Hint::Overflow);
+                self.shared.fan.push(&Hint::Overflow);
             }
         }
     }
