@@ -174,6 +174,14 @@ pub const METRICS: &[Metric] = &[
         "Files of which another mirror of the same directory knew what they hold: they were not read.",
         |m, _| one(m.counters.shared),
     ),
+    counter("towline_directories_scanned_total", "Directories that were looked at by scans of everything.", |m, _| {
+        one(m.counters.listed)
+    }),
+    counter(
+        "towline_directories_shared_total",
+        "Of these: those that another mirror of the same directory read at that moment, for both.",
+        |m, _| one(m.counters.listed_by_others),
+    ),
     counter("towline_renames_total", "Files and directories renamed on the server.", |m, _| one(m.counters.renames)),
     counter("towline_directories_made_total", "Directories made.", |m, _| one(m.counters.directories)),
     counter("towline_removals_total", "Files and directories removed, or moved to the trash.", |m, _| one(m.counters.removals)),

@@ -9,7 +9,7 @@ use crate::{
     blocking::{self, Priority},
     index::{IndexError, Reader},
     model::{Digest, Entry, Fingerprint, RelPath, RootIdentity},
-    scan::{self, Found, Known, Place, RootError, Rules, ScanError, Summary, read::open_file},
+    scan::{self, Company, Found, Known, Place, RootError, Rules, ScanError, Summary, read::open_file},
     watch::Dirty,
 };
 
@@ -48,8 +48,15 @@ impl Known for InIndex {
     }
 }
 
-/// Scans what `dirty` names in `place`.
-pub(super) fn scan(place: Place, rules: Rules, dirty: Dirty, reader: Reader, priority: Priority) -> mpsc::Receiver<Seen> {
+/// Scans what `dirty` names in `place`; all of it in `company` with others that do.
+pub(super) fn scan(
+    place: Place,
+    rules: Rules,
+    dirty: Dirty,
+    reader: Reader,
+    priority: Priority,
+    company: Company,
+) -> mpsc::Receiver<Seen> {
     let (outlet, rx) = blocking::outlet(BATCHES);
     blocking::spawn_long(priority, move || {
         let root = match place.open() {
@@ -64,7 +71,7 @@ pub(super) fn scan(place: Place, rules: Rules, dirty: Dirty, reader: Reader, pri
             return;
         }
         let mut known = InIndex(reader);
-        let result = scan::scan(&root, &rules, &dirty, &mut known, &mut |batch| {
+        let result = scan::scan_among(&company, &root, &rules, &dirty, &mut known, &mut |batch| {
             if outlet.send(Seen::Batch(batch)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         let last = match result {

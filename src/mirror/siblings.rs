@@ -1,5 +1,5 @@
-//! What the mirrors of one directory know of its files together: what one of them has read to know what it holds, another does not
-//! read again. Which directory that is, is known by the directory, not by its name. Nothing is read here but what nobody knows, and
+//! What the mirrors of one directory have together: its scans ([`Company`]), and what is known of its files. What one of them has read to
+//! know what it holds, another does not read again. Which directory that is, is known by the directory, not by its name. Nothing is read here but what nobody knows, and
 //! nothing is decided.
 //!
 //! A digest is passed on for the very state in which the file was read, as its fingerprint has it; a file is read only when it is
@@ -25,7 +25,7 @@ use crate::{
     blocking,
     index::Reader,
     model::{RelPath, RootIdentity},
-    scan::Place,
+    scan::{Company, Place},
 };
 
 /// All mirrors of a process. Clones are the same.
@@ -39,6 +39,8 @@ struct Shared {
     desk: Mutex<Desk>,
     /// Somebody has ended reading.
     news: Condvar,
+    /// Their scans.
+    company: Company,
 }
 
 /// What others may know of a mirror.
@@ -73,6 +75,11 @@ impl Digests {
     /// The index is about this directory, and it is there; or it is not known to be.
     pub(super) fn is_of(&self, root: Option<RootIdentity>) {
         *locked(&self.own.root) = root;
+    }
+
+    /// Those with whom to scan the directory.
+    pub(super) fn company(&self) -> Company {
+        self.siblings.0.company.clone()
     }
 
     /// How many files were read here only to know what they hold, and of how many somebody else knew.

@@ -13,7 +13,7 @@ use crate::{
     },
     model::{Abilities, Digest, Done, How, Job, Operation, Outcome, PathSet, RelPath, RootIdentity, Settlement},
     plan::{self, Changed, Facts, Halt, Policy, Removals, Root, Stage, Step},
-    scan::{Found, Patterns, RootError, Rules, RulesError},
+    scan::{Company, Found, Patterns, RootError, Rules, RulesError},
     watch::Dirty,
 };
 
@@ -148,7 +148,7 @@ pub(in crate::mirror) async fn observe(
     index: &mut Index,
 ) -> Result<(RootIdentity, bool, Vec<String>), DryRunError> {
     let rules = Rules::new(&settings.source, &settings.patterns())?;
-    let mut seen = look::scan(settings.place(), rules, Dirty::Everything, index.reader()?, Priority::Normal);
+    let mut seen = look::scan(settings.place(), rules, Dirty::Everything, index.reader()?, Priority::Normal, Company::default());
     let mut root = None;
     let mut unseen = Vec::new();
     loop {

@@ -175,7 +175,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.begin_asked(&dirty);
         // Somebody waits for what was changed just now, and for a single pass.
         let priority = if all && self.start_watch.is_some() { self.settings.scan } else { Priority::Normal };
-        self.looking = Some(look::scan(self.settings.place(), rules, dirty, reader, priority));
+        self.looking = Some(look::scan(self.settings.place(), rules, dirty, reader, priority, self.digests.company()));
         self.untold = true;
         Ok(())
     }
@@ -315,6 +315,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             self.looked = true;
             self.fresh = false;
             self.skipped = summary.skipped;
+            self.counters.listed += summary.dirs + 1;
+            self.counters.listed_by_others += summary.shared;
             if summary.complete {
                 let now = self.wall();
                 self.last_full_scan = Some(now);
