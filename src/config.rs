@@ -33,7 +33,7 @@ pub use dirs::{DirError, socket_path, socket_to_ask, state_dir};
 pub use draft::Draft;
 pub use edit::{EditError, NewPin, write_pin};
 pub use error::{ConfigError, Fault};
-pub use secret::{PasswordSource, SecretError, Unfit, password};
+pub use secret::{PasswordSource, SecretError, Unfit, keep_in_keyring, password};
 
 use crate::model::Timetable;
 

@@ -126,9 +126,26 @@ pub trait Session: Send + 'static {
         }
     }
 
-    /// Copies a file on the server to a name that is not taken; [`Class::Refused`] if this server has no way to. That the copy
-    /// is whole is for [`Self::size`] to prove.
-    fn copy(&mut self, from: &RelPath, to: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
+    /// Copies a file of `bytes` bytes on the server to a name that is not taken; [`Class::Refused`] if this server has no way to. That the
+    /// copy is whole is for [`Self::size`] to prove.
+    fn copy(&mut self, from: &RelPath, to: &RelPath, bytes: u64) -> impl Future<Output = Result<(), RemoteError>> + Send;
+
+    /// [`Self::copy`], and all that there is to ask about it, in as few round trips as the server bears: [`Self::examine`] of `from` before,
+    /// [`Self::size`] of `to` behind, and its [`Self::checksum`] if it is to be `summed`.
+    fn duplicate(
+        &mut self,
+        from: &RelPath,
+        to: &RelPath,
+        bytes: u64,
+        summed: bool,
+    ) -> impl Future<Output = Result<Duplicate, RemoteError>> + Send {
+        async move {
+            let found = self.examine(from).await?;
+            self.copy(from, to, bytes).await?;
+            let size = self.size(to).await?;
+            Ok(Duplicate { found, size, sum: if summed { self.checksum(to, None).await? } else { None } })
+        }
+    }
 
     /// Removes a file or link.
     fn remove_file(&mut self, path: &RelPath) -> impl Future<Output = Result<(), RemoteError>> + Send;
@@ -305,6 +322,17 @@ pub struct Concluded {
     pub found: Option<ServerCopy>,
     /// The server did not set the permissions.
     pub mode_unset: bool,
+}
+
+/// A copy that was made on the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// What was copied, with its time, as it was before.
+    pub found: Option<ServerCopy>,
+    /// The size of the copy in bytes; `None` if there is none.
+    pub size: Option<u64>,
+    /// The copy's checksum, where it was asked for with the rest and is known; else it may be asked for.
+    pub sum: Option<Checksum>,
 }
 
 /// A body that can be read from its start more than once: a server may refuse a data connection after it took a part

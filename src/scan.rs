@@ -41,7 +41,7 @@ pub use self::{
 };
 
 /// A batch holds so many findings at most; each is one transaction of the index.
-pub const BATCH: usize = 512;
+pub const BATCH: usize = 1_024;
 
 /// So many looks are taken at what is something else whenever it is to be opened. In between there is a moment: more than two of
 /// them in a row are no chance.

@@ -128,8 +128,18 @@ impl House {
     }
 
     fn copies(&self, mirror: &config::Mirror) -> Option<bool> {
-        let endpoint = endpoint(self.config.remotes.get(&mirror.remote)?);
-        self.profiles.lock().ok()?.load::<Profile>(&endpoint).ok()??.server_copy
+        self.profile(self.config.remotes.get(&mirror.remote)?)?.server_copy
+    }
+
+    /// What was learnt of the server of `remote`.
+    fn profile(&self, remote: &config::Remote) -> Option<Profile> {
+        self.profiles.lock().ok()?.load(&endpoint(remote)).ok()?
+    }
+
+    /// The sessions that may be had of the server of `remote`: as many as the configuration allows, and as many as it bore before.
+    fn new_seats(&self, remote: &config::Remote) -> Seats {
+        let ceiling = usize::from(remote.connections);
+        Seats::of_known(ceiling, self.profile(remote).and_then(|known| known.limit).map_or(ceiling, usize::from))
     }
 
     /// The engine's settings for `mirror`.
@@ -138,9 +148,9 @@ impl House {
     /// As for [`settings`].
     pub(super) fn settings(&self, mirror: &config::Mirror) -> Result<Settings, Failure> {
         let seats = {
-            let ceiling = self.config.remotes.get(&mirror.remote).map_or(1, |remote| usize::from(remote.connections));
+            let new = || self.config.remotes.get(&mirror.remote).map_or_else(|| Seats::new(1), |remote| self.new_seats(remote));
             let mut all = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
-            all.entry(mirror.remote.clone()).or_insert_with(|| Seats::new(ceiling)).clone()
+            all.entry(mirror.remote.clone()).or_insert_with(new).clone()
         };
         Ok(Settings { siblings: self.siblings.clone(), ..settings(mirror, seats, &self.state_dir)? })
     }

@@ -52,7 +52,7 @@ pub(super) struct Args {
     /// The password is the first line of standard input
     #[arg(long, group = "given")]
     password_stdin: bool,
-    /// Where the daemon is to find it: beside the configuration, in a credential of systemd, or in the variable
+    /// Where the daemon is to find it: beside the configuration, in a credential of systemd, in the variable, or in your keyring
     #[arg(long, value_name = "PLACE", default_value = "file", hide_default_value = true)]
     password_store: Store,
     /// What the server is called in the configuration [default: from its host]

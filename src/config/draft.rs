@@ -152,6 +152,7 @@ impl Draft {
             }
             PasswordSource::Env(name) => (format!("env = {}", quoted(name)), "an environment variable of the daemon"),
             PasswordSource::Credential(name) => (format!("credential = {}", quoted(name)), "systemd hands it to the service"),
+            PasswordSource::Keyring(name) => (format!("keyring = {}", quoted(name)), "the keyring of your session"),
             PasswordSource::Command(words) => {
                 (format!("command = {}", Value::from_iter(words.iter().map(String::as_str))), "what it prints")
             }

@@ -83,6 +83,7 @@ pub(super) struct PasswordTable {
     pub(super) command: Field<Vec<String>>,
     pub(super) env: Field<String>,
     pub(super) credential: Field<String>,
+    pub(super) keyring: Field<String>,
 }
 
 /// `active = { ... }`
@@ -307,7 +308,7 @@ impl Described for PermissionsTable {
     const EXPECTED: &str = "\"server\", \"keep\" or { files = \"0644\", directories = \"0755\" }";
 }
 impl Described for PasswordTable {
-    const EXPECTED: &str = "{ file = \"...\" }, { command = [...] }, { env = \"...\" } or { credential = \"...\" }; \
+    const EXPECTED: &str = "{ file = \"...\" }, { command = [...] }, { env = \"...\" }, { credential = \"...\" } or { keyring = \"...\" }; \
                             the password itself does not belong in this file";
 }
 

@@ -1,6 +1,7 @@
 //! Where a password is, and reading it from there. Not a store: nothing is kept, and what is read has no `Debug`.
 
 mod command;
+mod keyring;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,8 @@ use std::{
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+pub use keyring::keep as keep_in_keyring;
+
 use super::{Env, dirs};
 
 /// The longest password, in bytes.
@@ -39,6 +42,8 @@ pub enum PasswordSource {
     Env(String),
     /// In a systemd credential (`LoadCredential=`, `SetCredentialEncrypted=`).
     Credential(String),
+    /// In the keyring of the user's session under this name: by `secret-tool` (freedesktop's Secret Service), on macOS by `security`.
+    Keyring(String),
 }
 
 /// Why there is no password. Holds nothing of it.
@@ -86,6 +91,14 @@ pub enum SecretError {
     NoCredentials {
         /// What was to be read.
         from: String,
+    },
+    /// The keyring has none under this name, or cannot be had.
+    #[error("{from} cannot be had: {why}")]
+    Keyring {
+        /// What was to be read.
+        from: String,
+        /// Why not, in the words of the program that was asked.
+        why: String,
     },
     /// The program could not be run.
     #[error("cannot run {from}: {source}")]
@@ -153,7 +166,8 @@ impl PasswordSource {
         let from = || self.to_string();
         let bytes = match self {
             Self::File(path) => read_file(path, &from, true)?,
-            Self::Command(words) => command::output(words, &from, limit)?,
+            Self::Command(words) => command::output(words, b"", &from, limit)?,
+            Self::Keyring(name) => keyring::look_up(name, &from, limit)?,
             Self::Env(name) => {
                 Zeroizing::new(dirs::variable(env, name).ok_or_else(|| SecretError::Unset { from: from() })?.into_vec())
             }
@@ -181,6 +195,7 @@ impl SecretError {
             Self::NoCredentials { .. } => {
                 "add LoadCredential= to the unit; outside of systemd use { file = ... } or { command = ... }"
             }
+            Self::Keyring { .. } => keyring::HINT,
             Self::Run { .. } | Self::Failed { .. } | Self::Timeout { .. } => {
                 "run the command as the user that runs towline, without a terminal: it must print the password and exit with 0"
             }
@@ -197,6 +212,7 @@ impl fmt::Display for PasswordSource {
             Self::Command(words) => write!(f, "the password command `{}`", words.first().map_or("", String::as_str)),
             Self::Env(name) => write!(f, "the environment variable {name}"),
             Self::Credential(name) => write!(f, "the credential `{name}`"),
+            Self::Keyring(name) => write!(f, "the keyring's password `{name}`"),
         }
     }
 }

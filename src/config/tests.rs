@@ -120,6 +120,7 @@ fn every_password_source() {
         (r#"{ command = ["./p", "x"] }"#, PasswordSource::Command(vec!["/etc/towline/p".into(), "x".into()])),
         (r#"{ env = "P" }"#, PasswordSource::Env("P".into())),
         (r#"{ credential = "web" }"#, PasswordSource::Credential("web".into())),
+        (r#"{ keyring = "web" }"#, PasswordSource::Keyring("web".into())),
     ] {
         let config = parse(&format!("[remote.web]\nhost = \"h\"\nuser = \"u\"\npassword = {written}")).unwrap();
         assert_eq!(config.remotes["web"].password, is);
@@ -128,7 +129,7 @@ fn every_password_source() {
 
 #[test]
 fn what_is_said_of_a_wrong_remote() {
-    const PASSWORD: &str = "{ file = \"...\" }, { command = [...] }, { env = \"...\" } or { credential = \"...\" }; the password itself does not belong in this file";
+    const PASSWORD: &str = "{ file = \"...\" }, { command = [...] }, { env = \"...\" }, { credential = \"...\" } or { keyring = \"...\" }; the password itself does not belong in this file";
     let host = "[remote.web]\nhost = \"h\"\nuser = \"u\"\n";
     for (text, said) in [
         ("x", "1:2: not valid TOML: key with no value, expected `=`"),
@@ -164,7 +165,7 @@ fn what_is_said_of_a_wrong_remote() {
         ),
         (
             &format!("{REMOTE}tls.client_cert = \"me.pem\"\ntls.client_key_password = {{ }}"),
-            "6:27: client_key_password: expected exactly one of `file`, `command`, `env`, `credential`",
+            "6:27: client_key_password: expected exactly one of `file`, `command`, `env`, `credential`, `keyring`",
         ),
         (
             &format!("{REMOTE}tls.client_cert = \"me.pem\"\ntls.client_key_password = \"x\""),
@@ -187,15 +188,21 @@ fn what_is_said_of_a_wrong_remote() {
         (&format!("{host}password = \"x\""), &format!("4:12: found a string, expected {PASSWORD}")),
         (&format!("{host}password = [\"pass\"]"), &format!("4:12: found a list, expected {PASSWORD}")),
         (&format!("{host}password = 12345"), &format!("4:12: found a whole number, expected {PASSWORD}")),
-        (&format!("{host}password = 1979-05-27"), "4:12: unknown key; expected one of `file`, `command`, `env`, `credential`"),
         (
-            &format!("{host}password = {{ keyring = \"web\" }}"),
-            "4:14: unknown key; expected one of `file`, `command`, `env`, `credential`",
+            &format!("{host}password = 1979-05-27"),
+            "4:12: unknown key; expected one of `file`, `command`, `env`, `credential`, `keyring`",
         ),
-        (&format!("{host}password = {{ }}"), "4:12: password: expected exactly one of `file`, `command`, `env`, `credential`"),
+        (
+            &format!("{host}password = {{ keychain = \"web\" }}"),
+            "4:14: unknown key; expected one of `file`, `command`, `env`, `credential`, `keyring`",
+        ),
+        (
+            &format!("{host}password = {{ }}"),
+            "4:12: password: expected exactly one of `file`, `command`, `env`, `credential`, `keyring`",
+        ),
         (
             &format!("{host}password = {{ file = \"a\", env = \"A\" }}"),
-            "4:12: password: expected exactly one of `file`, `command`, `env`, `credential`",
+            "4:12: password: expected exactly one of `file`, `command`, `env`, `credential`, `keyring`",
         ),
         (
             &format!("{host}password = {{ command = [] }}"),

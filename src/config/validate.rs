@@ -46,7 +46,7 @@ pub(super) struct PlacedMirror {
     pub(super) path_at: Place,
 }
 
-const PASSWORD_HINT: &str = "password = { file = \"web.pass\" }, { command = [\"pass\", \"show\", \"web\"] }, { env = \"WEB_PASS\" } or { credential = \"web\" }";
+const PASSWORD_HINT: &str = "password = { file = \"web.pass\" }, { command = [\"pass\", \"show\", \"web\"] }, { env = \"WEB_PASS\" }, { credential = \"web\" } or { keyring = \"web\" }";
 
 /// Reads the text of one file, with `layers` over and under its tables.
 pub(super) fn part(text: &str, origin: &Origin, layers: &Layers) -> Part {
@@ -154,20 +154,23 @@ impl<'a> Reader<'a> {
         let at = table.span();
         let origin = self.origin(&at);
         match table.into_inner().0 {
-            PasswordTable { file: Some(file), command: None, env: None, credential: None } => {
+            PasswordTable { file: Some(file), command: None, env: None, credential: None, keyring: None } => {
                 self.check("file", file, |text| value::local_path(&text, origin)).map(PasswordSource::File)
             }
-            PasswordTable { file: None, command: Some(words), env: None, credential: None } => {
+            PasswordTable { file: None, command: Some(words), env: None, credential: None, keyring: None } => {
                 self.check("command", words, |words| value::command(words, origin)).map(PasswordSource::Command)
             }
-            PasswordTable { file: None, command: None, env: Some(name), credential: None } => {
+            PasswordTable { file: None, command: None, env: Some(name), credential: None, keyring: None } => {
                 self.check("env", name, value::variable).map(PasswordSource::Env)
             }
-            PasswordTable { file: None, command: None, env: None, credential: Some(name) } => {
+            PasswordTable { file: None, command: None, env: None, credential: Some(name), keyring: None } => {
                 self.check("credential", name, value::credential).map(PasswordSource::Credential)
             }
+            PasswordTable { file: None, command: None, env: None, credential: None, keyring: Some(name) } => {
+                self.check("keyring", name, value::in_keyring).map(PasswordSource::Keyring)
+            }
             _ => {
-                let message = format!("{key}: expected exactly one of `file`, `command`, `env`, `credential`");
+                let message = format!("{key}: expected exactly one of `file`, `command`, `env`, `credential`, `keyring`");
                 let fault = Fault::new(&self.place(&at), message);
                 self.part.faults.push(fault.with_hint(PASSWORD_HINT));
                 None

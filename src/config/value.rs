@@ -382,6 +382,14 @@ pub(super) fn credential(text: String) -> Result<String, Expected> {
     if fits { Ok(text) } else { Err("the name of a credential: a file name without slashes".into()) }
 }
 
+/// The name of a password in a keyring: a word for every program that may be asked.
+pub(super) fn in_keyring(text: String) -> Result<String, Expected> {
+    let fits = (1..=255).contains(&text.len())
+        && !text.starts_with('-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b));
+    if fits { Ok(text) } else { Err("the name of a password in the keyring: letters, digits and `.`, `_`, `@`, `-`".into()) }
+}
+
 /// A program and its arguments. A program with a slash in it is a path like any other in the configuration.
 pub(super) fn command(mut words: Vec<String>, origin: &Origin) -> Result<Vec<String>, Expected> {
     const EXPECTED: &str = "a program and its arguments, such as [\"pass\", \"show\", \"web\"]";

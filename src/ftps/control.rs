@@ -113,6 +113,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Control<S> {
         self.reply().await
     }
 
+    /// As [`Self::command`], for a command that takes the server so much longer to do.
+    ///
+    /// # Errors
+    /// As [`Self::command`].
+    pub async fn command_within(&mut self, command: &Command, longer: Duration) -> Result<Reply, Error> {
+        self.send(command).await?;
+        self.reply_by(Wait::Reply, Some(Instant::now() + self.timeouts.reply + longer)).await
+    }
+
     /// As [`Self::command`], for a command whose reply is a listing: it may be longer than others.
     ///
     /// # Errors

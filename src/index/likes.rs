@@ -9,10 +9,10 @@ use crate::model::{Digest, Entry, Fingerprint, RelPath};
 
 /// A smaller file costs as much to copy on the server as to send. Part of the queries and of an index.
 pub const LEAST: u64 = 64 * 1024;
-/// A larger one is not copied: the server's reply comes when the copy is made, and no reply may take for ever.
-pub const LARGEST: u64 = 256 << 20;
-/// A larger file that has grown is not copied to add to it, for the same reason; it is worth more, and tried once.
-pub const LARGEST_GROWN: u64 = 1 << 30;
+/// A larger one is not read to find out whether the server has it.
+pub const LARGEST: u64 = 1 << 30;
+/// A larger file that has grown is not copied to add to it: the server's reply comes when the copy is made, and no reply may take for ever.
+pub const LARGEST_GROWN: u64 = 16 << 30;
 /// While more than this is pending it is not looked for what is alike: the query looks at all of it.
 const MANY: u64 = 100_000;
 /// So many places in the trash are looked at beyond those that are taken.

@@ -17,8 +17,11 @@ use tokio::{
     time::Instant,
 };
 
-/// So many jobs in a row that went well raise the number of sessions by one.
-const SUCCESSES_TO_GROW: u32 = 100;
+/// So many jobs in a row that went well raise the number of sessions by one. Each time that the server turns one away it takes twice as
+/// many: some count logins that fail.
+const SUCCESSES_TO_GROW: u32 = 25;
+/// But no more than these.
+const MOST_TO_GROW: u32 = 6_400;
 /// How long a mirror keeps a seat where there are more mirrors with work than seats.
 const TURN: Duration = Duration::from_secs(10);
 
@@ -42,6 +45,7 @@ struct State {
     taken: usize,
     waiting: usize,
     successes: u32,
+    to_grow: u32,
     /// How many jobs each mirror has under way.
     busy: BTreeMap<u64, usize>,
     next_member: u64,
@@ -65,10 +69,17 @@ pub(super) struct Seat {
 impl Seats {
     /// At most `ceiling` sessions together, at least one.
     pub fn new(ceiling: usize) -> Self {
+        Self::of_known(ceiling, ceiling)
+    }
+
+    /// The same on a server that is known to have borne `limit` and no more: it is begun with so many.
+    pub fn of_known(ceiling: usize, limit: usize) -> Self {
         let ceiling = ceiling.max(1);
-        let state = State { ceiling, limit: ceiling, taken: 0, waiting: 0, successes: 0, busy: BTreeMap::new(), next_member: 0 };
+        let limit = limit.clamp(1, ceiling);
+        let (taken, waiting, successes, to_grow) = (0, 0, 0, SUCCESSES_TO_GROW);
+        let state = State { ceiling, limit, taken, waiting, successes, to_grow, busy: BTreeMap::new(), next_member: 0 };
         let (calls, _) = watch::channel(());
-        Self(Arc::new(Shared { free: Arc::new(Semaphore::new(ceiling)), state: Mutex::new(state), calls }))
+        Self(Arc::new(Shared { free: Arc::new(Semaphore::new(limit)), state: Mutex::new(state), calls }))
     }
 
     pub(super) fn join(&self) -> Member {
@@ -129,7 +140,7 @@ impl Member {
     pub(super) fn worked(&self) {
         let mut state = self.shared.lock();
         state.successes += 1;
-        if state.successes >= SUCCESSES_TO_GROW {
+        if state.successes >= state.to_grow {
             state.successes = 0;
             if state.limit < state.ceiling {
                 if state.taken < state.limit + 1 {
@@ -141,7 +152,7 @@ impl Member {
     }
 
     /// The server turned a session away whose seat was given back already. With others up, that is its limit: `true`, and no
-    /// more are opened than it bears. Without, it is not this remote's sessions that fill it: `false`.
+    /// more are opened than it bore (half of them would be a guess where this is known). Without, it is not this remote's sessions that fill it: `false`.
     pub(super) fn turned_away(&self) -> bool {
         let mut state = self.shared.lock();
         state.successes = 0;
@@ -151,6 +162,7 @@ impl Member {
         if state.taken < state.limit {
             self.shared.free.forget_permits(state.limit - state.taken);
             state.limit = state.taken;
+            state.to_grow = (2 * state.to_grow).min(MOST_TO_GROW);
         }
         true
     }
@@ -304,16 +316,29 @@ mod tests {
         assert!(b.turned_away());
         assert_eq!((a.limit(), b.limit()), (3, 3));
         assert!(taken(&b).is_none());
-        for _ in 0..SUCCESSES_TO_GROW {
-            a.worked();
-        }
+        (0..2 * SUCCESSES_TO_GROW - 1).for_each(|_| a.worked());
+        assert_eq!(a.limit(), 3);
+        a.worked();
         assert_eq!(a.limit(), 4);
         let fourth = taken(&b).expect("one more is tried");
         drop(fourth);
         assert!(b.turned_away());
+        (0..3 * SUCCESSES_TO_GROW).for_each(|_| a.worked());
+        assert_eq!(a.limit(), 3, "it was turned away twice");
         drop(held);
         let again: Vec<_> = std::iter::from_fn(|| taken(&b)).take(9).collect();
         assert_eq!(again.len(), 3);
+    }
+
+    #[test]
+    fn what_is_known_of_a_server_is_begun_with() {
+        let seats = Seats::of_known(8, 2);
+        let member = seats.join();
+        let held: Vec<_> = std::iter::from_fn(|| taken(&member)).take(9).collect();
+        assert_eq!((member.limit(), held.len()), (2, 2));
+        (0..SUCCESSES_TO_GROW).for_each(|_| member.worked());
+        assert!(taken(&member).is_some(), "it may bear more by now");
+        assert_eq!((Seats::of_known(4, 0).join().limit(), Seats::of_known(4, 9).join().limit()), (1, 4));
     }
 
     /// Random takes, drops, refusals and growth keep the count of free seats and the limit in step.
@@ -321,7 +346,7 @@ mod tests {
     fn seats_neither_vanish_nor_multiply() {
         for seed in 0..200 {
             let mut random = fastrand::Rng::with_seed(seed);
-            let seats = Seats::new(random.usize(1..6));
+            let seats = Seats::of_known(random.usize(1..6), random.usize(1..6));
             let member = seats.join();
             let mut held = Vec::new();
             for _ in 0..200 {
@@ -329,7 +354,7 @@ mod tests {
                     0 | 1 => held.extend(taken(&member)),
                     2 => drop(held.pop()),
                     3 => _ = member.turned_away(),
-                    _ => (0..SUCCESSES_TO_GROW).for_each(|_| member.worked()),
+                    _ => (0..random.u32(1..=MOST_TO_GROW)).for_each(|_| member.worked()),
                 }
                 let state = seats.0.lock();
                 assert_eq!(state.taken, held.len());

@@ -8,7 +8,7 @@ pub const CHUNK: u64 = 256 * 1024;
 
 /// Files of this size are known by their chunks. A smaller one is sent sooner than it is patched; a larger one takes a server longer to
 /// copy than any reply is waited for.
-pub const CHUNKED: RangeInclusive<u64> = 4 << 20..=1 << 30;
+pub const CHUNKED: RangeInclusive<u64> = 4 << 20..=16 << 30;
 
 /// Bytes that are kept of a chunk's digest.
 const KEPT: usize = 16;

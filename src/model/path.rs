@@ -136,7 +136,9 @@ impl RelPath {
             return Err(PathError::Slash);
         }
         key.split(|b| *b == 0).try_for_each(check)?;
-        Ok(Self(key.iter().map(|b| if *b == 0 { b'/' } else { *b }).collect()))
+        let mut path: Arc<[u8]> = key.into();
+        Arc::make_mut(&mut path).iter_mut().filter(|b| **b == 0).for_each(|b| *b = b'/');
+        Ok(Self(path))
     }
 
     /// The same path as a server that folds case might see it: lower case, by Unicode where a component is UTF-8, else by

@@ -2,6 +2,7 @@
 
 mod changes;
 mod class;
+mod copies;
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 
-use super::{Both, Change, Class, Concluded, Listed, Listing, Remote, RemoteError, Session, Source, Stored, Wanted};
+use super::{Both, Change, Class, Concluded, Duplicate, Listed, Listing, Remote, RemoteError, Session, Source, Stored, Wanted};
 use crate::{
     ftps::{
         self, AccountError, Client, Credentials, DataMode, Dated, Dial, Endpoint, Error, Mode, OnLearn, Presented, Profile,
@@ -376,12 +377,12 @@ impl<D: Dial> Session for FtpsSession<D> {
         self.client.examine_all(&paths).await?.into_iter().map(|found| found.map(copy).transpose()).collect()
     }
 
-    async fn copy(&mut self, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
-        let (from, to) = (self.at(from)?, self.at(to)?);
-        if !is_kept_by_words(from.as_bytes()) || !is_kept_by_words(to.as_bytes()) {
-            return Err(RemoteError::new(Class::Refused, "the server's copy command would take this name for another"));
-        }
-        Ok(self.client.duplicate(&from, &to).await?)
+    async fn copy(&mut self, from: &RelPath, to: &RelPath, bytes: u64) -> Result<(), RemoteError> {
+        copies::copy(self, from, to, bytes).await
+    }
+
+    async fn duplicate(&mut self, from: &RelPath, to: &RelPath, bytes: u64, summed: bool) -> Result<Duplicate, RemoteError> {
+        copies::duplicate(self, from, to, bytes, summed).await
     }
 
     async fn remove_file(&mut self, path: &RelPath) -> Result<(), RemoteError> {
@@ -581,13 +582,6 @@ fn concluded(wanted: &Wanted<'_>, found: ftps::Concluded, unset: bool) -> Result
 fn copy(Dated { found, modified }: Dated) -> Result<ServerCopy, RemoteError> {
     let kind = kind(found.kind)?;
     Ok(ServerCopy { kind, size: found.size.filter(|_| kind == Kind::File), modified })
-}
-
-/// Whether a name is the same after ProFTPD took the line of a SITE command into words, and mod_copy put them together with one
-/// space each: what else it found there would be copied without a word.
-fn is_kept_by_words(path: &[u8]) -> bool {
-    let odd = |byte: &u8| byte.is_ascii_control() || matches!(byte, b'"' | b'\\');
-    !path.iter().any(odd) && !path.ends_with(b" ") && !path.windows(2).any(|two| two == b"  ")
 }
 
 fn absolute(path: &RelPath) -> Result<Pathname, ArgumentError> {

@@ -363,7 +363,7 @@ impl Session for MemorySession {
         results
     }
 
-    async fn copy(&mut self, from: &RelPath, to: &RelPath) -> Result<(), RemoteError> {
+    async fn copy(&mut self, from: &RelPath, to: &RelPath, _bytes: u64) -> Result<(), RemoteError> {
         self.ask(Primitive::Copy, Some(from), Some(to), |tree| tree.duplicate(from, to)).await
     }
 

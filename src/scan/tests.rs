@@ -474,7 +474,7 @@ fn directories_that_are_moved_during_the_walk_are_left_as_they_are() {
     let root = Root::open(tree.dir.path()).unwrap();
     let rules = Rules::new(root.path(), &[]).unwrap();
     let (mut problems, mut moved) = (Vec::new(), false);
-    // An empty index, so that there are findings, and the move happens when the walk is 512 deep.
+    // An empty index, so that there are findings, and the move happens when the walk has just turned round.
     let summary = scan(&root, &rules, &Dirty::Everything, &mut Index::default(), &mut |batch| {
         if !std::mem::replace(&mut moved, true) {
             fs::rename(deep(100), tree.at("away")).unwrap();

@@ -36,30 +36,30 @@ fn mixes() -> Vec<(&'static str, u64, u64, Mix)> {
     let deaf = Ears { overflow: 0, deaf: 15 };
     let all = Mix { ears: Ears { overflow: 5, deaf: 10 }, faults: 6, crashes: true, meanwhile: 6, ..Mix::default() };
     vec![
-        ("perfect_events", 60, 400, Mix::default()),
-        ("changes_meanwhile", 60, 400, Mix { meanwhile: 15, ..Mix::default() }),
-        ("overflow", 40, 300, Mix { ears: overflow, ..Mix::default() }),
-        ("lost_events_then_a_scan", 40, 300, Mix { ears: deaf, ..Mix::default() }),
-        ("faults_of_the_server", 60, 400, Mix { faults: 10, ..Mix::default() }),
-        ("crashes", 60, 400, Mix { crashes: true, ..Mix::default() }),
-        ("everything", 80, 600, all),
-        ("a_server_that_folds_case", 40, 300, Mix { faults: 5, fold: Fold::Apart, ..Mix::default() }),
-        ("names_that_differ_in_case", 40, 300, Mix { fold: Fold::Twins, ..Mix::default() }),
-        ("published_together", 40, 300, Mix { publish: Publish::Together, ..Mix::default() }),
+        ("perfect_events", 30, 400, Mix::default()),
+        ("changes_meanwhile", 30, 400, Mix { meanwhile: 15, ..Mix::default() }),
+        ("overflow", 20, 300, Mix { ears: overflow, ..Mix::default() }),
+        ("lost_events_then_a_scan", 20, 300, Mix { ears: deaf, ..Mix::default() }),
+        ("faults_of_the_server", 30, 400, Mix { faults: 10, ..Mix::default() }),
+        ("crashes", 30, 400, Mix { crashes: true, ..Mix::default() }),
+        ("everything", 40, 600, all),
+        ("a_server_that_folds_case", 20, 300, Mix { faults: 5, fold: Fold::Apart, ..Mix::default() }),
+        ("names_that_differ_in_case", 20, 300, Mix { fold: Fold::Twins, ..Mix::default() }),
+        ("published_together", 20, 300, Mix { publish: Publish::Together, ..Mix::default() }),
         (
             "published_together_with_faults",
-            60,
+            30,
             400,
             Mix { publish: Publish::Together, faults: 8, crashes: true, ..Mix::default() },
         ),
-        ("published_together_and_everything", 60, 400, Mix { publish: Publish::Together, ..all }),
+        ("published_together_and_everything", 30, 400, Mix { publish: Publish::Together, ..all }),
         (
             "published_together_where_case_folds",
-            40,
+            20,
             300,
             Mix { publish: Publish::Together, faults: 5, fold: Fold::Apart, ..Mix::default() },
         ),
-        ("everything_and_names_that_differ_in_case", 80, 600, Mix { fold: Fold::Twins, ..all }),
+        ("everything_and_names_that_differ_in_case", 40, 600, Mix { fold: Fold::Twins, ..all }),
     ]
 }
 
@@ -94,7 +94,7 @@ pub fn trials() -> Vec<Trial> {
         let mixes = mixes();
         let first = support::seed("TOWLINE_SEED");
         let count =
-            if number("TOWLINE_SEED").is_some() { 1 } else { number("TOWLINE_CASES").unwrap_or(support::scaled(40, 5000)) };
+            if number("TOWLINE_SEED").is_some() { 1 } else { number("TOWLINE_CASES").unwrap_or(support::scaled(24, 5000)) };
         each_of(SIMULATED_AT_ONCE, first..first + count, |seed| {
             let (name, _, _, mix) = mixes[usize::try_from(seed).unwrap_or(0) % mixes.len()];
             history::live_twice(mix, seed).map(drop).map_err(|wrong| format!("{name}, TOWLINE_SEED={seed}: {wrong}"))

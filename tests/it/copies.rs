@@ -5,6 +5,7 @@ use std::{fs, io::Write};
 use libtest_mimic::Trial;
 
 use crate::{
+    flights::{LOGIN, turns},
     rig::Rig,
     servers::{self, Kind, Options, Server},
 };
@@ -22,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         servers::trial(kind, "copies::proftpd::of_what_is_there", move || async move { of_what_is_there(with_sums) }),
         servers::trial(kind, "copies::proftpd::without_checksums", || async { of_what_is_there("LoadModule mod_copy.c\n") }),
+        servers::trial(kind, "copies::proftpd::share_round_trips", move || async move { flights(with_sums) }),
         servers::trial(kind, "copies::proftpd::of_what_is_new", move || async move { of_what_is_new(with_sums) }),
         servers::trial(kind, "copies::proftpd::of_what_somebody_else_changed", move || async move { of_what_changed(with_sums) }),
         servers::trial(kind, "copies::proftpd::kill_9", move || async move { killed(with_sums) }),
@@ -71,6 +73,21 @@ fn of_what_is_there(modules: &str) {
     assert_eq!((rig.commands("STOR") - stored, rig.commands("CPTO")), (0, copies()), "{}", rig.log());
     assert!(rig.log().contains("copied on the server"), "{}", rig.log());
     assert_eq!(rig.orphans(), Vec::<String>::new());
+}
+
+/// What there is to ask about a copy goes out with it.
+fn flights(modules: &str) {
+    const COPIES: usize = 30;
+    let rig = rig(modules);
+    rig.take_one_connection();
+    with_original(&rig);
+    for n in 0..COPIES {
+        fs::copy(rig.source.join("original"), rig.source.join(format!("copy {n}"))).unwrap();
+    }
+    let turns = turns(&rig);
+    assert!(rig.is_equal() && rig.commands("CPTO") == COPIES, "{}", rig.server.log());
+    eprintln!("{COPIES} copies: {turns} round trips");
+    assert!(turns < LOGIN + 4 * COPIES, "{turns} round trips");
 }
 
 /// All of them appear at once, and the server has none of it.

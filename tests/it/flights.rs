@@ -15,7 +15,7 @@ use crate::{
 /// Files, in directories of ten.
 const FILES: usize = 120;
 /// More turns than a login and the looks at the marker take.
-const LOGIN: usize = 24;
+pub(crate) const LOGIN: usize = 24;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let kinds = [(Kind::ProFtpd, "proftpd"), (Kind::PureFtpd, "pureftpd"), (Kind::Vsftpd, "vsftpd")];
@@ -26,7 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// One pass on one connection: how often it spoke after the server had.
-fn turns(rig: &Rig) -> usize {
+pub(crate) fn turns(rig: &Rig) -> usize {
     let output = rig.towline(&["--log", "trace", "sync"]);
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
@@ -43,8 +43,7 @@ fn turns(rig: &Rig) -> usize {
 fn small(kind: Kind) {
     let rig = Rig::new(kind, Tls::default());
     rig.configure("delete = \"trash\"\ndelete_budget = { files = 1000, percent = 100 }");
-    let config = rig.dir.path().join("towline.toml");
-    fs::write(&config, fs::read_to_string(&config).unwrap().replace("connections = 4", "connections = 1")).unwrap();
+    rig.take_one_connection();
     let file = |n: usize| format!("d{:02}/f{n:03}", n / 10);
     (0..FILES).for_each(|n| rig.write(&file(n), format!("text {n}")));
     turns(&rig);

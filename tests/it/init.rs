@@ -1,5 +1,7 @@
 //! `towline init` against real servers: by questions on a terminal, and by flags; and that what it wrote mirrors.
 
+mod keyring;
+
 use std::{
     fs,
     io::Write as _,
@@ -44,6 +46,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     // Needs a file system of its own, as vsftpd does.
     trials.push(servers::trial(Kind::Vsftpd, "init::a_full_server_is_named", || async { full() }));
     trials.push(support::trial_where("init::the_machines_service_gets_the_password", namespace, || async { machine() }));
+    trials.extend(keyring::trials());
     trials.push(trial("init::flags_that_are_missing_are_named", || async { missing() }));
     trials
 }

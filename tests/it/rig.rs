@@ -49,6 +49,12 @@ impl Rig {
         rig
     }
 
+    /// From now on everything goes over one connection.
+    pub(crate) fn take_one_connection(&self) {
+        let config = self.dir.path().join("towline.toml");
+        fs::write(&config, fs::read_to_string(&config).unwrap().replace("connections = 4", "connections = 1")).unwrap();
+    }
+
     /// Writes the configuration, with `more` keys for the mirror. What is gone here is removed for good, if they say nothing else.
     pub(crate) fn configure(&self, more: &str) {
         let delete = if more.contains("delete = ") { "" } else { "delete = \"remove\"\n" };

@@ -21,6 +21,8 @@ pub(super) enum Store {
     Credential,
     // In the environment variable of --password-env.
     Env,
+    // In the keyring of the user's session.
+    Keyring,
 }
 
 /// Whether the flags go together.
@@ -54,9 +56,15 @@ pub(super) fn is_kept(args: &Args) -> bool {
     args.password_store == Store::File && args.password_file.is_none()
 }
 
+/// Whether the daemon can be started right behind.
+pub(super) fn is_there_at_once(args: &Args) -> bool {
+    matches!(args.password_store, Store::File | Store::Keyring)
+}
+
 /// Where the daemon will find it. The machine's `service` runs as another user: systemd hands it over.
 pub(super) fn place(args: &Args, service: Option<Scope>, remote: &str, config: &Path) -> Result<PasswordSource, Failure> {
     Ok(match (args.password_store, &args.password_file, &args.password_env) {
+        (Store::Keyring, ..) => PasswordSource::Keyring(remote.to_owned()),
         (Store::Credential, ..) => PasswordSource::Credential(remote.to_owned()),
         (Store::File, None, _) if service == Some(Scope::System) => PasswordSource::Credential(remote.to_owned()),
         (Store::Env, _, Some(name)) => PasswordSource::Env(name.clone()),

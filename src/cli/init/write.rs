@@ -39,7 +39,11 @@ pub(super) fn config_file(context: &Context, args: &Args) -> Result<PathBuf, Fai
 pub(super) fn service_possible(args: &Args) -> Result<(), Failure> {
     let usage = |words: &str, hint: &str| Err(Failure::said(Exit::Usage, words).with_hint(Some(hint.to_owned())));
     match args.service {
-        Some(Service::User | Service::System) if args.password_store != password::Store::File => usage(
+        Some(Service::System) if args.password_store == password::Store::Keyring => usage(
+            "the machine's service has no keyring",
+            "leave --password-store away: root keeps the password, and systemd hands it to the service",
+        ),
+        Some(Service::User | Service::System) if !password::is_there_at_once(args) => usage(
             "the service could not start: its password is not where it will look for it yet",
             "leave --service away, do what is said at the end, and then `towline service install`",
         ),
@@ -95,7 +99,9 @@ pub(super) async fn service(ask: &mut Ask, args: &Args) -> Result<Option<Scope>,
         Some(Service::None) => return Ok(None),
         None => {}
     }
-    if !ask.somebody || args.password_store != password::Store::File || args.password_file.is_some() && geteuid().is_root() {
+    // The machine's service has neither this user's keyring nor files.
+    let own = args.password_file.is_some() || args.password_store == password::Store::Keyring;
+    if !ask.somebody || !password::is_there_at_once(args) || own && geteuid().is_root() {
         return Ok(None);
     }
     let (scope, question) = if geteuid().is_root() {
@@ -171,6 +177,12 @@ pub(super) fn write(
         draft::write_password(&kept, secret).map_err(|e| cannot(&kept, e))?;
         made.files.push(kept.clone());
     }
+    if let PasswordSource::Keyring(name) = &draft.password {
+        config::keep_in_keyring(name, secret).map_err(|e| {
+            let hint = e.hint();
+            Failure::config(e).with_hint(Some(hint))
+        })?;
+    }
     let is_new = !file.exists();
     draft.write(file).map_err(refused)?;
     if is_new {
@@ -179,8 +191,11 @@ pub(super) fn write(
     if service == Some(Scope::System) {
         made.open(file).map_err(|e| cannot(file, e))?;
     }
-    let private =
-        if password::is_kept(args) { format!(", and {} with the password (chmod 600)", kept.display()) } else { String::new() };
+    let private = match &draft.password {
+        _ if password::is_kept(args) => format!(", and {} with the password (chmod 600)", kept.display()),
+        PasswordSource::Keyring(name) => format!("; the password is in your keyring, under {name}"),
+        _ => String::new(),
+    };
     made.keep();
     writeln!(out, "written: {}{private}", file.display())?;
     Ok(())

@@ -1,7 +1,7 @@
 //! Runs a program for the password that it prints. Not a shell, and not for anything that needs a terminal.
 
 use std::{
-    io::{self, Read},
+    io::{self, Read, Write},
     os::unix::process::CommandExt as _,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
@@ -21,20 +21,28 @@ const LINGER: Duration = Duration::from_secs(5);
 /// How much of its standard error is shown, in bytes.
 const MAX_STDERR: u64 = 1024;
 
-/// What the program `words` prints, at most one byte more than can be right. It and its children are killed after `limit`.
-pub(super) fn output(words: &[String], from: &dyn Fn() -> String, limit: Duration) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+/// What the program `words` prints, at most one byte more than can be right, when `input` (little enough for a pipe) is all that it can
+/// read. It and its children are killed after `limit`.
+pub(super) fn output(
+    words: &[String],
+    input: &[u8],
+    from: &dyn Fn() -> String,
+    limit: Duration,
+) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let cannot_run = |source| SecretError::Run { from: from(), source };
     let (program, arguments) =
         words.split_first().ok_or_else(|| cannot_run(io::Error::new(io::ErrorKind::InvalidInput, "no program is named")))?;
     let mut child = Command::new(program)
         .args(arguments)
-        .stdin(Stdio::null())
+        .stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // A group of its own, so that its children can be killed with it.
         .process_group(0)
         .spawn()
         .map_err(cannot_run)?;
+    // Who does not read it has ended.
+    drop(child.stdin.take().map(|mut stdin| stdin.write_all(input)));
     let stdout = child.stdout.take().map(|pipe| in_background(pipe, |mut pipe| read_some(&mut pipe)));
     let stderr = child.stderr.take().map(|pipe| in_background(pipe, read_words));
 

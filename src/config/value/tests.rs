@@ -153,6 +153,10 @@ fn the_rest() {
         assert!(credential(bad.to_owned()).is_err(), "{bad}");
     }
     assert!(credential("web.pass".to_owned()).is_ok());
+    for bad in ["", "-w", "a b", "a\"b", "a\n", "\u{e9}", &"x".repeat(256)] {
+        assert!(in_keyring(bad.to_owned()).is_err(), "{bad}");
+    }
+    assert!(in_keyring("deploy@ftp.example.com".to_owned()).is_ok());
     assert_eq!(number::<u16>(65_535, 1, 65_535), Ok(65_535));
     for bad in [0, -1, 65_536, i64::MAX, i64::MIN] {
         assert!(number::<u16>(bad, 1, 65_535).is_err(), "{bad}");

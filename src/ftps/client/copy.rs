@@ -1,16 +1,26 @@
 //! Looking at a copy on the server with its time, in one round trip where the server has the commands for it; and making another
 //! copy of it there. What a difference means is decided above.
 
+use std::time::Duration;
+
 use super::{
     Client, Dated, FLIGHT, Found, IN_FLIGHT,
     find::{parse_size, says_missing},
-    positive, refusal,
+    positive, refusal, sum,
 };
-use crate::ftps::{
-    dial::Dial,
-    error::Error,
-    proto::{Command, Extra, ListedKind, Pathname, Reply, listing, time},
+use crate::{
+    ftps::{
+        dial::Dial,
+        error::Error,
+        proto::{Command, Extra, ListedKind, Pathname, Reply, listing, time},
+    },
+    model::Checksum,
 };
+
+/// A server copies no fewer bytes a second.
+const SLOWEST: u64 = 10 << 20;
+/// A file of so many bytes is copied within the time that any reply may take.
+const SHORT: u64 = 64 << 20;
 
 impl<D: Dial> Client<D> {
     /// What is at `path`, with its time; as [`Self::find`], but a directory may go for nothing.
@@ -76,18 +86,59 @@ impl<D: Dial> Client<D> {
         flight.len() < IN_FLIGHT && self.bytes(flight) + self.bytes(std::slice::from_ref(next)) <= FLIGHT
     }
 
-    /// Copies the file `from` to `to`, on the server (SITE CPFR, SITE CPTO, as ProFTPD's mod_copy has them). The second command is
-    /// only sent after the server agreed to the first; any other command ends a copy that was begun and not ended.
+    /// Copies the file `from`, of `bytes` bytes, to `to`, on the server (SITE CPFR, SITE CPTO, as ProFTPD's mod_copy has them). The second
+    /// command is only sent after the server agreed to the first; any other command ends a copy that was begun and not ended. Its reply
+    /// comes when the copy is made, and is waited for so much longer.
     ///
     /// # Errors
     /// When refused.
-    pub async fn duplicate(&mut self, from: &Pathname, to: &Pathname) -> Result<(), Error> {
+    pub async fn copy(&mut self, from: &Pathname, to: &Pathname, bytes: u64) -> Result<(), Error> {
         let reply = self.command(&Command::Extra(Extra::CopyFrom(from.clone()))).await?;
         if !reply.is_intermediate() {
             return Err(refusal("SITE CPFR", reply));
         }
-        let reply = self.command(&Command::Extra(Extra::CopyTo(to.clone()))).await?;
+        let copying = Duration::from_secs(bytes / SLOWEST);
+        let reply = self.connection.control.command_within(&Command::Extra(Extra::CopyTo(to.clone())), copying).await?;
         positive("SITE CPTO", reply)
+    }
+
+    /// [`Self::copy`] in one go (unless it is long) with what there is to ask about it: what is at `from` with its time, the size of `to`, and its checksum if
+    /// it is to be `summed` and the server tells it by a single command. The copy is asked for whatever is at `from`: who calls this looks
+    /// at all that is told before anything comes of the copy. Nothing that was begun before can be taken for it, since other commands
+    /// come in between.
+    ///
+    /// # Errors
+    /// When refused, or when the server does not say what is at `from`.
+    pub async fn duplicate(
+        &mut self,
+        from: &Pathname,
+        to: &Pathname,
+        bytes: u64,
+        summed: bool,
+    ) -> Result<(Option<Dated>, Option<u64>, Option<Checksum>), Error> {
+        if bytes > SHORT {
+            let found = self.examine(from).await?;
+            self.copy(from, to, bytes).await?;
+            return Ok((found, self.size(to).await?, None));
+        }
+        let mut commands = self.questions(from);
+        let questions = commands.len();
+        commands.extend([Extra::CopyFrom(from.clone()), Extra::CopyTo(to.clone())].map(Command::Extra));
+        commands.push(Command::Size(to.clone()));
+        let sum = if summed { self.single_sum(to) } else { None };
+        commands.extend(sum.as_ref().map(|(_, command)| command.clone()));
+        let replies = self.ask_together(&commands).await?;
+        let (found, rest) = replies.split_at_checked(questions).unwrap_or((&replies, &[]));
+        let found = self.answer(from, found).await?;
+        match rest {
+            [_, copied, size, rest @ ..] => {
+                positive("SITE CPTO", copied.clone())?;
+                let size = if size.code == 213 { parse_size(size) } else { None };
+                let sum = sum.zip(rest.first()).and_then(|((way, _), reply)| sum::told(way, reply));
+                Ok((found, size, sum))
+            }
+            _ => Ok((found, None, None)),
+        }
     }
 
     pub(super) fn questions(&self, path: &Pathname) -> Vec<Command> {

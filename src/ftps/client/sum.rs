@@ -16,7 +16,7 @@ use crate::{
 
 /// How a checksum is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     X(extra::Digest),
     Hash,
 }
@@ -48,11 +48,17 @@ impl<D: Dial> Client<D> {
             }
         };
         let reply = self.told(command).await?;
-        let sum = if reply.is_positive() { read(way, &reply) } else { None };
-        if sum.is_none() {
-            debug!(target: "towline::ftps", "no checksum in: {reply}");
+        Ok(told(way, &reply))
+    }
+
+    /// The one command that asks for the checksum of a whole file, and how its reply is read; `None` if it takes none, or more than one.
+    pub(super) fn single_sum(&self, path: &Pathname) -> Option<(Way, Command)> {
+        match way(self.endpoint.profile().hashes, false)? {
+            way @ Way::X(digest) if survives_splitting(path.as_bytes()) => {
+                Some((way, Command::Extra(Extra::Digest(digest, path.clone(), None))))
+            }
+            _ => None,
         }
-        Ok(sum)
     }
 
     /// Says it; a 421 is no answer, but the end.
@@ -61,6 +67,15 @@ impl<D: Dial> Client<D> {
         let reply = self.command(&command).await?;
         if reply.code == 421 { Err(refusal(command.verb(), reply)) } else { Ok(reply) }
     }
+}
+
+/// The checksum that a reply tells.
+pub(super) fn told(way: Way, reply: &Reply) -> Option<Checksum> {
+    let sum = if reply.is_positive() { read(way, reply) } else { None };
+    if sum.is_none() {
+        debug!(target: "towline::ftps", "no checksum in: {reply}");
+    }
+    sum
 }
 
 /// The best proof that the server has, of a part where one is asked for.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Bytes of which a server is asked for a checksum at once: it has to answer in time.
-const PART: u64 = 256 * 1024 * 1024;
+pub(in crate::mirror) const PART: u64 = 256 * 1024 * 1024;
 /// Pieces between the network and the digest.
 const AHEAD: usize = 4;
 

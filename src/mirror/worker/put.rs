@@ -170,7 +170,9 @@ async fn send<S: Session>(
         return Sent::Ended(job, Report::of(Outcome::Failed(problem)));
     };
     let (path, planned, mode, temp) = (path.clone(), *planned, *mode, temp.clone());
-    if let Some(report) = compared(session, &path, &job, *equal_to, &care).await {
+    // A copy costs no more than to compare, and is compared anyway.
+    let copies = equal_to.is_none() && like.as_ref().is_some_and(|like| like.path != path);
+    if !copies && let Some(report) = compared(session, &path, &job, *equal_to, &care).await {
         return Sent::Ended(job, report);
     }
     if let Some(like) = like {
@@ -201,7 +203,11 @@ async fn send<S: Session>(
                 Proven::Lacks(job, report) => return ended(session, job, &temp, report).await,
             },
             // It is sent like any other.
-            Ok(None) => {}
+            Ok(None) => {
+                if copies && let Some(report) = compared(session, &path, &job, None, &care).await {
+                    return ended(session, job, &temp, report).await;
+                }
+            }
             Err(e) => return Sent::Ended(job, Report::failed(e)),
         }
     }

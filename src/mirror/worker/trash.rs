@@ -72,8 +72,8 @@ pub(super) struct Version<'a> {
 
 /// How a version gets into the trash.
 enum Way<'p> {
-    /// The server copies this.
-    Copy(&'p RelPath),
+    /// The server copies this, of so many bytes.
+    Copy(&'p RelPath, u64),
     /// This was read from it, and is sent.
     Send(Body),
 }
@@ -81,7 +81,7 @@ enum Way<'p> {
 impl Way<'_> {
     async fn go<S: Session>(&mut self, session: &mut S, place: &RelPath) -> Result<(), RemoteError> {
         match self {
-            Self::Copy(path) => session.copy(path, place).await,
+            Self::Copy(path, bytes) => session.copy(path, place, *bytes).await,
             Self::Send(body) => session.store(place, body).await.map(drop),
         }
     }
@@ -142,7 +142,7 @@ pub(super) async fn keep<S: Session>(
         Err(e) => return Report::failed(e),
     };
     let mut way = if by_itself {
-        Way::Copy(path)
+        Way::Copy(path, version.print.size)
     } else {
         match read(session, path, version.print.size).await {
             Ok(body) => Way::Send(body),

@@ -5,6 +5,7 @@ mod active;
 mod aside;
 mod bandwidth;
 mod behind;
+mod copies;
 mod downloads;
 mod flight;
 mod hostile;
@@ -32,19 +33,4 @@ fn the_base_is_absolute_and_sane() {
     assert!(matches!(Base::new(b"/a/../b"), Err(SettingsError::Base(_))));
     assert!(matches!(Base::new(b"/a//b"), Err(SettingsError::Base(_))));
     assert!(matches!(Base::new(b"/a\nDELE b"), Err(SettingsError::Unsendable(_))));
-}
-
-#[test]
-fn names_that_the_copy_command_takes_for_others_are_not_given_to_it() {
-    for (path, kept) in [
-        ("/a b/\u{fc} c", true),
-        ("/a  b", false),
-        ("/a ", false),
-        ("/a /b", true),
-        ("/\"a\"", false),
-        ("/a\\b", false),
-        ("/a\tb", false),
-    ] {
-        assert_eq!(is_kept_by_words(path.as_bytes()), kept, "{path}");
-    }
 }

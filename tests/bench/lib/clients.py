@@ -1,4 +1,4 @@
-"""What is compared, and how each is called: `NAME-pN[-tuned]`, N being connections or transfers at once. Knows nothing of figures."""
+"""What is compared, and how each is called: `NAME-pN[-tuned|-known]`, N being connections or transfers at once. Knows nothing of figures."""
 import os
 import subprocess
 import urllib.parse
@@ -24,12 +24,13 @@ class Clients:
                                 SSL_CERT_FILE=str(self.ca), RCLONE_CONFIG="/dev/null", RCLONE_FTP_PASS="")
 
     def command(self, name, source, scratch, then=""):
-        """The command line that mirrors `source` into `up`, and its environment; what a second run needs to meet the change `then`."""
+        """The command line that mirrors `source` into `up`, and its environment; what a second run needs to meet the change `then`.
+        A server is new to `towline` unless it is `-known`; the others remember nothing."""
         client, parallel, *options = name.split("-")
         call = {"towline": self.call_towline, "lftp": self.call_lftp, "rclone": self.call_rclone, "curl": self.call_curl}[client]
         return call(int(parallel[1:]), "tuned" in options, source, scratch, then)
 
-    def configure_towline(self, scratch, source, parallel, more=""):
+    def configure_towline(self, scratch, source, parallel, more="", path="up"):
         """Writes a configuration beside a state directory; the begin of a command line."""
         secret = scratch / "password"
         secret.touch(mode=0o600)
@@ -49,11 +50,19 @@ ca = "{self.ca}"
 name = "bench"
 source = "{source}"
 remote = "bench"
-path = "{self.server.home}/up"
+path = "{self.server.home}/{path}"
 {more}""")
         state = scratch / "state"
-        state.mkdir(mode=0o700)
+        state.mkdir(mode=0o700, exist_ok=True)
         return [self.towline, "--config", scratch / "towline.toml", "--state-dir", state]
+
+    def meet(self, scratch, name):
+        """What has Towline know the server before `name` is run: it puts one small file elsewhere. The command line, its environment."""
+        source = scratch / "met"
+        source.mkdir()
+        (source / "file").write_text("known\n")
+        parallel = int(name.split("-")[1][1:])
+        return [*self.configure_towline(scratch, source, parallel, path="met"), "sync"], dict(os.environ, HOME=str(self.work))
 
     def call_towline(self, parallel, _tuned, source, scratch, _then):
         return [*self.configure_towline(scratch, source, parallel), "sync"], dict(os.environ, HOME=str(self.work))

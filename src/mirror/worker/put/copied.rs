@@ -7,11 +7,11 @@ use std::sync::{Arc, atomic::AtomicU64};
 use super::{Made, patched};
 use crate::{
     mirror::{
-        audit::content::{checksums_there, sums_here},
+        audit::content::{PART, checksums_there, sums_here},
         body::{self, Content, FileBody},
         drift::Care,
     },
-    model::{Checksum, Entry, Fingerprint, How, Kind, Like, RelPath},
+    model::{Checksum, Entry, Fingerprint, How, Kind, Like, RelPath, ServerCopy},
     remote::{RemoteError, Session},
 };
 
@@ -27,10 +27,15 @@ pub(super) async fn copied<S: Session>(
     planned: &Fingerprint,
     care: &Care,
 ) -> Result<Option<Made>, RemoteError> {
-    if recorded(like, care) != Some(planned.size) || !duplicated(session, like, temp, planned.size, care).await? {
+    if recorded(like, care) != Some(planned.size) {
         return Ok(None);
     }
-    let there = usable(checksums_there(session, temp, planned.size).await)?.flatten().unwrap_or_default();
+    let summed = planned.size <= PART;
+    let Some(sum) = duplicated(session, like, temp, planned.size, care, summed).await? else { return Ok(None) };
+    let there = match sum {
+        Some(sum) => vec![sum],
+        None => usable(checksums_there(session, temp, planned.size).await)?.flatten().unwrap_or_default(),
+    };
     let content = match there.first().map(Checksum::algorithm) {
         Some(algorithm) => match sums_here(care.place.clone(), path.clone(), algorithm, u64::MAX).await {
             Ok((content, here)) if here == there => content,
@@ -82,7 +87,7 @@ async fn grown<S: Session>(
     sent: Arc<AtomicU64>,
 ) -> Result<Option<Made>, RemoteError> {
     session.study().await?;
-    if !duplicated(session, like, temp, there, care).await? {
+    if duplicated(session, like, temp, there, care, false).await?.is_none() {
         return Ok(None);
     }
     let mut body = FileBody::behind(care.place.clone(), path.clone(), sent, there);
@@ -110,22 +115,22 @@ pub(super) async fn is_equal<S: Session>(
     Ok(Some(here.is_ok_and(|(again, here)| again == *content && here == there)))
 }
 
-/// Copies `like`, of `size` bytes, to `temp`, if the server can and it is there as it was recorded. Whether as many bytes are there now.
+/// Copies `like`, of `size` bytes, to `temp`, if the server can. `None` unless it was there as it was recorded, and as many bytes are there
+/// now; else the copy's checksum, if it was to be `summed` and the server told it at once.
 pub(super) async fn duplicated<S: Session>(
     session: &mut S,
     like: &Like,
     temp: &RelPath,
     size: u64,
     care: &Care,
-) -> Result<bool, RemoteError> {
+    summed: bool,
+) -> Result<Option<Option<Checksum>>, RemoteError> {
     if care.abilities.copies != Some(true) {
-        return Ok(false);
+        return Ok(None);
     }
-    let Some(Some(found)) = usable(session.examine(&like.path).await)? else { return Ok(false) };
-    if found.kind != Kind::File || care.objection(LIKE, Some(&found), None).is_some() {
-        return Ok(false);
-    }
-    Ok(usable(session.copy(&like.path, temp).await)?.is_some() && usable(session.size(temp).await)?.flatten() == Some(size))
+    let Some(made) = usable(session.duplicate(&like.path, temp, size, summed).await)? else { return Ok(None) };
+    let as_recorded = |found: &ServerCopy| found.kind == Kind::File && care.objection(LIKE, Some(found), None).is_none();
+    Ok((made.found.as_ref().is_some_and(as_recorded) && made.size == Some(size)).then_some(made.sum))
 }
 
 /// The place of what is copied among what the put regards.

@@ -43,7 +43,7 @@ pub(super) async fn patched<S: Session>(
 ) -> Result<Option<Made>, RemoteError> {
     let Some(patch) = content.chunks.as_ref().and_then(|now| Patch::of(now, former, content.bytes)) else { return Ok(None) };
     session.study().await?;
-    if !session.overwrites() || !duplicated(session, like, temp, there, care).await? {
+    if !session.overwrites() || duplicated(session, like, temp, there, care, false).await?.is_none() {
         return Ok(None);
     }
     for part in &patch.stretches {
