@@ -25,6 +25,7 @@ pub mod retry;
 pub mod schedule;
 mod scrub;
 pub mod seats;
+mod siblings;
 pub mod status;
 mod unseen;
 mod worker;
@@ -48,6 +49,7 @@ pub use release::Publish;
 pub use restore::{Left, Restore, RestoreError, Restored, Why, restore};
 pub use scrub::{Scrub, ScrubStatus};
 pub use seats::Seats;
+pub use siblings::Siblings;
 pub use status::{MirrorStatus, Phase};
 
 use crate::{
@@ -93,6 +95,8 @@ pub struct Settings {
     pub retention: Retention,
     /// The sessions of its remote, which it may share with other mirrors.
     pub seats: Seats,
+    /// The mirrors of this process, of which some may be of the same directory.
+    pub siblings: Siblings,
     /// The wall clock: [`crate::clock::now`], or a simulated one.
     pub clock: fn() -> UnixMillis,
     /// Is told of everything that was done.

@@ -12,7 +12,7 @@ use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use super::*;
 use crate::{
     clock,
-    mirror::{Account, Drift, PathState, Priority, Publish, Scrub, Seats},
+    mirror::{Account, Drift, PathState, Priority, Publish, Scrub, Seats, Siblings},
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{Fault, Faults, MemoryRemote, Options, Primitive},
@@ -55,6 +55,7 @@ fn start(clock: fn() -> UnixMillis, full: bool) -> Kept {
         disposal: Disposal::Trash,
         retention: Retention::default(),
         seats: Seats::new(2),
+        siblings: Siblings::default(),
         clock,
         observer: None,
     };

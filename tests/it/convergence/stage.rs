@@ -25,7 +25,10 @@ use tokio_util::sync::CancellationToken;
 use towline::{
     blocking,
     index::Index,
-    mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Priority, Publish, Scrub, Seats, Settings, StartWatch, Until},
+    mirror::{
+        Command, Drift, Handle, Mirror, MirrorStatus, Phase, Priority, Publish, Scrub, Seats, Settings, Siblings, StartWatch,
+        Until,
+    },
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{
@@ -234,6 +237,7 @@ impl Stage {
             disposal: self.disposal,
             retention: self.retention,
             seats: Seats::new(self.connections),
+            siblings: Siblings::default(),
             clock: wall,
             observer: None,
         };

@@ -24,7 +24,9 @@ use tokio_util::sync::CancellationToken;
 use towline::{
     clock,
     index::Index,
-    mirror::{Drift, Handle, Mirror, MirrorStatus, Phase, Priority, Publish, Scrub, Seats, Settings, StartWatch, Until},
+    mirror::{
+        Drift, Handle, Mirror, MirrorStatus, Phase, Priority, Publish, Scrub, Seats, Settings, Siblings, StartWatch, Until,
+    },
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{Call, Fault, Faults, MemoryRemote, Options, tree::Node},
@@ -194,6 +196,7 @@ impl House {
             disposal: self.disposal,
             retention: Retention::default(),
             seats: Seats::new(self.connections),
+            siblings: Siblings::default(),
             clock: clock::now,
             observer: None,
         };

@@ -41,7 +41,7 @@ pub(super) async fn copied<S: Session>(
             Ok((content, here)) if here == there => content,
             _ => return Ok(None),
         },
-        None => match body::digest(care.place.clone(), path.clone()).await {
+        None => match care.digests.of(care.place.clone(), path.clone()).await {
             Ok(content) => content,
             Err(_) => return Ok(None),
         },
