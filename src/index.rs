@@ -58,7 +58,7 @@ use crate::model::{
 };
 use books::Books;
 
-const SCHEMA: [&str; 11] = [
+const SCHEMA: [&str; 12] = [
     include_str!("index/schema/0001.sql"),
     include_str!("index/schema/0002.sql"),
     include_str!("index/schema/0003.sql"),
@@ -70,6 +70,7 @@ const SCHEMA: [&str; 11] = [
     include_str!("index/schema/0009.sql"),
     include_str!("index/schema/0010.sql"),
     include_str!("index/schema/0011.sql"),
+    include_str!("index/schema/0012.sql"),
 ];
 
 /// For the verbs that make no row pending: only the beginning of that has a time.
@@ -132,6 +133,11 @@ impl Index {
     /// Eight hexadecimal digits, made with the index; they are in the name of every temporary file of its jobs.
     pub fn instance(&self) -> &str {
         &self.instance
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Another connection to the same file, for reading alone.
@@ -450,6 +456,20 @@ impl Index {
     /// When the file cannot be written; then none is recorded.
     pub fn record(&mut self, entries: &[(RelPath, Entry)], now: UnixMillis) -> Result<(), IndexError> {
         self.write(now, |books| entries.iter().try_for_each(|(path, entry)| books.change(path, |held| held.record(Some(*entry)))))
+    }
+
+    /// The same of files whose digests are those that they were read to have here.
+    ///
+    /// # Errors
+    /// As for [`Self::record`].
+    pub fn record_read(&mut self, entries: &[(RelPath, Entry)], now: UnixMillis) -> Result<(), IndexError> {
+        let note = |held: &mut held::Held, entry: &Entry| {
+            held.record(Some(*entry));
+            if let Entry::File { print, digest: Some(digest), .. } = entry {
+                held.read(print, *digest);
+            }
+        };
+        self.write(now, |books| entries.iter().try_for_each(|(path, entry)| books.change(path, |held| note(held, entry))))
     }
 
     /// Records what the server was found to hold, where that is not what was recorded; the retry columns stay. Where nothing is,

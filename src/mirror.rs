@@ -26,6 +26,7 @@ pub mod retry;
 pub mod schedule;
 mod scrub;
 pub mod seats;
+mod siblings;
 pub mod status;
 mod unseen;
 mod worker;
@@ -50,6 +51,7 @@ pub use release::Publish;
 pub use restore::{Left, Restore, RestoreError, Restored, Why, restore};
 pub use scrub::{Scrub, ScrubStatus};
 pub use seats::Seats;
+pub use siblings::Siblings;
 pub use status::{MirrorStatus, Phase};
 
 use crate::{
@@ -97,6 +99,8 @@ pub struct Settings {
     pub seats: Seats,
     /// Other mirrors on the same server, by the same account: what they have there is copied.
     pub neighbours: Vec<Neighbour>,
+    /// The mirrors of this process, of which some may be of the same directory.
+    pub siblings: Siblings,
     /// The wall clock: [`crate::clock::now`], or a simulated one.
     pub clock: fn() -> UnixMillis,
     /// Is told of everything that was done.

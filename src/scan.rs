@@ -6,6 +6,7 @@
 
 mod ahead;
 mod aim;
+mod company;
 mod dir;
 mod explain;
 mod links;
@@ -19,7 +20,7 @@ mod sight;
 mod view;
 mod walk;
 
-use std::{io, ops::ControlFlow, thread};
+use std::{io, ops::ControlFlow, sync::Arc, thread};
 
 use crate::{
     blocking,
@@ -29,6 +30,7 @@ use crate::{
 
 use self::{ahead::Helpers, sight::Skip};
 pub use self::{
+    company::Company,
     explain::{Sighting, explain},
     links::travels,
     patterns::Patterns,
@@ -152,6 +154,8 @@ pub struct Summary {
     pub complete: bool,
     /// Whether the root holds no name at all.
     pub root_empty: bool,
+    /// Directories that another scan has read for this one.
+    pub shared: u64,
 }
 
 /// What is not mirrored, by kind.
@@ -204,12 +208,28 @@ pub fn scan<K: Known>(
     known: &mut K,
     sink: &mut dyn FnMut(Vec<Found>) -> ControlFlow<()>,
 ) -> Result<Summary, ScanError<K::Error>> {
-    scan_with(blocking::helpers(), root, rules, dirty, known, sink)
+    scan_among(&Company::default(), root, rules, dirty, known, sink)
 }
 
-/// As [`scan`], with at most so many helpers.
+/// As [`scan`], which reads what it has to, if that is everything, together with others in this `company` that do.
+///
+/// # Errors
+/// As for [`scan`].
+pub fn scan_among<K: Known>(
+    company: &Company,
+    root: &Root,
+    rules: &Rules,
+    dirty: &Dirty,
+    known: &mut K,
+    sink: &mut dyn FnMut(Vec<Found>) -> ControlFlow<()>,
+) -> Result<Summary, ScanError<K::Error>> {
+    scan_with(blocking::helpers(), company, root, rules, dirty, known, sink)
+}
+
+/// As [`scan_among`], with at most so many helpers.
 fn scan_with<K: Known>(
     helpers: usize,
+    company: &Company,
     root: &Root,
     rules: &Rules,
     dirty: &Dirty,
@@ -217,9 +237,12 @@ fn scan_with<K: Known>(
     sink: &mut dyn FnMut(Vec<Found>) -> ControlFlow<()>,
 ) -> Result<Summary, ScanError<K::Error>> {
     let mut out = Out { sink, batch: Vec::new(), summary: Summary { complete: true, ..Summary::default() } };
+    let targets = aim::targets(dirty);
+    let alone = Company::default();
+    let walker = Arc::new(if targets.is_none() { company } else { &alone }.join(root.identity()));
     thread::scope(|scope| {
-        let mut helpers = Helpers::at_most(scope, helpers);
-        match aim::targets(dirty) {
+        let mut helpers = Helpers::at_most(scope, helpers, Arc::clone(&walker));
+        match targets {
             None => walk::everything(root, rules, known, &mut helpers, &mut out)?,
             Some(targets) => {
                 aim::at_each(root, rules, &targets, known, &mut helpers, &mut out)?;
@@ -230,6 +253,7 @@ fn scan_with<K: Known>(
             }
         }
         out.flush()?;
+        out.summary.shared = walker.taken();
         Ok(out.summary)
     })
 }

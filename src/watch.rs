@@ -1,9 +1,11 @@
 //! Hears of changes: kernel events become hints where to look. Nothing here looks, and a hint proves nothing: losing
 //! one must widen the next look, so whatever cannot be passed on becomes [`Hint::Overflow`], never nothing.
 
+mod fan;
 mod notify;
 mod queue;
 pub mod settle;
+mod shared;
 
 use std::{future::Future, io, path::PathBuf};
 
@@ -14,6 +16,7 @@ use crate::model::RelPath;
 pub use self::{
     notify::KernelWatcher,
     settle::{Dirty, Settle},
+    shared::SharedWatches,
 };
 
 /// Where something may have changed.

@@ -14,12 +14,13 @@ use towline::{
     config::{self, Config, PasswordSource},
     ftps::{self, ClientAuth, Pin, Profile, Throttle, Timeouts, TlsSettings},
     index::{Index, Profiles, StateLock},
-    mirror::{Drift, Neighbour, OpenState, Opened, Priority, Publish, Scrub, Seats, Settings, index_file, marker},
+    mirror::{Drift, Neighbour, OpenState, Opened, Priority, Publish, Scrub, Seats, Settings, Siblings, index_file, marker},
     model::{Abilities, Disposal, Mode, Retention, Versions},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings, abilities},
     scan::{Modes, Symlinks, View},
     service::systemd,
+    watch::{KernelWatcher, SharedWatches, WatchError},
 };
 
 use super::{Context, Exit, Failure};
@@ -33,6 +34,10 @@ pub(super) struct House {
     remotes: Mutex<BTreeMap<String, Arc<FtpsRemote>>>,
     /// The sessions of each remote, which its mirrors share.
     seats: Mutex<BTreeMap<String, Seats>>,
+    /// The mirrors that run, or ran, and what they know of each other's files.
+    siblings: Siblings,
+    /// The directories that are watched.
+    watches: SharedWatches,
     lock: Arc<StateLock>,
 }
 
@@ -89,7 +94,9 @@ impl House {
             Failure::failed(e).with_hint(hint)
         })?;
         let profiles = profiles(&state_dir)?;
-        Ok(Self { config, state_dir, profiles, remotes: Mutex::default(), seats: Mutex::default(), lock: Arc::new(lock) })
+        let (remotes, seats, siblings) = (Mutex::default(), Mutex::default(), Siblings::default());
+        let watches = SharedWatches::default();
+        Ok(Self { config, state_dir, profiles, remotes, seats, siblings, watches, lock: Arc::new(lock) })
     }
 
     /// The same with another configuration. Of servers for which `keeps` holds, what is known of them and their sessions is kept.
@@ -104,6 +111,8 @@ impl House {
                 remotes.iter().filter(|(name, _)| keeps(name)).map(|(k, v)| (k.clone(), Arc::clone(v))).collect(),
             ),
             seats: Mutex::new(seats.iter().filter(|(name, _)| keeps(name)).map(|(k, v)| (k.clone(), v.clone())).collect()),
+            siblings: self.siblings.clone(),
+            watches: self.watches.clone(),
             lock: Arc::clone(&self.lock),
         }
     }
@@ -143,8 +152,14 @@ impl House {
             let mut all = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
             all.entry(mirror.remote.clone()).or_insert_with(new).clone()
         };
-        let neighbours = neighbours(&self.config, mirror, &self.state_dir);
-        Ok(Settings { neighbours, ..settings(mirror, seats, &self.state_dir)? })
+        let (siblings, neighbours) = (self.siblings.clone(), neighbours(&self.config, mirror, &self.state_dir));
+        Ok(Settings { siblings, neighbours, ..settings(mirror, seats, &self.state_dir)? })
+    }
+
+    /// How a mirror's directory is listened to: together with all others that mirror it.
+    pub(super) fn listens(&self) -> impl Fn(PathBuf) -> Result<KernelWatcher, WatchError> + Send + Sync + 'static {
+        let watches = self.watches.clone();
+        move |root: PathBuf| watches.listen(&root)
     }
 
     /// The index of `mirror`. A damaged one is moved aside and begun anew.
@@ -313,6 +328,7 @@ pub(super) fn settings(mirror: &config::Mirror, seats: Seats, state_dir: &Path) 
         retention: retention(&mirror.trash),
         neighbours: Vec::new(),
         seats,
+        siblings: Siblings::default(),
         clock: clock::now,
         observer: None,
     })

@@ -21,7 +21,7 @@ use towline::{
     clock,
     ftps::{DataMode, Mode, Profile, Timeouts, TlsSettings},
     index::Index,
-    mirror::{Drift, Event, Handle, Mirror, Phase, Priority, Publish, Scrub, Seats, Settings, Until, marker::MARKER},
+    mirror::{Drift, Event, Handle, Mirror, Phase, Priority, Publish, Scrub, Seats, Settings, Siblings, Until, marker::MARKER},
     model::{Disposal, Done, Operation, Outcome, Retention, TRASH_DIR},
     plan::Budget,
     remote::ftps::{FtpsRemote, FtpsSettings},
@@ -256,6 +256,7 @@ fn mirror(
         retention: Retention::default(),
         neighbours: Vec::new(),
         seats: Seats::new(4),
+        siblings: Siblings::default(),
         clock: clock::now,
         observer: Some(Arc::new(move |event: &Event| drop(events.send(event.clone())))),
     };

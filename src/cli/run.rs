@@ -12,7 +12,6 @@ use towline::{
     daemon::{Daemon, DaemonError, Signals},
     mirror::{Keeper, MirrorError, Opened, Phase, Settings},
     remote::ftps::FtpsRemote,
-    watch::KernelWatcher,
 };
 
 use super::{Context, Exit, Failure, assemble};
@@ -85,8 +84,8 @@ impl Fleet {
         (settings, remote): Ready,
         opened: Result<Opened, towline::index::IndexError>,
     ) {
-        let watch = |root: PathBuf| KernelWatcher::start(&root);
-        let (keeper, handle) = Keeper::new(settings, self.house.opens(mirror), remote, Some(Arc::new(watch)));
+        let listens = Arc::new(self.house.listens());
+        let (keeper, handle) = Keeper::new(settings, self.house.opens(mirror), remote, Some(listens));
         self.registry.add(mirror.name.clone(), handle);
         daemon.task(task(&mirror.name), |stop| async move {
             let last = keeper.run(opened, stop).await?;

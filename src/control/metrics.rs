@@ -168,6 +168,20 @@ pub const METRICS: &[Metric] = &[
         one(m.counters.bytes_saved)
     }),
     counter("towline_files_unchanged_total", "Files that were touched and found unchanged.", |m, _| one(m.counters.unchanged)),
+    counter("towline_files_read_total", "Files that were read only to know what they hold.", |m, _| one(m.counters.read)),
+    counter(
+        "towline_files_shared_total",
+        "Files of which another mirror of the same directory knew what they hold: they were not read.",
+        |m, _| one(m.counters.shared),
+    ),
+    counter("towline_directories_scanned_total", "Directories that were looked at by scans of everything.", |m, _| {
+        one(m.counters.listed)
+    }),
+    counter(
+        "towline_directories_shared_total",
+        "Of these: those that another mirror of the same directory read at that moment, for both.",
+        |m, _| one(m.counters.listed_by_others),
+    ),
     counter("towline_renames_total", "Files and directories renamed on the server.", |m, _| one(m.counters.renames)),
     counter("towline_directories_made_total", "Directories made.", |m, _| one(m.counters.directories)),
     counter("towline_removals_total", "Files and directories removed, or moved to the trash.", |m, _| one(m.counters.removals)),

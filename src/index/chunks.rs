@@ -1,7 +1,7 @@
 //! What large files on the server hold, chunk by chunk: of what content it is known, so that of a changed file only the chunks that are
 //! new need to be sent.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Index, IndexError};
 use crate::model::{Chunks, Digest};
@@ -32,14 +32,19 @@ impl Index {
     /// # Errors
     /// When the file cannot be read.
     pub fn chunks(&self, digest: Digest) -> Result<Option<Chunks>, IndexError> {
-        let mut get = self.db.prepare_cached(include_str!("sql/chunks_get.sql"))?;
-        let bytes: Option<Vec<u8>> = get.query_row([digest.0], |row| row.get(0)).optional()?;
-        Ok(bytes.and_then(|bytes| Chunks::from_bytes(&bytes)))
+        get(&self.db, digest)
     }
 }
 
+/// The chunks of a content, if they are known.
+pub(super) fn get(db: &Connection, digest: Digest) -> Result<Option<Chunks>, IndexError> {
+    let mut get = db.prepare_cached(include_str!("sql/chunks_get.sql"))?;
+    let bytes: Option<Vec<u8>> = get.query_row([digest.0], |row| row.get(0)).optional()?;
+    Ok(bytes.and_then(|bytes| Chunks::from_bytes(&bytes)))
+}
+
 /// Forgets the chunks of what no file on the server has.
-pub(super) fn sweep(db: &rusqlite::Connection) -> Result<(), IndexError> {
+pub(super) fn sweep(db: &Connection) -> Result<(), IndexError> {
     db.execute(include_str!("sql/chunks_sweep.sql"), [None::<[u8; 32]>])?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Entry, Fingerprint, Problem, Reason, RelPath, Row, UnixMillis};
+use crate::model::{Digest, Entry, Fingerprint, Problem, Reason, RelPath, Row, UnixMillis};
 
 /// A time to try again that lies further ahead than this was set by a wall clock that has jumped since: no backoff is
 /// that long.
@@ -79,11 +79,28 @@ impl Held {
     /// The server says that it holds `entry`; the retry columns stay.
     pub(super) fn told(&mut self, entry: Option<Entry>) {
         self.recorded = entry;
-        if let (Some(Entry::File { print, digest, .. }), Some(Entry::File { print: sent, digest: read @ Some(_), .. })) =
-            (&mut self.observed, &self.recorded)
-            && print == sent
+    }
+
+    /// The local file was read as it was in the state `read`. Only what somebody read is observed: what a file that was renamed
+    /// holds is recorded, but concluded.
+    pub(super) fn read(&mut self, read: &Fingerprint, found: Digest) {
+        if let Some(Entry::File { print, digest, .. }) = &mut self.observed
+            && print == read
         {
-            *digest = *read;
+            *digest = Some(found);
+        }
+    }
+
+    /// What the local file `print` was read to hold, if somebody has, and that is what was sent. What was not sent may not be on the
+    /// disk: a start of the machine doubts what was recorded last, and nothing else.
+    pub(super) fn known_by_reading(&self, print: &Fingerprint) -> Option<Digest> {
+        match (self.observed?, self.recorded?) {
+            (Entry::File { print: seen, digest: Some(read), .. }, Entry::File { print: sent, digest: Some(recorded), .. })
+                if seen == *print && sent == *print && read == recorded =>
+            {
+                Some(read)
+            }
+            _ => None,
         }
     }
 

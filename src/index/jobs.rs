@@ -5,8 +5,8 @@ use rusqlite::{Connection, Row, params, types::ValueRef};
 
 use super::{IndexError, books::Books, dirs, fold, rotation, rows, staging, trash};
 use crate::model::{
-    Digest, Done, Entry, Fingerprint, Job, JobId, Kind, Mode, Operation, Outcome, Problem, Reason, RelPath, Settlement, Staged,
-    Stat, UnixMillis, is_trash,
+    Digest, Done, Entry, Fingerprint, How, Job, JobId, Kind, Mode, Operation, Outcome, Problem, Reason, RelPath, Settlement,
+    Staged, Stat, UnixMillis, is_trash,
 };
 
 pub(super) fn begin(
@@ -132,8 +132,12 @@ impl Promise {
     /// proven, and the server has to be asked.
     fn fulfil(&self, books: &mut Books<'_>, done: &Done) -> Result<bool, IndexError> {
         match (&self.job.operation, done) {
-            (Operation::Put { path, mode, .. }, Done::Holds { print, digest, .. }) => {
+            (Operation::Put { path, mode, .. }, Done::Holds { print, digest, how, .. }) => {
                 self.record(books, path, Some(Entry::File { print: *print, digest: Some(*digest), mode: *mode }))?;
+                // A file that goes on growing was read in parts, at several moments.
+                if *how != How::Appended {
+                    books.change(path, |held| held.read(print, *digest))?;
+                }
             }
             (Operation::MakeDir { path, inode, mode }, Done::AsPlanned) => {
                 self.record(books, path, Some(Entry::Dir { inode: *inode, mode: *mode }))?;

@@ -66,10 +66,7 @@ pub(super) fn disown(books: &mut Books<'_>) -> Result<u64, IndexError> {
 }
 
 pub(super) fn note_digest(books: &mut Books<'_>, path: &RelPath, read: &Fingerprint, found: Digest) -> Result<(), IndexError> {
-    books.change(path, |held| match &mut held.observed {
-        Some(Entry::File { print, digest, .. }) if print == read => *digest = Some(found),
-        _ => {}
-    })
+    books.change(path, |held| held.read(read, found))
 }
 
 pub(super) fn correct(books: &mut Books<'_>, found: &[(RelPath, Option<Stat>)]) -> Result<usize, IndexError> {

@@ -5,8 +5,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde::de::DeserializeOwned;
 
-use super::{IndexError, Ledger, Note, SCHEMA, books, connect, ledger, lock::private_file, notes, rotation, rows};
-use crate::model::{Digest, Entry, Fingerprint, RelPath, Row, UnixMillis};
+use super::{IndexError, Ledger, Note, SCHEMA, books, chunks, connect, ledger, lock::private_file, notes, rotation, rows};
+use crate::model::{Chunks, Digest, Entry, Fingerprint, RelPath, Row, UnixMillis};
 
 /// Rows read at a time. Between two pages no transaction is open, so that the log can be checkpointed.
 const PAGE: usize = 1000;
@@ -56,6 +56,16 @@ impl Reader {
     /// When the file cannot be read.
     pub fn row(&self, path: &RelPath) -> Result<Option<Row>, IndexError> {
         Ok(rows::get(&self.db, path)?.map(|held| Row { due: false, ..held.into_row(UnixMillis(0)) }))
+    }
+
+    /// What the local file at `path` was read to hold when it was in the state `print`, and its chunks, where they are known. `None` also
+    /// of what is not on the server like that, or was concluded: this may be told to others.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn known_by_reading(&self, path: &RelPath, print: &Fingerprint) -> Result<Option<(Digest, Option<Chunks>)>, IndexError> {
+        let Some(digest) = rows::get(&self.db, path)?.and_then(|held| held.known_by_reading(print)) else { return Ok(None) };
+        Ok(Some((digest, chunks::get(&self.db, digest)?)))
     }
 
     /// Whether an operation is promised that touches `path` itself, under its own name or a temporary one.

@@ -18,10 +18,10 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use crate::{
     blocking::{self, Outlet},
     clock,
-    model::{Chunks, Digest, Fingerprint, Problem, Reason, RelPath},
+    model::{Chunks, Digest, Fingerprint, Problem, Reason, RelPath, RootIdentity},
     remote::Source,
     scan::{
-        Place,
+        Place, Root,
         read::{self, OpenedFile, ReadError, open_file, racy_for},
     },
 };
@@ -50,6 +50,8 @@ pub(super) enum Unread {
     Changing,
     #[error("it is no regular file any more")]
     NotAFile,
+    #[error("nobody wants so much to be read")]
+    Unwanted,
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
@@ -57,7 +59,7 @@ pub(super) enum Unread {
 impl Unread {
     pub(super) fn to_problem(&self) -> Problem {
         match self {
-            Self::Gone | Self::Changing | Self::NotAFile => Problem::new(Reason::Changing, self),
+            Self::Gone | Self::Changing | Self::NotAFile | Self::Unwanted => Problem::new(Reason::Changing, self),
             Self::Io(e) => Problem::new(Reason::Unreadable, e),
         }
     }
@@ -73,50 +75,82 @@ impl From<ReadError> for Unread {
     }
 }
 
-/// Reads `path` in `place` to its end, handing out pieces; blocking. What is returned was the file's content at one
-/// moment: its fingerprint was the same before and after, and old enough that no later write can leave it so.
-pub(super) fn read(place: &Place, path: &RelPath, mut piece: impl FnMut(Bytes) -> bool) -> Result<Content, Unread> {
-    let root = place.open().map_err(|_| Unread::Gone)?;
-    let mut file = open_file(&root, path)?;
-    let mut print = file.fingerprint()?;
-    // A file written to within the clock tick of its ctime could change again and look the same: let the tick pass.
-    for _ in 0..3 {
-        let wait = racy_for(&print, clock::now());
-        if wait == Duration::ZERO {
-            break;
-        }
-        std::thread::sleep(wait);
-        print = file.fingerprint()?;
-    }
-    if racy_for(&print, clock::now()) > Duration::ZERO {
-        return Err(Unread::Changing);
-    }
-    let mut digesting = Digesting::of_size(print.size);
-    let most = PIECE.min(usize::try_from(print.size).unwrap_or(PIECE).max(1) + 1);
-    let mut bytes = 0;
-    loop {
-        let read = Bytes::from(file.read(most)?);
-        if read.is_empty() {
-            break;
-        }
-        bytes += read.len() as u64;
-        // A file that grows as fast as it is read must end somewhere; it is Changing anyway.
-        if bytes > print.size {
-            return Err(Unread::Changing);
-        }
-        digesting.update(&read);
-        if !piece(read) {
-            break;
-        }
-    }
-    if file.fingerprint()? != print || bytes != print.size {
-        return Err(Unread::Changing);
-    }
-    let (digest, chunks) = digesting.finish();
-    Ok(Content { print, digest, bytes, chunks })
+/// A local file that is open, in a state that no later write can leave as it is.
+pub(super) struct Still {
+    root: Root,
+    file: OpenedFile,
+    print: Fingerprint,
 }
 
-/// The digest of `path`, read on a blocking thread.
+impl Still {
+    /// Opens `path` in `place`, and waits until it is in such a state; blocking.
+    pub(super) fn open(place: &Place, path: &RelPath) -> Result<Self, Unread> {
+        let root = place.open().map_err(|_| Unread::Gone)?;
+        let file = open_file(&root, path)?;
+        let mut print = file.fingerprint()?;
+        // A file written to within the clock tick of its ctime could change again and look the same: let the tick pass.
+        for _ in 0..3 {
+            let wait = racy_for(&print, clock::now());
+            if wait == Duration::ZERO {
+                break;
+            }
+            std::thread::sleep(wait);
+            print = file.fingerprint()?;
+        }
+        if racy_for(&print, clock::now()) > Duration::ZERO {
+            return Err(Unread::Changing);
+        }
+        Ok(Self { root, file, print })
+    }
+
+    /// The state that it was in.
+    pub(super) fn print(&self) -> &Fingerprint {
+        &self.print
+    }
+
+    /// Which directory the root is, if the file is on its device.
+    pub(super) fn root_on_its_device(&self) -> Option<RootIdentity> {
+        let root = self.root.identity();
+        self.file.device().is_ok_and(|device| device == root.device).then_some(root)
+    }
+
+    /// Reads it to its end, handing out pieces; blocking. What is returned was the file's content at one moment: its fingerprint was
+    /// the same before and after.
+    pub(super) fn read(self, mut piece: impl FnMut(Bytes) -> bool) -> Result<Content, Unread> {
+        let Self { mut file, print, .. } = self;
+        let mut digesting = Digesting::of_size(print.size);
+        let most = PIECE.min(usize::try_from(print.size).unwrap_or(PIECE).max(1) + 1);
+        let mut bytes = 0;
+        loop {
+            let read = Bytes::from(file.read(most)?);
+            if read.is_empty() {
+                break;
+            }
+            bytes += read.len() as u64;
+            // A file that grows as fast as it is read must end somewhere; it is Changing anyway.
+            if bytes > print.size {
+                return Err(Unread::Changing);
+            }
+            digesting.update(&read);
+            if !piece(read) {
+                break;
+            }
+        }
+        if file.fingerprint()? != print || bytes != print.size {
+            return Err(Unread::Changing);
+        }
+        let (digest, chunks) = digesting.finish();
+        Ok(Content { print, digest, bytes, chunks })
+    }
+}
+
+/// Reads `path` in `place` to its end, handing out pieces; blocking. As [`Still`] does.
+pub(super) fn read(place: &Place, path: &RelPath, piece: impl FnMut(Bytes) -> bool) -> Result<Content, Unread> {
+    Still::open(place, path)?.read(piece)
+}
+
+/// The digest of `path`, read on a blocking thread whoever knows it: for who proves something by it. Else ask
+/// [`super::siblings::Digests`].
 pub(super) async fn digest(place: Place, path: RelPath) -> Result<Content, Unread> {
     blocking::run(move || read(&place, &path, |_| true)).await.unwrap_or(Err(Unread::Changing))
 }

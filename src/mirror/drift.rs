@@ -21,7 +21,7 @@ use crate::{
     scan::Place,
 };
 
-use super::worker::Report;
+use super::{siblings::Digests, worker::Report};
 
 /// What becomes of a copy on the server that somebody else changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub enum Drift {
 pub(super) struct Care {
     /// The local directory.
     pub(super) place: Place,
+    /// Where the digests of its files are known.
+    pub(super) digests: Digests,
     /// What is known of the server.
     pub(super) abilities: Abilities,
     /// What becomes of drift.

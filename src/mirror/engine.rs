@@ -47,6 +47,7 @@ use super::{
     neighbours::Neighbours,
     retry::Link,
     schedule::Schedule,
+    siblings::Digests,
     status::{Counters, Errors, HaltNote, MirrorStatus, WatchStatus},
     unseen::Unseen,
     worker::put::{self, Load},
@@ -121,6 +122,8 @@ pub struct Mirror<R: Remote, W> {
     rules: Option<Rules>,
     /// Files that only grow.
     growing: Patterns,
+    /// What is known of the files by reading, here and in other mirrors of the directory.
+    digests: Digests,
     /// Where followed links lead.
     reach: Reach,
     looking: Option<mpsc::Receiver<Seen>>,
@@ -240,6 +243,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let (command_tx, commands) = mpsc::channel(8);
         let (crew, readied) = Crew::new(Arc::clone(&remote), &settings.seats);
         let (now, abilities) = (Instant::now(), remote.abilities());
+        let digests = settings.siblings.join(index.file().to_owned());
         let mirror = Self {
             remote,
             abilities,
@@ -265,6 +269,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             watch: WatchStatus::default(),
             rules: Some(rules),
             growing,
+            digests,
             reach: Reach::default(),
             looking: None,
             looking_at_all: false,

@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 
 use tokio::sync::mpsc;
 
-use super::body;
+use super::siblings::Digests;
 use crate::{
     blocking::{self, Priority},
     index::{IndexError, Reader},
     model::{Digest, Entry, Fingerprint, RelPath, RootIdentity},
-    scan::{self, Found, Known, Place, RootError, Rules, ScanError, Summary, read::open_file},
+    scan::{self, Company, Found, Known, Place, RootError, Rules, ScanError, Summary, read::open_file},
     watch::Dirty,
 };
 
@@ -48,8 +48,15 @@ impl Known for InIndex {
     }
 }
 
-/// Scans what `dirty` names in `place`.
-pub(super) fn scan(place: Place, rules: Rules, dirty: Dirty, reader: Reader, priority: Priority) -> mpsc::Receiver<Seen> {
+/// Scans what `dirty` names in `place`; all of it in `company` with others that do.
+pub(super) fn scan(
+    place: Place,
+    rules: Rules,
+    dirty: Dirty,
+    reader: Reader,
+    priority: Priority,
+    company: Company,
+) -> mpsc::Receiver<Seen> {
     let (outlet, rx) = blocking::outlet(BATCHES);
     blocking::spawn_long(priority, move || {
         let root = match place.open() {
@@ -64,7 +71,7 @@ pub(super) fn scan(place: Place, rules: Rules, dirty: Dirty, reader: Reader, pri
             return;
         }
         let mut known = InIndex(reader);
-        let result = scan::scan(&root, &rules, &dirty, &mut known, &mut |batch| {
+        let result = scan::scan_among(&company, &root, &rules, &dirty, &mut known, &mut |batch| {
             if outlet.send(Seen::Batch(batch)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         let last = match result {
@@ -77,15 +84,19 @@ pub(super) fn scan(place: Place, rules: Rules, dirty: Dirty, reader: Reader, pri
     rx
 }
 
-/// Reads `files` and tells their digests; one that cannot be read is left out, and so is what goes beyond `MOST_READ`.
-pub(super) fn digest(place: Place, files: Vec<(RelPath, Fingerprint)>) -> mpsc::Receiver<Seen> {
+/// Tells the digests of `files`, which are read where nobody knows them; one that cannot be read is left out, and so is what goes beyond
+/// `MOST_READ`.
+pub(super) fn digest(place: Place, files: Vec<(RelPath, Fingerprint)>, digests: Digests) -> mpsc::Receiver<Seen> {
     let (outlet, rx) = blocking::outlet(BATCHES);
     blocking::spawn(move || {
         let mut left = MOST_READ;
         for (path, print) in files {
-            let Some(rest) = left.checked_sub(print.size) else { continue };
-            left = rest;
-            let content = body::read(&place, &path, |_| !outlet.is_closed());
+            let may_read = |bytes| {
+                let rest = left.checked_sub(bytes);
+                left = rest.unwrap_or(left);
+                rest.is_some()
+            };
+            let content = digests.find(&place, &path, may_read, || !outlet.is_closed());
             if let Ok(content) = content
                 && content.print == print
                 && !outlet.send(Seen::Digest(path, print, content.digest))

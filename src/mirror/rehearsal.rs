@@ -5,6 +5,7 @@ use std::{io, sync::Arc};
 
 use super::{
     drift::{Care, Drift},
+    siblings::Digests,
     worker::{self, Report},
 };
 use crate::{
@@ -61,6 +62,7 @@ pub async fn rehearse<R: Remote>(
     let mut session = remote.connect().await.map_err(|e| of_remote(Act::Enter, &e))?;
     let mut care = Care {
         place: place.clone(),
+        digests: Digests::default(),
         abilities: remote.abilities(),
         drift: Drift::KeepRemote,
         recorded: vec![None],

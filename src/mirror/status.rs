@@ -257,6 +257,18 @@ pub struct Counters {
     pub bytes_saved: u64,
     /// Files that were touched and found unchanged: nothing was sent.
     pub unchanged: u64,
+    /// Files that were read only to know what they hold.
+    #[serde(default)]
+    pub read: u64,
+    /// Files of which another mirror of the same directory knew that, so that they were not read.
+    #[serde(default)]
+    pub shared: u64,
+    /// Directories that were looked at by scans of everything.
+    #[serde(default)]
+    pub listed: u64,
+    /// Of these: those that the scan of another mirror of the same directory has read at that moment.
+    #[serde(default)]
+    pub listed_by_others: u64,
     /// Files renamed on the server.
     pub renames: u64,
     /// Directories made.

@@ -385,6 +385,11 @@ impl<D: Dial> Session for FtpsSession<D> {
         copies::duplicate(self, from, to, bytes, summed).await
     }
 
+    async fn examine_beside(&mut self, base: &[u8], path: &RelPath) -> Result<Option<ServerCopy>, RemoteError> {
+        let path = base::beside(base, path)?;
+        self.client.examine(&path).await?.map(copy).transpose()
+    }
+
     async fn duplicate_beside(
         &mut self,
         base: &[u8],

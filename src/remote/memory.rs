@@ -367,7 +367,7 @@ impl Session for MemorySession {
 
     async fn change_in_turn(&mut self, groups: &[Vec<Change<'_>>]) -> Vec<Vec<Result<bool, RemoteError>>> {
         let mut results = Vec::with_capacity(groups.len());
-        for group in groups {
+        while let Some(group) = groups.get(results.len()).filter(|_| self.alive) {
             let mut own = Vec::with_capacity(group.len());
             for (at, change) in group.iter().enumerate() {
                 own.push(self.change(*change).await);
@@ -381,15 +381,16 @@ impl Session for MemorySession {
                 }
             }
             results.push(own);
-            if !self.alive {
-                break;
-            }
         }
         results
     }
 
     async fn copy(&mut self, from: &RelPath, to: &RelPath, _bytes: u64) -> Result<(), RemoteError> {
         self.ask(Primitive::Copy, Some(from), Some(to), |tree| tree.duplicate(from, to)).await
+    }
+
+    async fn examine_beside(&mut self, base: &[u8], path: &RelPath) -> Result<Option<ServerCopy>, RemoteError> {
+        self.examine(&beside(base, path)).await
     }
 
     async fn duplicate_beside(

@@ -10,7 +10,10 @@ use std::{
     thread::{Builder, Scope},
 };
 
-use super::dir::{self, Identity, Look, Names};
+use super::{
+    company::Walker,
+    dir::{self, Identity, Look, Names},
+};
 
 /// So many names are looked at in one go; of a directory with more the rest is looked at piece by piece, as the walk goes on.
 pub(super) const PIECE: usize = 256;
@@ -40,12 +43,15 @@ pub(super) struct Listing {
     counted: Option<Counted>,
 }
 
-/// Reads a directory that was just opened, and looks at its first names.
-pub(super) fn list(dir: OwnedFd) -> io::Result<Listing> {
-    let names = dir::names(dir.as_fd())?;
+/// Reads a directory that was just opened, and looks at its first names; unless another scan does.
+pub(super) fn list(dir: OwnedFd, walker: &Walker) -> io::Result<Listing> {
     let (identity, mode) = dir::identity_and_mode(dir.as_fd())?;
-    let looks = look(&dir, &names, 0);
-    Ok(Listing { dir: Arc::new(dir), identity, mode, names: Arc::new(names), looks, counted: None })
+    let (names, looks) = walker.list(identity, || {
+        let names = Arc::new(dir::names(dir.as_fd())?);
+        let looks = look(&dir, &names, 0);
+        Ok((names, looks))
+    })?;
+    Ok(Listing { dir: Arc::new(dir), identity, mode, names, looks, counted: None })
 }
 
 /// Looks at the piece of `names` that begins with number `first`.
@@ -194,15 +200,21 @@ impl std::fmt::Debug for Queue {
 /// The helpers of one scan. They end with it.
 pub(super) struct Helpers<'s, 'e> {
     scope: &'s Scope<'s, 'e>,
+    walker: Arc<Walker>,
     queue: Arc<Queue>,
     most: usize,
     asked: usize,
 }
 
 impl<'s, 'e> Helpers<'s, 'e> {
-    /// At most so many; none begins before there is enough to do.
-    pub(super) fn at_most(scope: &'s Scope<'s, 'e>, most: usize) -> Self {
-        Self { scope, queue: Arc::default(), most, asked: 0 }
+    /// At most so many; none begins before there is enough to do. They are those of this `walker`.
+    pub(super) fn at_most(scope: &'s Scope<'s, 'e>, most: usize, walker: Arc<Walker>) -> Self {
+        Self { scope, walker, queue: Arc::default(), most, asked: 0 }
+    }
+
+    /// The scan among others.
+    pub(super) fn walker(&self) -> &Arc<Walker> {
+        &self.walker
     }
 
     /// Whether anybody helps.
@@ -213,17 +225,24 @@ impl<'s, 'e> Helpers<'s, 'e> {
     /// Asks for the directory whose name is number `n` in `parent`.
     pub(super) fn ask_directory(&mut self, parent: &Arc<OwnedFd>, names: &Arc<Names>, n: usize) -> Errand<io::Result<Listing>> {
         let (parent, names, queue) = (Arc::clone(parent), Arc::clone(names), Arc::clone(&self.queue));
+        let walker = Arc::clone(&self.walker);
         self.ask(move || {
-            let mut listing = list(dir::open_dir(parent.as_fd(), names.get(n))?)?;
+            let mut listing = list(dir::open_dir(parent.as_fd(), names.get(n))?, &walker)?;
             listing.counted = Some(Counted::new(queue, listing.names.len()));
             Ok(listing)
         })
     }
 
-    /// Asks what is at the piece of `names` that begins with number `first`.
-    pub(super) fn ask_looks(&mut self, dir: &Arc<OwnedFd>, names: &Arc<Names>, first: usize) -> Errand<Looks> {
-        let (dir, names) = (Arc::clone(dir), Arc::clone(names));
-        self.ask(move || look(&dir, &names, first))
+    /// Asks what is at the piece of `names` in `dir`, which is this directory, that begins with number `first`.
+    pub(super) fn ask_looks(
+        &mut self,
+        dir: &Arc<OwnedFd>,
+        identity: Identity,
+        names: &Arc<Names>,
+        first: usize,
+    ) -> Errand<Looks> {
+        let (dir, names, walker) = (Arc::clone(dir), Arc::clone(names), Arc::clone(&self.walker));
+        self.ask(move || walker.looks(identity, &names, first, || look(&dir, &names, first)))
     }
 
     /// Asks for `work`.

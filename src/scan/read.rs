@@ -92,6 +92,14 @@ impl OpenedFile {
         dir::fingerprint(self.0.as_fd())?.ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 
+    /// The device that it lies on.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn device(&self) -> io::Result<u64> {
+        Ok(dir::identity(self.0.as_fd())?.device)
+    }
+
     /// Reads on, `most` bytes at once; nothing is the end.
     ///
     /// # Errors

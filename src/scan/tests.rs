@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::{dir::fault, *};
 use crate::model::Fingerprint;
 
+mod company;
 mod helpers;
 mod links;
 mod random;
@@ -112,7 +113,7 @@ impl Tree {
     fn scan_helped(&mut self, helpers: usize, root: &Root, dirty: &Dirty) -> Said {
         let rules = Rules::new(root.path(), &self.patterns).unwrap();
         let (mut seen, mut problems, mut links, mut found) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let summary = scan_with(helpers, root, &rules, dirty, &mut self.index, &mut |batch| {
+        let summary = scan_with(helpers, &Company::default(), root, &rules, dirty, &mut self.index, &mut |batch| {
             assert!(!batch.is_empty() && batch.len() <= BATCH);
             found.extend(batch);
             ControlFlow::Continue(())

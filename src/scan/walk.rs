@@ -14,6 +14,7 @@ use std::{
 use super::{
     Found, Known, LOOKS, Out, Root, Rules, ScanError, Stopped, Trouble,
     ahead::{self, Errand, Helpers, Listing, Looks},
+    company::Walker,
     dir::{self, Identity, Look, Names},
     root::IGNORE_NAME,
     rows::Rows,
@@ -133,7 +134,7 @@ impl Frame {
             if first >= self.names.len() {
                 break;
             }
-            self.pieces.push_back(helpers.ask_looks(dir, &self.names, first));
+            self.pieces.push_back(helpers.ask_looks(dir, self.identity, &self.names, first));
         }
         for (number, errand) in self.coming.iter_mut().take(AHEAD) {
             errand.get_or_insert_with(|| helpers.ask_directory(dir, &self.names, *number));
@@ -154,7 +155,7 @@ pub(super) fn everything<K: Known>(
     helpers: &mut Helpers<'_, '_>,
     out: &mut Out<'_>,
 ) -> Result<(), ScanError<K::Error>> {
-    let listing = root.reopen().and_then(ahead::list).map_err(Trouble::from);
+    let listing = root.reopen().and_then(|dir| ahead::list(dir, helpers.walker())).map_err(Trouble::from);
     let read = listing.and_then(|listing| Frame::read(listing, Station::root(), &rules.chain()));
     match read {
         Err(trouble) => Ok(out.problem(None, trouble)?),
@@ -176,7 +177,8 @@ pub(super) fn from<E>(
     helpers: &mut Helpers<'_, '_>,
     out: &mut Out<'_>,
 ) -> Result<(), ScanError<E>> {
-    let mut walk = Walk { root, above, rows: Rows::new(rows), out, stack: vec![frame] };
+    let walker = Arc::clone(helpers.walker());
+    let mut walk = Walk { root, above, rows: Rows::new(rows), out, walker, stack: vec![frame] };
     walk.look_ahead(helpers);
     while let Some(frame) = walk.stack.last_mut() {
         match frame.advance() {
@@ -209,6 +211,7 @@ struct Walk<'w, 's, I, E> {
     above: &'w [Identity],
     rows: Rows<I, E>,
     out: &'w mut Out<'s>,
+    walker: Arc<Walker>,
     stack: Vec<Frame>,
 }
 
@@ -272,7 +275,7 @@ impl<I: Iterator<Item = Result<(RelPath, Entry), E>>, E> Walk<'_, '_, I, E> {
         look: Look,
         errand: Option<Errand<io::Result<Listing>>>,
     ) -> Result<Taken, ScanError<E>> {
-        let Self { root, above, rows, out, stack } = self;
+        let Self { root, above, rows, out, walker, stack } = self;
         let Some(frame) = stack.last() else { return Ok(Taken::OVER) };
         let holds = |identity| above.contains(&identity) || stack.iter().any(|frame| frame.identity == identity);
         let (sight, through) = match sight::take(root, dir, &frame.station, name, look, holds) {
@@ -311,7 +314,7 @@ impl<I: Iterator<Item = Result<(RelPath, Entry), E>>, E> Walk<'_, '_, I, E> {
                 let listing = match (errand, at) {
                     (Some(errand), Door::Here) => errand.take().map(|listing| (listing, frame.station.below(name, path.clone()))),
                     (_, at) => sight::enter(dir, &frame.station, name, path.clone(), at)
-                        .and_then(|(opened, station)| Ok((ahead::list(opened)?, station))),
+                        .and_then(|(opened, station)| Ok((ahead::list(opened, walker)?, station))),
                 };
                 let read = listing.map_err(Trouble::from).and_then(|(listing, at)| Frame::read(listing, at, &frame.rules));
                 let (child, troubles) = match read {

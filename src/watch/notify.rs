@@ -13,7 +13,7 @@ use ::notify::{
     event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode},
 };
 
-use super::{Hint, WatchError, Watcher, queue::Queue};
+use super::{Hint, WatchError, Watcher, fan::Fan, queue::Queue};
 use crate::model::RelPath;
 
 /// So many new directories wait at most for their watches before everything is looked at instead.
@@ -32,12 +32,17 @@ const WATCHED: EventKindMask = EventKindMask::CORE.union(EventKindMask::ACCESS_C
 /// hinted at.
 #[derive(Debug)]
 pub struct KernelWatcher {
-    shared: Arc<Shared>,
+    watching: Arc<Watching>,
+    queue: Arc<Queue>,
 }
+
+/// A set of the kernel's watches. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Watching(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    queue: Queue,
+    fan: Fan,
     fresh: Mutex<Fresh>,
     wake: Condvar,
 }
@@ -69,6 +74,8 @@ impl KernelWatcher {
             return Err(WatchError::NotADirectory { path: root.into() });
         }
         let shared = Arc::new(Shared::default());
+        // Before the first thing can be heard.
+        let queue = shared.fan.join().unwrap_or_default();
         let handler = Handler { root: canonical.clone(), shared: shared.clone() };
         let config = Config::default().with_event_kinds(WATCHED).with_follow_symlinks(false);
         let watcher = INotifyWatcher::new(handler, config).and_then(|mut watcher| {
@@ -87,27 +94,37 @@ impl KernelWatcher {
                 move || shared.repeat_when_watched(watcher, &canonical)
             })
             .map_err(system)?;
-        Ok(Self { shared })
+        Ok(Self { watching: Arc::new(Watching(shared)), queue })
+    }
+
+    /// One more who listens to the same watches, from now on; `None` if they hear nothing any more.
+    pub(super) fn beside(watching: Arc<Watching>) -> Option<Self> {
+        let queue = watching.0.fan.join()?;
+        Some(Self { watching, queue })
+    }
+
+    pub(super) fn watching(&self) -> &Arc<Watching> {
+        &self.watching
     }
 }
 
 impl Watcher for KernelWatcher {
     async fn next(&mut self) -> Hint {
-        self.shared.queue.next().await
+        self.queue.next().await
     }
 }
 
-impl Drop for KernelWatcher {
+impl Drop for Watching {
     fn drop(&mut self) {
-        self.shared.fresh().closed = true;
-        self.shared.wake.notify_one();
+        self.0.fresh().closed = true;
+        self.0.wake.notify_one();
     }
 }
 
 impl Shared {
     fn limited(&self) {
-        self.queue.push(Hint::Limited);
-        self.queue.push(Hint::Overflow);
+        self.fan.push(&Hint::Limited);
+        self.fan.push(&Hint::Overflow);
     }
 
     fn appeared(&self, path: RelPath) {
@@ -136,9 +153,9 @@ impl Shared {
             }
             // Notify's thread answers only after it has added the watches for every event it had read before.
             let alive = watcher.watched_paths().is_ok();
-            paths.into_iter().for_each(|path| self.queue.push(Hint::Path(path)));
+            paths.into_iter().for_each(|path| self.fan.push(&Hint::Path(path)));
             if everything || overflowed || !alive {
-                self.queue.push(Hint::Overflow);
+                self.fan.push(&Hint::Overflow);
             }
         }
         if watcher.watched_paths().is_err() {
@@ -156,7 +173,7 @@ impl Shared {
             Err(error) if matches!(error.kind, ErrorKind::MaxFilesWatch) => self.limited(),
             Err(error) => {
                 tracing::debug!(%error, "the directory cannot be watched anew");
-                self.queue.push(Hint::RootGone);
+                self.fan.push(&Hint::RootGone);
             }
         }
     }
@@ -189,12 +206,12 @@ impl EventHandler for Handler {
                 if let (Hint::Path(path), true) = (&hint, appeared) {
                     self.shared.appeared(path.clone());
                 }
-                self.shared.queue.push(hint);
+                self.shared.fan.push(&hint);
             }),
             Err(error) if matches!(error.kind, ErrorKind::MaxFilesWatch) => self.shared.limited(),
             Err(error) => {
                 tracing::debug!(%error, "the watcher failed, looking everywhere");
-                self.shared.queue.push(Hint::Overflow);
+                self.shared.fan.push(&Hint::Overflow);
             }
         }
     }
@@ -203,6 +220,7 @@ impl EventHandler for Handler {
 impl Drop for Handler {
     /// Notify's thread has ended. If nobody asked it to, nothing is watched any more.
     fn drop(&mut self) {
+        self.shared.fan.end();
         if !self.shared.fresh().closed {
             self.shared.limited();
         }
@@ -237,7 +255,7 @@ fn translate(root: &Path, event: &Event, mut hear: impl FnMut(Hint, bool)) {
 }
 
 impl WatchError {
-    fn from_io(root: &Path, source: io::Error) -> Self {
+    pub(super) fn from_io(root: &Path, source: io::Error) -> Self {
         let path = root.to_owned();
         match source.kind() {
             io::ErrorKind::NotFound => Self::Missing { path },

@@ -16,7 +16,7 @@ use towline::{
     clock,
     index::{Index, Note},
     mirror::{
-        Drift, Mirror, MirrorStatus, Priority, Publish, Scrub, Seats, Settings, Until,
+        Drift, Mirror, MirrorStatus, Priority, Publish, Scrub, Seats, Settings, Siblings, Until,
         marker::{self, Bond, MARKER},
     },
     model::{Abilities, Disposal, RelPath, Retention},
@@ -141,6 +141,7 @@ impl Home {
             retention: Retention::default(),
             neighbours: Vec::new(),
             seats: Seats::new(2),
+            siblings: Siblings::default(),
             clock: clock::now,
             observer: None,
         }

@@ -25,6 +25,7 @@ mod deletes;
 mod doctor;
 mod documents;
 mod drift;
+mod fleet;
 mod flights;
 mod ftps;
 mod fuzz_corpus;
@@ -74,6 +75,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(servers::trials());
     trials.extend(ftps::trials());
     trials.extend(flights::trials());
+    trials.extend(fleet::trials());
     trials.extend(matrix::trials());
     trials.extend(proxies::trials());
     trials.extend(hostile::trials());

@@ -75,7 +75,7 @@ fn what_is_done_is_recorded() {
     let job = fresh.begin(rename("d/f", "d/g", 3, 2));
     fresh.settle(&job, Outcome::Done(Done::AsPlanned), None);
     assert_eq!(fresh.both("d/f"), (None, None));
-    assert_eq!(fresh.both("d/g"), (Some(read(3, 2, 5)), Some(read(3, 2, 5))), "the content went along");
+    assert_eq!(fresh.both("d/g"), (Some(file(3, 2)), Some(read(3, 2, 5))), "the content went along; nobody has read the file");
 
     fresh.loses(&["d"]);
     for operation in [Operation::RemoveFile { path: p("d/g") }, Operation::RemoveDir { path: p("d") }] {

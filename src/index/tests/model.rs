@@ -126,12 +126,6 @@ impl Model {
         }
         self.change(path, |cell| {
             cell.recorded = entry;
-            if let (Some(Entry::File { print, digest, .. }), Some(Entry::File { print: sent, digest: Some(read), .. })) =
-                (&mut cell.observed, entry)
-                && *print == sent
-            {
-                *digest = Some(read);
-            }
             if done {
                 cell.forgive();
                 if let (Some(by), Some(since)) = (by, cell.since) {
@@ -139,6 +133,15 @@ impl Model {
                 }
             }
         });
+    }
+
+    /// The local file was read.
+    fn read(&mut self, path: &RelPath, read: &Fingerprint, found: Digest) {
+        if let Some(Cell { observed: Some(Entry::File { print, digest, .. }), .. }) = self.cells.get_mut(path)
+            && print == read
+        {
+            *digest = Some(found);
+        }
     }
 
     fn recorded(&self, path: &RelPath) -> Option<Entry> {
@@ -222,6 +225,7 @@ impl Model {
                 let Operation::Put { mode, .. } = by.job.operation else { unreachable!() };
                 let entry = Entry::file(*print, Some(*digest)).with_mode(mode);
                 self.record(by.job.operation.path(), Some(entry), Some(&by), true);
+                self.read(by.job.operation.path(), print, *digest);
             }
             Outcome::Done(Done::NotMoved) => {
                 let Operation::RenameDir { to, inode, .. } = &by.job.operation else { unreachable!() };

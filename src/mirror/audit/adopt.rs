@@ -248,7 +248,7 @@ impl<R: Remote, F: FnMut(&Finding)> Run<'_, R, F> {
         let equal = std::mem::take(&mut self.equal);
         if !equal.is_empty() {
             let now = (self.settings.clock)();
-            self.books.with(move |index| index.record(&equal, now)).await?;
+            self.books.with(move |index| index.record_read(&equal, now)).await?;
         }
         Ok(())
     }

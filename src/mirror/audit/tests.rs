@@ -8,7 +8,7 @@ use super::{Adoption, Deep, Finding, Verified, Verify, What, adopt, verify};
 use crate::{
     clock,
     index::Index,
-    mirror::{Drift, Priority, Publish, Scrub, Seats, Settings},
+    mirror::{Drift, Priority, Publish, Scrub, Seats, Settings, Siblings},
     model::{Digest, Disposal, Entry, Fingerprint, Kind, RelPath, Retention},
     plan::Budget,
     remote::{
@@ -91,6 +91,7 @@ impl Scene {
             drift: Drift::default(),
             scrub: Scrub::default(),
             seats: Seats::new(1),
+            siblings: Siblings::default(),
             clock: clock::now,
             observer: None,
         }

@@ -7,7 +7,7 @@ use tokio::{task::yield_now, time::advance};
 use super::*;
 use crate::{
     clock,
-    mirror::Drift,
+    mirror::{Drift, siblings::Digests},
     model::{Abilities, Versions},
     remote::memory::{Fault, Faults, MemoryRemote, Options, Primitive},
     scan::{Place, View},
@@ -16,6 +16,7 @@ use crate::{
 fn care() -> Care {
     Care {
         place: Place { path: PathBuf::from("nowhere"), view: View::default() },
+        digests: Digests::default(),
         abilities: Abilities::UNKNOWN,
         drift: Drift::default(),
         recorded: Vec::new(),

@@ -10,10 +10,11 @@ use crate::{
         likes::{Search, Ways},
         look::{self, Seen},
         neighbours::Neighbours,
+        siblings::Digests,
     },
     model::{Abilities, Digest, Done, How, Job, Kind, Operation, Outcome, PathSet, RelPath, RootIdentity, Settlement},
     plan::{self, Changed, Facts, Halt, Policy, Removals, Root, Stage, Step},
-    scan::{Found, Patterns, RootError, Rules, RulesError},
+    scan::{Company, Found, Patterns, RootError, Rules, RulesError},
     watch::Dirty,
 };
 
@@ -77,7 +78,7 @@ pub async fn dry_run(
     }
     unread.sort_by(|a, b| a.0.cmp(&b.0));
     unread.dedup();
-    let mut digests = look::digest(settings.place(), unread);
+    let mut digests = look::digest(settings.place(), unread, Digests::default());
     while let Some(Seen::Digest(path, print, digest)) = digests.recv().await {
         index.note_digest(&path, &print, digest)?;
     }
@@ -152,7 +153,7 @@ pub(in crate::mirror) async fn observe(
     index: &mut Index,
 ) -> Result<(RootIdentity, bool, Vec<String>), DryRunError> {
     let rules = Rules::new(&settings.source, &settings.patterns())?;
-    let mut seen = look::scan(settings.place(), rules, Dirty::Everything, index.reader()?, Priority::Normal);
+    let mut seen = look::scan(settings.place(), rules, Dirty::Everything, index.reader()?, Priority::Normal, Company::default());
     let mut root = None;
     let mut unseen = Vec::new();
     loop {

@@ -175,7 +175,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.begin_asked(&dirty);
         // Somebody waits for what was changed just now, and for a single pass.
         let priority = if all && self.start_watch.is_some() { self.settings.scan } else { Priority::Normal };
-        self.looking = Some(look::scan(self.settings.place(), rules, dirty, reader, priority));
+        self.looking = Some(look::scan(self.settings.place(), rules, dirty, reader, priority, self.digests.company()));
         self.untold = true;
         Ok(())
     }
@@ -208,6 +208,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
                     let root = if like { Some(identity) } else { self.known_root };
                     self.note_root(root).await?;
                 }
+                self.digests.is_of(self.known_root.filter(|known| !self.renamed && *known == identity));
             }
             Some(Seen::NoRoot(e)) => self.rootless(&e).await?,
             Some(Seen::Batch(found)) => self.observe(found).await?,
@@ -241,6 +242,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         self.looking = None;
         self.reviewed = PathSet::default();
         self.root = Rooted::Missing;
+        self.digests.is_of(None);
         self.watcher = None;
         self.watch.complete = false;
         self.watch.why = Some(why.to_string());
@@ -313,6 +315,8 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             self.looked = true;
             self.fresh = false;
             self.skipped = summary.skipped;
+            self.counters.listed += summary.dirs + 1;
+            self.counters.listed_by_others += summary.shared;
             if summary.complete {
                 let now = self.wall();
                 self.last_full_scan = Some(now);
@@ -345,7 +349,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let files = self.books.with(files).await?;
         if !files.is_empty() {
             self.looking_at_all = false;
-            self.looking = Some(look::digest(self.settings.place(), files));
+            self.looking = Some(look::digest(self.settings.place(), files, self.digests.clone()));
         }
         self.answer_asked().await
     }

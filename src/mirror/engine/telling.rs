@@ -13,7 +13,7 @@ use crate::{
     mirror::{
         crew::Running,
         retry::State,
-        status::{HaltStatus, InFlight, LinkStatus, MirrorStatus, PathStatus, Phase},
+        status::{Counters, HaltStatus, InFlight, LinkStatus, MirrorStatus, PathStatus, Phase},
     },
     model::UnixMillis,
     remote::Remote,
@@ -75,6 +75,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             halt: note.halt.clone(),
             since: note.since,
         });
+        let (read, shared) = self.digests.counts();
         MirrorStatus {
             name: self.settings.name.clone(),
             phase: self.phase(),
@@ -92,7 +93,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
             skipped: self.skipped,
             problems,
             unseen: self.unseen.shown().collect(),
-            counters: self.counters,
+            counters: Counters { read, shared, ..self.counters },
             errors: self.errors.clone(),
             logged: 0,
             stopped: match self.link.state() {

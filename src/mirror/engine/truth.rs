@@ -17,7 +17,7 @@ use crate::{
     index::Index,
     mirror::{
         Account, Command, Drift, Handle, MirrorError, MirrorStatus, PathState, Phase, Priority, Publish, Scrub, Seats, Settings,
-        Until,
+        Siblings, Until,
     },
     model::{Disposal, RelPath, Retention},
     plan::Budget,
@@ -95,6 +95,7 @@ impl Life {
             retention: Retention::default(),
             neighbours: Vec::new(),
             seats: Seats::new(2),
+            siblings: Siblings::default(),
             clock: clock::now,
             observer: None,
         };

@@ -126,6 +126,7 @@ impl<R: Remote, W: Watcher> Mirror<R, W> {
         let goes_on = self.removals != Removals::HeldWithChanges;
         Care {
             place,
+            digests: self.digests.clone(),
             abilities,
             drift,
             recorded,

@@ -12,7 +12,7 @@ use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use super::*;
 use crate::{
     clock,
-    mirror::{Account, Drift, PathState, Priority, Publish, Scrub, Seats},
+    mirror::{Account, Drift, PathState, Priority, Publish, Scrub, Seats, Siblings},
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{Fault, Faults, MemoryRemote, Options, Primitive},
@@ -56,6 +56,7 @@ fn start(clock: fn() -> UnixMillis, full: bool) -> Kept {
         retention: Retention::default(),
         neighbours: Vec::new(),
         seats: Seats::new(2),
+        siblings: Siblings::default(),
         clock,
         observer: None,
     };

@@ -363,7 +363,7 @@ async fn compared<S: Session>(
     }
     // What is gone, or not as it was recorded, is not equal to anything.
     let held = equal_to.filter(|_| found.is_some() && care.objection(0, found.as_ref(), None).is_none())?;
-    match body::digest(care.place.clone(), path.clone()).await {
+    match care.digests.of(care.place.clone(), path.clone()).await {
         // The server holds this content already.
         Ok(content) if content.digest == held => Some(holds(session, path, &content, *mode, *planned).await),
         Ok(_) => None,

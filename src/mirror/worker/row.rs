@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Report, act, body, problem, rotation, run as run_alone, trash, unfit, unread};
+use super::{Report, act, problem, rotation, run as run_alone, trash, unfit, unread};
 use crate::{
     mirror::{
         drift,
@@ -161,7 +161,7 @@ async fn judge(member: &mut Member, found: &[Option<ServerCopy>]) {
                 member.report = unlike();
                 return;
             }
-            match body::digest(care.place.clone(), path.clone()).await {
+            match care.digests.of(care.place.clone(), path.clone()).await {
                 Ok(content) if content.digest == *held => {
                     let done = Done::Holds { print: content.print, digest: content.digest, sent: 0, how: How::Unchanged };
                     let look_again = content.print != *planned;
@@ -172,7 +172,7 @@ async fn judge(member: &mut Member, found: &[Option<ServerCopy>]) {
             }
         }
         Operation::Keep { path, unless: Some(held), .. } => {
-            let content = body::digest(care.place.clone(), path.clone()).await;
+            let content = care.digests.of(care.place.clone(), path.clone()).await;
             let same = content.is_ok_and(|content| content.digest == *held);
             member.report = if same { Some(Report::of(Outcome::Done(Done::NotKept))) } else { unlike() };
         }

@@ -29,7 +29,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{
-    Care, Class, Digest, Done, Kind, Mode, Outcome, Problem, Reason, RelPath, RemoteError, Report, Session, Stat, adorned, body,
+    Care, Class, Digest, Done, Kind, Mode, Outcome, Problem, Reason, RelPath, RemoteError, Report, Session, Stat, adorned,
     problem,
 };
 use crate::{
@@ -131,7 +131,7 @@ pub(super) async fn keep<S: Session>(
         return not_kept();
     }
     if let Some(digest) = version.unless
-        && body::digest(care.place.clone(), path.clone()).await.is_ok_and(|content| content.digest == digest)
+        && care.digests.of(care.place.clone(), path.clone()).await.is_ok_and(|content| content.digest == digest)
     {
         return not_kept();
     }

@@ -1,6 +1,6 @@
 //! Copies that the server makes by itself, in its words.
 
-use super::{FtpsSession, base::beside, copy as there};
+use super::{FtpsSession, base::beside};
 use crate::{
     ftps::{Dial, proto::Pathname},
     model::RelPath,
@@ -50,8 +50,8 @@ async fn told<D: Dial>(
     summed: bool,
 ) -> Result<Duplicate, RemoteError> {
     let (from, to) = named(from, session.at(to)?)?;
-    let (found, size, sum) = session.client.duplicate(&from, &to, bytes, summed).await?;
-    Ok(Duplicate { found: found.map(there).transpose()?, size, sum })
+    let (size, sum) = session.client.duplicate(&from, &to, bytes, summed).await?;
+    Ok(Duplicate { size, sum })
 }
 
 fn named(from: Pathname, to: Pathname) -> Result<(Pathname, Pathname), RemoteError> {

@@ -9,7 +9,7 @@ fn said(tree: &mut Tree, helpers: usize) -> (Vec<String>, Summary) {
     let root = Place { path: tree.dir.path().to_owned(), view: tree.view }.open().unwrap();
     let rules = Rules::new(root.path(), &tree.patterns).unwrap();
     let (mut found, index) = (Vec::new(), &mut tree.index);
-    let summary = scan_with(helpers, &root, &rules, &Dirty::Everything, index, &mut |batch| {
+    let summary = scan_with(helpers, &Company::default(), &root, &rules, &Dirty::Everything, index, &mut |batch| {
         found.extend(batch);
         ControlFlow::Continue(())
     });
@@ -107,7 +107,7 @@ fn what_vanishes_while_helpers_read_ahead_is_found_out_by_the_next_scan() {
         let mut index = tree.index.clone();
         let mut n = half;
         // Nothing is known, so that there is something to say.
-        let summary = scan_with(4, &root, &rules, &Dirty::Everything, &mut Index::default(), &mut |batch| {
+        let summary = scan_with(4, &Company::default(), &root, &rules, &Dirty::Everything, &mut Index::default(), &mut |batch| {
             for found in &batch {
                 if let Found::Seen(observation) = found {
                     index.apply(observation);
@@ -126,12 +126,15 @@ fn what_vanishes_while_helpers_read_ahead_is_found_out_by_the_next_scan() {
     }
 }
 
+/// Which directory is scanned does not matter where nobody else scans.
+const NOWHERE: crate::model::RootIdentity = crate::model::RootIdentity { device: 0, inode: 0, filesystem: 0 };
+
 /// The walk must not wait for what will never come.
 #[test]
 fn a_helper_that_panics_ends_the_scan() {
     let ended = std::panic::catch_unwind(|| {
         thread::scope(|scope| {
-            let mut helpers = Helpers::at_most(scope, 1);
+            let mut helpers = Helpers::at_most(scope, 1, Arc::new(Company::default().join(NOWHERE)));
             let (begun, has_begun) = std::sync::mpsc::channel();
             let errands: Vec<_> = (0..10)
                 .map(|n| {

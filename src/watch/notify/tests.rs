@@ -91,10 +91,10 @@ async fn no_change_in_a_new_directory_is_missed() {
 #[tokio::test]
 async fn what_appeared_is_hinted_at_again_when_it_is_watched() {
     let (_dir, mut watcher) = start();
-    watcher.shared.appeared(path("d"));
+    watcher.watching.0.appeared(path("d"));
     hear(&mut watcher, &[at("d")]).await;
-    watcher.shared.fresh().everything = true;
-    watcher.shared.wake.notify_one();
+    watcher.watching.0.fresh().everything = true;
+    watcher.watching.0.wake.notify_one();
     hear(&mut watcher, &[Hint::Overflow]).await;
 }
 
@@ -145,7 +145,7 @@ fn what_cannot_be_watched_is_an_error() {
 #[tokio::test]
 async fn a_watcher_that_is_dropped_ends_its_threads_silently() {
     let (_dir, watcher) = start();
-    let shared = watcher.shared.clone();
+    let (shared, queue) = (watcher.watching.0.clone(), watcher.queue.clone());
     drop(watcher);
     let ended = async {
         // The handler and the helper each hold one.
@@ -154,7 +154,7 @@ async fn a_watcher_that_is_dropped_ends_its_threads_silently() {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the threads end");
-    assert_eq!(shared.queue.pop(), None);
+    assert_eq!(queue.pop(), None);
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn what_appeared_during_an_overflow_of_the_kernels_queue_is_watched() {
     fs::create_dir(dir.path().join("d")).unwrap();
     hear(&mut watcher, &[at("d")]).await;
     let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse::<u32>().unwrap();
-    let shared = watcher.shared.clone();
+    let shared = watcher.watching.0.clone();
     let held = shared.fresh();
     // It has to tell of this one first, and cannot.
     fs::create_dir(dir.path().join("held")).unwrap();
@@ -245,7 +245,8 @@ fn events_become_hints() {
 fn failures_of_the_watcher_are_heard() {
     let shared = Arc::new(Shared::default());
     let mut handler = Handler { root: "/r".into(), shared: shared.clone() };
-    let heard = || std::iter::from_fn(|| shared.queue.pop()).collect::<Vec<_>>();
+    let queue = shared.fan.join().unwrap();
+    let heard = || std::iter::from_fn(|| queue.pop()).collect::<Vec<_>>();
     handler.handle_event(Err(::notify::Error::new(ErrorKind::MaxFilesWatch)));
     assert_eq!(heard(), [Hint::Limited, Hint::Overflow]);
     handler.handle_event(Err(::notify::Error::io(io::ErrorKind::PermissionDenied.into())));
@@ -255,4 +256,5 @@ fn failures_of_the_watcher_are_heard() {
     // Notify's thread died.
     drop(handler);
     assert_eq!(heard(), [Hint::Limited, Hint::Overflow]);
+    assert!(shared.fan.join().is_none());
 }

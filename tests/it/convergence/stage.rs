@@ -25,7 +25,10 @@ use tokio_util::sync::CancellationToken;
 use towline::{
     blocking,
     index::Index,
-    mirror::{Command, Drift, Handle, Mirror, MirrorStatus, Phase, Priority, Publish, Scrub, Seats, Settings, StartWatch, Until},
+    mirror::{
+        Command, Drift, Handle, Mirror, MirrorStatus, Phase, Priority, Publish, Scrub, Seats, Settings, Siblings, StartWatch,
+        Until,
+    },
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{
@@ -235,6 +238,7 @@ impl Stage {
             retention: self.retention,
             neighbours: Vec::new(),
             seats: Seats::new(self.connections),
+            siblings: Siblings::default(),
             clock: wall,
             observer: None,
         };

@@ -24,7 +24,9 @@ use tokio_util::sync::CancellationToken;
 use towline::{
     clock,
     index::Index,
-    mirror::{Drift, Handle, Mirror, MirrorStatus, Phase, Priority, Publish, Scrub, Seats, Settings, StartWatch, Until},
+    mirror::{
+        Drift, Handle, Mirror, MirrorStatus, Phase, Priority, Publish, Scrub, Seats, Settings, Siblings, StartWatch, Until,
+    },
     model::{Disposal, RelPath, Retention, UnixMillis},
     plan::Budget,
     remote::memory::{Call, Fault, Faults, MemoryRemote, Options, tree::Node},
@@ -195,6 +197,7 @@ impl House {
             retention: Retention::default(),
             neighbours: Vec::new(),
             seats: Seats::new(self.connections),
+            siblings: Siblings::default(),
             clock: clock::now,
             observer: None,
         };

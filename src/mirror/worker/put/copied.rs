@@ -11,7 +11,7 @@ use crate::{
         body::{self, Content, FileBody},
         drift::{self, Care},
     },
-    model::{Checksum, Entry, Fingerprint, How, Kind, Like, RelPath, ServerCopy},
+    model::{Checksum, Entry, Fingerprint, How, Kind, Like, RelPath},
     remote::{RemoteError, Session},
 };
 
@@ -41,7 +41,7 @@ pub(super) async fn copied<S: Session>(
             Ok((content, here)) if here == there => content,
             _ => return Ok(None),
         },
-        None => match body::digest(care.place.clone(), path.clone()).await {
+        None => match care.digests.of(care.place.clone(), path.clone()).await {
             Ok(content) => content,
             Err(_) => return Ok(None),
         },
@@ -128,16 +128,25 @@ pub(super) async fn duplicated<S: Session>(
     if care.abilities.copies != Some(true) {
         return Ok(None);
     }
+    let times = care.abilities.times == Some(true);
+    let (found, is_it) = match &like.beside {
+        Some(beside) => {
+            let found = usable(session.examine_beside(&beside.base, &like.path).await)?.flatten();
+            (found, found.is_some_and(|found| drift::is_recorded(&beside.print, &found, times)))
+        }
+        None => {
+            let found = usable(session.examine(&like.path).await)?.flatten();
+            (found, care.objection(LIKE, found.as_ref(), None).is_none())
+        }
+    };
+    if !is_it || found.is_none_or(|found| found.kind != Kind::File) {
+        return Ok(None);
+    }
     let made = match &like.beside {
         Some(beside) => session.duplicate_beside(&beside.base, &like.path, temp, size, summed).await,
         None => session.duplicate(&like.path, temp, size, summed).await,
     };
-    let Some(made) = usable(made)? else { return Ok(None) };
-    let as_recorded = |found: &ServerCopy| match &like.beside {
-        Some(beside) => drift::is_recorded(&beside.print, found, care.abilities.times == Some(true)),
-        None => found.kind == Kind::File && care.objection(LIKE, Some(found), None).is_none(),
-    };
-    Ok((made.found.as_ref().is_some_and(as_recorded) && made.size == Some(size)).then_some(made.sum))
+    Ok(usable(made)?.filter(|made| made.size == Some(size)).map(|made| made.sum))
 }
 
 /// The place of what is copied among what the put regards.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::{LARGE, Load, run};
 use crate::{
     clock,
-    mirror::{Drift, drift::Care},
+    mirror::{Drift, drift::Care, siblings::Digests},
     model::{Abilities, Entry, Fingerprint, Job, JobId, Operation, Outcome, RelPath, Versions},
     remote::{
         Remote,
@@ -24,6 +24,7 @@ fn load(root: &Path, id: i64, name: &str, size: usize, recorded: Option<Entry>) 
     let temp = Some(RelPath::new(format!(".{id}")).unwrap());
     let care = Care {
         place: Place { path: root.to_owned(), view: View::default() },
+        digests: Digests::default(),
         abilities: Abilities::UNKNOWN,
         drift: Drift::KeepRemote,
         recorded: vec![recorded],

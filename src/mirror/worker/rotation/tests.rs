@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::{
     index::Witness,
-    mirror::drift::Drift,
+    mirror::{drift::Drift, siblings::Digests},
     model::{Abilities, Done, Entry, Fingerprint, JobId, UnixMillis, Versions},
     remote::{
         Class, Remote,
@@ -70,6 +70,7 @@ impl Scene {
             versions: Versions::Never,
             goes_on: true,
             stages: false,
+            digests: Digests::default(),
         }
     }
 

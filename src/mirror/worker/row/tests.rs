@@ -6,7 +6,10 @@ use bytes::Bytes;
 
 use super::*;
 use crate::{
-    mirror::drift::{Care, Drift},
+    mirror::{
+        drift::{Care, Drift},
+        siblings::Digests,
+    },
     model::{Abilities, Digest, Entry, Fingerprint, JobId, Mode, Reason, UnixMillis, Versions},
     remote::{
         Remote,
@@ -81,6 +84,7 @@ impl Scene {
             let entry = |path: &RelPath| Some(path).filter(is_ours).map(|_| Entry::file(sent("text"), Some(digest("text"))));
             let care = Care {
                 place: self.place(),
+                digests: Digests::default(),
                 abilities: Abilities { times: Some(true), ..Abilities::UNKNOWN },
                 drift: Drift::KeepRemote,
                 recorded: operation.touches().map(entry).collect(),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::{
     clock,
-    mirror::{Drift, worker},
+    mirror::{Drift, siblings::Digests, worker},
     model::{Abilities, Digest, Done, Job, JobId, Operation, Outcome, Versions},
     remote::{
         Remote,
@@ -79,6 +79,7 @@ async fn a_copy_is_made_where_all_is_as_planned_and_else_the_file_is_sent() {
         let job = Job { id: JobId(1), operation, temp: Some(RelPath::new(".towline-x-1.part").unwrap()) };
         let care = Care {
             place: Place { path: dir.path().to_owned(), view: View::default() },
+            digests: Digests::default(),
             abilities: Abilities { copies: Some(case.manners.copies), ..Abilities::UNKNOWN },
             drift: Drift::KeepRemote,
             recorded: vec![None, case.recorded],
@@ -124,6 +125,7 @@ async fn what_has_only_grown_is_added_to_and_all_else_is_sent() {
         remote.edit(|tree| tree.store(&path, Bytes::from_static(there))).unwrap();
         let care = Care {
             place: Place { path: dir.path().to_owned(), view: View::default() },
+            digests: Digests::default(),
             abilities: Abilities { copies: Some(manners.copies), ..Abilities::UNKNOWN },
             drift: Drift::Overwrite,
             recorded: vec![Some(Entry::file(print(recorded), Some(digest(recorded)))); 2],

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::{
     clock,
-    mirror::{Drift, worker},
+    mirror::{Drift, siblings::Digests, worker},
     model::{Abilities, Digest, Fingerprint, Job, JobId, Operation, Versions},
     remote::{
         Remote,
@@ -36,6 +36,7 @@ async fn what_is_new_is_added_where_all_is_as_recorded_and_else_the_file_is_sent
         let print = Fingerprint { size: OLD.len() as u64, mtime_ns: 1, ctime_ns: 1, inode: 1 };
         let care = Care {
             place: Place { path: dir.path().to_owned(), view: View::default() },
+            digests: Digests::default(),
             abilities: Abilities::UNKNOWN,
             drift: Drift::Overwrite,
             recorded: vec![Some(Entry::file(print, Some(digest(OLD)))); 2],

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::{
     clock,
-    mirror::{Drift, body, worker},
+    mirror::{Drift, body, siblings::Digests, worker},
     model::{Abilities, Digest, Done, Entry, Fingerprint, Job, JobId, Operation, Outcome, Versions},
     remote::{
         Remote,
@@ -89,6 +89,7 @@ async fn what_was_changed_inside_is_written_over_and_all_else_is_sent() {
         let former = body::digest(place.clone(), path.clone()).await.unwrap();
         std::fs::write(dir.path().join("image"), &now).unwrap();
         let care = Care {
+            digests: Digests::default(),
             abilities: Abilities { copies: Some(manners.copies), ..Abilities::UNKNOWN },
             place: place.clone(),
             drift: Drift::Overwrite,
