@@ -163,7 +163,7 @@ fn what_is_in_directories_that_took_each_others_names_is_recorded_where_it_is() 
     assert_eq!(fresh.index.in_doubt().unwrap(), std::slice::from_ref(&job), "kept as it is");
     fresh.settle(&job, Outcome::Done(Done::AsPlanned), None);
     assert_eq!(fresh.pending(), Vec::<String>::new());
-    assert_eq!(fresh.both("b/x"), (Some(read(9, 8, 4)), Some(read(9, 8, 4))));
+    assert_eq!(fresh.both("b/x"), (Some(file(9, 8)), Some(read(9, 8, 4))));
     assert_eq!(fresh.both("a/x"), (None, None));
 }
 
