@@ -130,8 +130,8 @@ pub trait Session: Send + 'static {
     /// copy is whole is for [`Self::size`] to prove.
     fn copy(&mut self, from: &RelPath, to: &RelPath, bytes: u64) -> impl Future<Output = Result<(), RemoteError>> + Send;
 
-    /// [`Self::copy`], and all that there is to ask about it, in as few round trips as the server bears: [`Self::examine`] of `from` before,
-    /// [`Self::size`] of `to` behind, and its [`Self::checksum`] if it is to be `summed`.
+    /// [`Self::copy`], and what there is to ask about the copy, in as few round trips as the server bears: its [`Self::size`], and its
+    /// [`Self::checksum`] if it is to be `summed`. What is at `from` has to be looked at before: servers copy whole directories.
     fn duplicate(
         &mut self,
         from: &RelPath,
@@ -140,10 +140,9 @@ pub trait Session: Send + 'static {
         summed: bool,
     ) -> impl Future<Output = Result<Duplicate, RemoteError>> + Send {
         async move {
-            let found = self.examine(from).await?;
             self.copy(from, to, bytes).await?;
             let size = self.size(to).await?;
-            Ok(Duplicate { found, size, sum: if summed { self.checksum(to, None).await? } else { None } })
+            Ok(Duplicate { size, sum: if summed { self.checksum(to, None).await? } else { None } })
         }
     }
 
@@ -327,11 +326,9 @@ pub struct Concluded {
 /// A copy that was made on the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duplicate {
-    /// What was copied, with its time, as it was before.
-    pub found: Option<ServerCopy>,
-    /// The size of the copy in bytes; `None` if there is none.
+    /// Its size in bytes; `None` if there is none.
     pub size: Option<u64>,
-    /// The copy's checksum, where it was asked for with the rest and is known; else it may be asked for.
+    /// Its checksum, where it was asked for with the rest and is known; else it may be asked for.
     pub sum: Option<Checksum>,
 }
 

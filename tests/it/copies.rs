@@ -87,7 +87,7 @@ fn flights(modules: &str) {
     let turns = turns(&rig);
     assert!(rig.is_equal() && rig.commands("CPTO") == COPIES, "{}", rig.server.log());
     eprintln!("{COPIES} copies: {turns} round trips");
-    assert!(turns < LOGIN + 4 * COPIES, "{turns} round trips");
+    assert!(turns < LOGIN + 5 * COPIES, "{turns} round trips");
 }
 
 /// All of them appear at once, and the server has none of it.

@@ -102,42 +102,34 @@ impl<D: Dial> Client<D> {
         positive("SITE CPTO", reply)
     }
 
-    /// [`Self::copy`] in one go (unless it is long) with what there is to ask about it: what is at `from` with its time, the size of `to`, and its checksum if
-    /// it is to be `summed` and the server tells it by a single command. The copy is asked for whatever is at `from`: who calls this looks
-    /// at all that is told before anything comes of the copy. Nothing that was begun before can be taken for it, since other commands
-    /// come in between.
+    /// [`Self::copy`] in one go (unless it is long) with what there is to ask about the copy: its size, and its checksum if it is to be
+    /// `summed` and the server tells it by a single command. What else was begun before cannot be taken for it: the first command begins
+    /// anew, or is refused, and then so is the second.
     ///
     /// # Errors
-    /// When refused, or when the server does not say what is at `from`.
+    /// When refused.
     pub async fn duplicate(
         &mut self,
         from: &Pathname,
         to: &Pathname,
         bytes: u64,
         summed: bool,
-    ) -> Result<(Option<Dated>, Option<u64>, Option<Checksum>), Error> {
+    ) -> Result<(Option<u64>, Option<Checksum>), Error> {
         if bytes > SHORT {
-            let found = self.examine(from).await?;
             self.copy(from, to, bytes).await?;
-            return Ok((found, self.size(to).await?, None));
+            return Ok((self.size(to).await?, None));
         }
-        let mut commands = self.questions(from);
-        let questions = commands.len();
-        commands.extend([Extra::CopyFrom(from.clone()), Extra::CopyTo(to.clone())].map(Command::Extra));
+        let mut commands: Vec<_> = [Extra::CopyFrom(from.clone()), Extra::CopyTo(to.clone())].map(Command::Extra).into();
         commands.push(Command::Size(to.clone()));
         let sum = if summed { self.single_sum(to) } else { None };
         commands.extend(sum.as_ref().map(|(_, command)| command.clone()));
-        let replies = self.ask_together(&commands).await?;
-        let (found, rest) = replies.split_at_checked(questions).unwrap_or((&replies, &[]));
-        let found = self.answer(from, found).await?;
-        match rest {
+        match self.ask_together(&commands).await?.as_slice() {
             [_, copied, size, rest @ ..] => {
                 positive("SITE CPTO", copied.clone())?;
                 let size = if size.code == 213 { parse_size(size) } else { None };
-                let sum = sum.zip(rest.first()).and_then(|((way, _), reply)| sum::told(way, reply));
-                Ok((found, size, sum))
+                Ok((size, sum.zip(rest.first()).and_then(|((way, _), reply)| sum::told(way, reply))))
             }
-            _ => Ok((found, None, None)),
+            _ => Ok((None, None)),
         }
     }
 

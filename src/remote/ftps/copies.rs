@@ -1,6 +1,6 @@
 //! Copies that the server makes by itself, in its words.
 
-use super::{FtpsSession, copy as there};
+use super::FtpsSession;
 use crate::{
     ftps::{Dial, proto::Pathname},
     model::RelPath,
@@ -27,8 +27,8 @@ pub(super) async fn duplicate<D: Dial>(
     summed: bool,
 ) -> Result<Duplicate, RemoteError> {
     let (from, to) = named(session, from, to)?;
-    let (found, size, sum) = session.client.duplicate(&from, &to, bytes, summed).await?;
-    Ok(Duplicate { found: found.map(there).transpose()?, size, sum })
+    let (size, sum) = session.client.duplicate(&from, &to, bytes, summed).await?;
+    Ok(Duplicate { size, sum })
 }
 
 fn named<D: Dial>(session: &FtpsSession<D>, from: &RelPath, to: &RelPath) -> Result<(Pathname, Pathname), RemoteError> {

@@ -47,7 +47,7 @@ connections = {parallel}
 ca = "{self.ca}"
 
 [[mirror]]
-name = "bench"
+name = "{path}"
 source = "{source}"
 remote = "bench"
 path = "{self.server.home}/{path}"

@@ -11,7 +11,7 @@ use crate::{
         body::{self, Content, FileBody},
         drift::Care,
     },
-    model::{Checksum, Entry, Fingerprint, How, Kind, Like, RelPath, ServerCopy},
+    model::{Checksum, Entry, Fingerprint, How, Kind, Like, RelPath},
     remote::{RemoteError, Session},
 };
 
@@ -128,9 +128,12 @@ pub(super) async fn duplicated<S: Session>(
     if care.abilities.copies != Some(true) {
         return Ok(None);
     }
-    let Some(made) = usable(session.duplicate(&like.path, temp, size, summed).await)? else { return Ok(None) };
-    let as_recorded = |found: &ServerCopy| found.kind == Kind::File && care.objection(LIKE, Some(found), None).is_none();
-    Ok((made.found.as_ref().is_some_and(as_recorded) && made.size == Some(size)).then_some(made.sum))
+    let Some(Some(found)) = usable(session.examine(&like.path).await)? else { return Ok(None) };
+    if found.kind != Kind::File || care.objection(LIKE, Some(&found), None).is_some() {
+        return Ok(None);
+    }
+    let made = usable(session.duplicate(&like.path, temp, size, summed).await)?;
+    Ok(made.filter(|made| made.size == Some(size)).map(|made| made.sum))
 }
 
 /// The place of what is copied among what the put regards.
