@@ -7,7 +7,7 @@ use crate::{
     model::{Fingerprint, RelPath, RootIdentity},
 };
 
-/// So much of what was found out last is kept: until it is in an index, which takes some round trips. Each has 64 KiB of chunks at most.
+/// So much of what was found out last is kept: until it is in an index, which takes some round trips. Each has the digests of its chunks, of a GiB 64 KiB.
 const KEPT: usize = 256;
 
 /// A file in one state.
