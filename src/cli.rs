@@ -62,7 +62,7 @@ const STACK: usize = 8 << 20;
                         towline check --online       is the configuration right, and does the server let us in?\n  \
                         towline run                  mirror until stopped\n\n\
                         Exit codes: 0 done, 1 failed, 2 usage, 3 finished with some paths failed, 69 server unreachable,\n\
-                        76 TLS or protocol, 77 credentials refused, 78 configuration."
+                        75 paused, nothing was tried, 76 TLS or protocol, 77 credentials refused, 78 configuration."
 )]
 struct Cli {
     /// The configuration file [default: $TOWLINE_CONFIG, ~/.config/towline/towline.toml, /etc/towline/towline.toml]

@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Usage = 2,
     SomeFailed = 3,
     Unavailable = 69,
+    /// Somebody paused it: nothing was tried, and nothing failed (`EX_TEMPFAIL`).
+    Paused = 75,
     Protocol = 76,
     Credentials = 77,
     Config = 78,
@@ -29,6 +31,15 @@ impl Exit {
             Class::Full => Self::SomeFailed,
             // Of the link, not of a path: the mirror's own directory was refused, so nothing could be done.
             Class::Refused | Class::NotEmpty | Class::Name => Self::Failed,
+        }
+    }
+
+    /// What both come to, the worse one: that something was paused is told only where nothing else is wrong.
+    pub(crate) fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Paused, Self::Done) | (Self::Done, Self::Paused) => Self::Paused,
+            (Self::Paused, other) | (other, Self::Paused) => other,
+            (one, other) => one.max(other),
         }
     }
 }
@@ -132,5 +143,23 @@ impl fmt::Display for Failure {
             Some(hint) => writeln!(f, "  hint: {hint}"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_worse_than_what_was_paused() {
+        let all =
+            [Exit::Failed, Exit::Usage, Exit::SomeFailed, Exit::Unavailable, Exit::Protocol, Exit::Credentials, Exit::Config];
+        for failed in all {
+            assert_eq!((Exit::Paused.with(failed), failed.with(Exit::Paused)), (failed, failed));
+        }
+        assert_eq!((Exit::Paused.with(Exit::Done), Exit::Done.with(Exit::Paused)), (Exit::Paused, Exit::Paused));
+        assert_eq!(Exit::Paused.with(Exit::Paused), Exit::Paused);
+        assert_eq!(Exit::SomeFailed.with(Exit::Unavailable), Exit::Unavailable);
+        assert_eq!(Exit::Done.with(Exit::Done), Exit::Done);
     }
 }

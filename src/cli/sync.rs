@@ -14,7 +14,9 @@ use towline::{
 use super::{Context, Exit, Failure, assemble, progress, show, signals::Signals, status};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  towline sync site && echo everything is on the server")]
+#[command(after_help = "Example:\n  towline sync site && echo everything is on the server\n\n\
+                        A mirror that is paused is left alone: 75, if nothing else is wrong. Nothing of it was tried, and nothing failed;\n\
+                        a job in cron that may find one paused: towline sync || [ $? -eq 75 ]")]
 pub(super) struct Args {
     /// Only these mirrors
     #[arg(value_name = "MIRROR")]
@@ -37,7 +39,7 @@ pub(super) async fn sync(mut context: Context, args: Args) -> Result<Exit, Failu
         let paused = pause::paused(&index, clock::now()).map_err(|e| Failure::state(&file, e))?;
         if let Some(paused) = paused {
             let _ = writeln!(std::io::stderr(), "{}: paused {}", mirror.name, show::paused(&mirror.name, &paused, clock::now()));
-            worst = worst.max(Exit::Failed);
+            worst = worst.with(Exit::Paused);
             continue;
         }
         let last = one(&house, mirror, index, &stop).await?;
@@ -47,7 +49,7 @@ pub(super) async fn sync(mut context: Context, args: Args) -> Result<Exit, Failu
             Err(failure) if !failure.is_closed_pipe() => return Err(failure),
             _ => {}
         }
-        worst = worst.max(exit);
+        worst = worst.with(exit);
         if stop.is_cancelled() {
             break;
         }

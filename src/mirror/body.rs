@@ -50,8 +50,6 @@ pub(super) enum Unread {
     Changing,
     #[error("it is no regular file any more")]
     NotAFile,
-    #[error("nobody wants so much to be read")]
-    Unwanted,
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
@@ -59,7 +57,7 @@ pub(super) enum Unread {
 impl Unread {
     pub(super) fn to_problem(&self) -> Problem {
         match self {
-            Self::Gone | Self::Changing | Self::NotAFile | Self::Unwanted => Problem::new(Reason::Changing, self),
+            Self::Gone | Self::Changing | Self::NotAFile => Problem::new(Reason::Changing, self),
             Self::Io(e) => Problem::new(Reason::Unreadable, e),
         }
     }

@@ -97,7 +97,7 @@ pub(super) fn digest(place: Place, files: Vec<(RelPath, Fingerprint)>, digests: 
                 rest.is_some()
             };
             let content = digests.find(&place, &path, may_read, || !outlet.is_closed());
-            if let Ok(content) = content
+            if let Ok(Some(content)) = content
                 && content.print == print
                 && !outlet.send(Seen::Digest(path, print, content.digest))
             {

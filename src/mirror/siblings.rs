@@ -90,35 +90,40 @@ impl Digests {
     /// The digest of `path`, on a blocking thread.
     pub(super) async fn of(&self, place: Place, path: RelPath) -> Result<Content, Unread> {
         let own = self.clone();
-        blocking::run(move || own.find(&place, &path, |_| true, || true)).await.unwrap_or(Err(Unread::Changing))
+        let found = blocking::run(move || own.find(&place, &path, |_| true, || true)).await;
+        // All of it may be read: there is always something.
+        found.unwrap_or(Ok(None)).and_then(|content| content.ok_or(Unread::Changing))
     }
 
-    /// The digest of `path`; blocking. It is read where nobody knows it, `may_read` allows so many bytes, and as long as it `is_wanted`.
+    /// The digest of `path`; blocking. Where nobody knows it, it is read as long as it `is_wanted`, if `may_read` allows so many bytes;
+    /// else there is none.
     pub(super) fn find(
         &self,
         place: &Place,
         path: &RelPath,
         may_read: impl FnOnce(u64) -> bool,
         is_wanted: impl Fn() -> bool,
-    ) -> Result<Content, Unread> {
+    ) -> Result<Option<Content>, Unread> {
         let still = Still::open(place, path)?;
         let read = |still: Still| {
             if !may_read(still.print().size) {
-                return Err(Unread::Unwanted);
+                return Ok(None);
             }
             self.own.read.fetch_add(1, Ordering::Relaxed);
-            still.read(|_| is_wanted())
+            still.read(|_| is_wanted()).map(Some)
         };
         let Some(key) = self.key(&still, path) else { return read(still) };
         let turn = match self.claim(key) {
             Ok(turn) => turn,
-            Err(content) => return Ok(self.taken(content)),
+            Err(content) => return Ok(Some(self.taken(content))),
         };
         let content = match self.known(&turn.key) {
-            Some(content) => self.taken(content),
+            Some(content) => Some(self.taken(content)),
             None => read(still)?,
         };
-        turn.end(&content);
+        if let Some(content) = &content {
+            turn.end(content);
+        }
         Ok(content)
     }
 

@@ -116,7 +116,7 @@ fn at_rest() {
     says(&rig, &["log", "--follow"], 69, &["start one with `towline run`"]);
     says(&rig, &["pause", "--for", "1ms"], 2, &["a second at least"]);
     says(&rig, &["pause"], 0, &["site: paused until `towline resume site`"]);
-    says(&rig, &["sync"], 1, &["site: paused until `towline resume site`"]);
+    says(&rig, &["sync"], 75, &["site: paused until `towline resume site`"]);
     assert!(!rig.mirrored().join("a").exists());
     let daemon = rig.run();
     rig.await_status("the pause", |status| status["phase"] == "paused" && status["tally"]["pending_files"] == 1);
